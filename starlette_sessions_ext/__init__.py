@@ -1,0 +1,64 @@
+"""Server-side sessions for Starlette and FastAPI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    ConfigurationError,
+    CorruptRecord,
+    NotSerializable,
+    SessionConflict,
+    SessionError,
+    SessionGone,
+    SessionNotSaved,
+    SessionTooLarge,
+    StoreError,
+    StoreTimeout,
+    StoreUnavailable,
+)
+from .events import EventKind, SessionEvent
+from .middleware import SessionMiddleware
+from .serializers import JSONSerializer, Serializer
+from .session import Session
+from .stores.base import SessionStore, Stored
+from .stores.memory import MemoryStore
+from .stores.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from .stores.redis import RedisStore
+
+__all__ = [
+    "ConfigurationError",
+    "CorruptRecord",
+    "EventKind",
+    "JSONSerializer",
+    "MemoryStore",
+    "NotSerializable",
+    "RedisStore",
+    "SQLiteStore",
+    "Serializer",
+    "Session",
+    "SessionConflict",
+    "SessionError",
+    "SessionEvent",
+    "SessionGone",
+    "SessionMiddleware",
+    "SessionNotSaved",
+    "SessionStore",
+    "SessionTooLarge",
+    "StoreError",
+    "StoreTimeout",
+    "StoreUnavailable",
+    "Stored",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import a store that needs a driver when it is asked for, so that the package needs none of them."""
+    if name == "RedisStore":
+        from .stores.redis import RedisStore
+
+        return RedisStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

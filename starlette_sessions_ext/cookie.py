@@ -1,0 +1,180 @@
+"""The session cookie: finding, verifying and rendering it. Pure.
+
+The value is `<id>.<signature>`: 32 characters of a-z2-7 and 43 of base64url, signed with
+HMAC-SHA-256 by itsdangerous. Both have exactly one spelling, so a changed bit never verifies.
+RFC 6265bis says what a cookie may look like; sections are named where a rule comes from there.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Literal, NamedTuple
+
+from itsdangerous import Signer
+from starlette.datastructures import Secret
+
+from .errors import ConfigurationError
+from .events import logger
+
+SameSite = Literal["lax", "strict", "none"]
+HTTPSOnly = bool | Literal["auto"]
+SecretKey = str | Secret | Sequence[str | Secret]
+Headers = Iterable[tuple[bytes, bytes]]
+
+MAX_CANDIDATES = 8
+"""How many well-formed cookies of our name are verified in one request; what follows is ignored."""
+
+_SALT = b"starlette_sessions_ext.cookie"
+_VALUE = rb"([a-z2-7]{32})\.([A-Za-z0-9_-]{43})"
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
+_PATH = re.compile(r"/[\x21-\x2b\x2d-\x3a\x3c-\x7e]*")  # no control character, space, comma, semicolon
+_DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+class Found(NamedTuple):
+    """What a request's Cookie headers hold of ours."""
+
+    session_id: str | None
+    outdated: bool = False  # signed by a secret that no longer signs
+    duplicates: bool = False  # a second, different id verified as well
+
+
+class SessionCookie:
+    """The one cookie of a middleware: its name, its attributes and the keys that sign it.
+
+    Raises `ConfigurationError` for what browsers would drop or misread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        secret_key: SecretKey,
+        *,
+        path: str = "/",
+        same_site: SameSite = "lax",
+        https_only: HTTPSOnly = "auto",
+        domain: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        _check_attributes(name, path, same_site, domain)
+        _check_secure(name, path, same_site, https_only, domain, partitioned)
+        self.name = name
+        needs_secure = same_site == "none" or partitioned or _is_prefixed(name)
+        self.secure: HTTPSOnly = True if https_only == "auto" and needs_secure else https_only
+        self._single = name.lower().startswith("__host-")
+        self._signers = [_signer(secret) for secret in _secrets(secret_key)]
+        self._pattern = re.compile(rb"(?:^|;)[ \t]*" + re.escape(name.encode()) + b"=" + _VALUE + rb"(?=;|\Z)")
+        self._path = path
+        self._flags = f"httponly; samesite={same_site}"
+        self._scope = (f"; domain={domain}" if domain else "") + ("; partitioned" if partitioned else "")
+
+    def find(self, headers: Headers) -> Found:
+        """Find our cookie in the request's headers: the first of our name that verifies.
+
+        Several Cookie headers (HTTP/2) and several cookies of the name are looked at, up to
+        `MAX_CANDIDATES`. Where two different ids verify the first is taken and the other
+        reported; under a `__Host-` name, where no browser holds two, neither is.
+        """
+        found = Found(None)
+        for session_id, signature in self._candidates(headers):
+            rank = self._verify(session_id, signature)
+            if rank is None:
+                continue
+            if found.session_id is None:
+                found = Found(session_id.decode(), rank > 0)
+            elif found.session_id != session_id.decode():
+                return Found(None if self._single else found.session_id, found.outdated, duplicates=True)
+        return found
+
+    def sign(self, session_id: str) -> str:
+        """The cookie's value for an id."""
+        return self._signers[0].sign(session_id).decode()
+
+    def render(self, session_id: str, max_age: int | None, *, secure: bool) -> bytes:
+        """The Set-Cookie value that hands out an id. `max_age` in seconds; None: until the browser closes."""
+        lifetime = "" if max_age is None else f"; Max-Age={max_age}"
+        return self._line(self.sign(session_id), lifetime, secure)
+
+    def render_cleared(self, *, secure: bool) -> bytes:
+        """The Set-Cookie value that removes the cookie: the same attributes, long expired (5.7)."""
+        return self._line("", f"; expires={_EPOCH}", secure)
+
+    def _line(self, value: str, lifetime: str, secure: bool) -> bytes:
+        flags = self._flags + ("; secure" if secure else "") + self._scope
+        return f"{self.name}={value}; path={self._path}{lifetime}; {flags}".encode("ascii")
+
+    def _candidates(self, headers: Headers) -> Iterable[tuple[bytes, bytes]]:
+        left = MAX_CANDIDATES
+        for name, value in headers:
+            if name != b"cookie":
+                continue
+            for match in self._pattern.finditer(value):
+                yield match[1], match[2]
+                left -= 1
+                if not left:
+                    return
+
+    def _verify(self, session_id: bytes, signature: bytes) -> int | None:
+        """The rank of the secret that signed, 0 for the one that signs now; None for a forgery.
+
+        The signatures are compared as text: base64 leaves two bits of the last character free.
+        """
+        for rank, signer in enumerate(self._signers):
+            if hmac.compare_digest(signer.get_signature(session_id), signature):
+                return rank
+        return None
+
+
+def _signer(secret: str) -> Signer:
+    """A signer that already holds its derived key, so that nothing is derived per request."""
+    derived = Signer(secret, salt=_SALT, key_derivation="hmac", digest_method=sha256).derive_key()
+    return Signer(derived, key_derivation="none", digest_method=sha256)
+
+
+def _secrets(secret_key: SecretKey) -> list[str]:
+    given = [secret_key] if isinstance(secret_key, str | Secret) else list(secret_key)
+    if not given or not all(isinstance(one, str | Secret) and str(one) for one in given):
+        raise ConfigurationError(
+            "secret_key must be a non-empty str or Secret, or a sequence of them (the first signs, all verify)"
+        )
+    secrets = [str(one) for one in given]
+    if any(len(one.encode()) < 16 for one in secrets):
+        logger.warning(
+            'secret_key is shorter than 16 bytes; make one: python -c "import secrets; print(secrets.token_hex())"'
+        )
+    return secrets
+
+
+def _is_prefixed(name: str) -> bool:
+    return name.lower().startswith(("__host-", "__secure-", "__http-"))
+
+
+def _check_attributes(name: str, path: str, same_site: str, domain: str | None) -> None:
+    """Refuse what doesn't belong in a header, where it could start another attribute or line."""
+    if not _TOKEN.fullmatch(name):
+        raise ConfigurationError("session_cookie must be a token: letters, digits and !#$%&'*+-.^_`|~ only")
+    if not _PATH.fullmatch(path):
+        raise ConfigurationError("path must start with / and hold no space, comma, semicolon or control character")
+    if domain is not None and not _DOMAIN.fullmatch(domain):
+        raise ConfigurationError("domain must be a host name such as example.com, or None for the host alone")
+    if same_site not in ("lax", "strict", "none"):
+        raise ConfigurationError('same_site must be "lax", "strict" or "none"')
+
+
+def _check_secure(
+    name: str, path: str, same_site: str, https_only: HTTPSOnly, domain: str | None, partitioned: bool
+) -> None:
+    """Refuse the combinations that browsers drop without a word (5.7; prefixes: 4.1.3)."""
+    if https_only not in (True, False, "auto"):
+        raise ConfigurationError('https_only must be True, False or "auto"')
+    if name.lower().startswith("__host-") and (domain is not None or path != "/"):
+        raise ConfigurationError('a cookie named "__Host-..." takes no domain, and path="/" only')
+    if https_only is False:
+        if _is_prefixed(name):
+            raise ConfigurationError('a cookie named "__Host-..." or "__Secure-..." needs https_only=True')
+        if same_site == "none" or partitioned:
+            raise ConfigurationError('same_site="none" and partitioned=True need https_only=True')

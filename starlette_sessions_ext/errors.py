@@ -1,0 +1,51 @@
+"""Every exception of this package, in one tree under `SessionError`.
+
+Messages say what happened, where, and what to do next. None of them ever holds
+a session id, a cookie, a secret or session data.
+"""
+
+from __future__ import annotations
+
+
+class SessionError(Exception):
+    """Base class of all errors of this package."""
+
+
+class ConfigurationError(SessionError, ValueError):
+    """The settings contradict each other, or can't work as given."""
+
+
+class NotSerializable(SessionError, TypeError):
+    """A value in the session can't be stored. Nothing was written."""
+
+
+class CorruptRecord(SessionError):
+    """The stored bytes aren't a record of this session. They are left as they are."""
+
+
+class SessionConflict(SessionError):
+    """A parallel request changed the same key (`on_conflict="raise"`), or the retries ran out."""
+
+
+class SessionGone(SessionError):
+    """The session was destroyed, rotated or expired meanwhile, so there is nothing to save to."""
+
+
+class SessionNotSaved(SessionError):
+    """A new session was filled after the response had started: no cookie could be sent for it."""
+
+
+class StoreError(SessionError):
+    """The store failed. Whether a write took place is unknown unless a subclass says so."""
+
+
+class StoreUnavailable(StoreError):
+    """The store can't be reached, or refuses to serve."""
+
+
+class StoreTimeout(StoreUnavailable):
+    """The store didn't answer within its deadline."""
+
+
+class SessionTooLarge(StoreError):
+    """The session is larger than the store can hold without loss. Nothing was written."""

@@ -1,0 +1,42 @@
+"""What happened to a session, told to the application's `on_event` and to the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+logger = logging.getLogger("starlette_sessions_ext")
+
+
+class EventKind(Enum):
+    """The kinds of events, with what each means for the people who run the service."""
+
+    CREATED = "created"
+    ROTATED = "rotated"
+    DESTROYED = "destroyed"
+    MERGED = "merged"  # a parallel request had written meanwhile; both changes are kept
+    OVERWRITTEN = "overwritten"  # both had changed the same key; the later write won
+    DROPPED = "dropped"  # the session was gone when its changes should be saved
+    CORRUPT = "corrupt"  # the stored row isn't a record of this session; it was left alone
+    DUPLICATE_COOKIES = "duplicate_cookies"  # two valid cookies of our name: somebody may be tossing cookies
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """One event. `handle` names the session without being of use to anybody; None where there is none yet."""
+
+    kind: EventKind
+    handle: str | None = None
+
+
+EventHandler = Callable[[SessionEvent], None]
+
+_SUSPICIOUS = frozenset({EventKind.CORRUPT, EventKind.DUPLICATE_COOKIES})
+
+
+def log_event(event: SessionEvent) -> None:
+    """Write an event to the package's log: suspicious ones as warnings, the others for debugging."""
+    level = logging.WARNING if event.kind in _SUSPICIOUS else logging.DEBUG
+    logger.log(level, "session %s: %s", event.handle or "-", event.kind.value)

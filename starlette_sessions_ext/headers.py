@@ -1,0 +1,42 @@
+"""What a response with a session tells caches, and our one Set-Cookie in it. Pure."""
+
+from __future__ import annotations
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def vary_by_cookie(headers: Headers) -> None:
+    """Add Cookie to the Vary header (RFC 9110, 12.5.5), unless it or `*` is there already."""
+    values = [(index, value) for index, (name, value) in enumerate(headers) if name.lower() == b"vary"]
+    fields = {field.strip().lower() for _, value in values for field in value.split(b",")}
+    if fields & {b"cookie", b"*"}:
+        return
+    if values:
+        index, value = values[0]
+        headers[index] = (headers[index][0], value + b", Cookie")
+    else:
+        headers.append((b"vary", b"Cookie"))
+
+
+def set_cookie(headers: Headers, name: str, line: bytes) -> None:
+    """Add our Set-Cookie in place of any the application set under the same name, and keep caches off.
+
+    A cache that stored this response would hand the session's cookie to others: unless the
+    application said `private` or `no-store` itself, its Cache-Control becomes `no-store`.
+    """
+    ours = name.encode() + b"="
+    private = any(key.lower() == b"cache-control" and _is_private(value) for key, value in headers)
+    headers[:] = [
+        (key, value)
+        for key, value in headers
+        if not (key.lower() == b"set-cookie" and value.startswith(ours))
+        and not (key.lower() == b"cache-control" and not private)
+    ]
+    headers.append((b"set-cookie", line))
+    if not private:
+        headers.append((b"cache-control", b"no-store"))
+
+
+def _is_private(cache_control: bytes) -> bool:
+    directives = {directive.strip().lower() for directive in cache_control.split(b",")}
+    return bool(directives & {b"private", b"no-store"})

@@ -1,0 +1,221 @@
+"""The ASGI side: cookie in, load, application, commit, cookie out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Literal
+
+from starlette.datastructures import Secret
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .cookie import HTTPSOnly, SameSite, SessionCookie
+from .errors import ConfigurationError, SessionError, SessionGone, StoreUnavailable
+from .events import EventHandler, EventKind, SessionEvent, log_event, logger
+from .headers import set_cookie, vary_by_cookie
+from .record import Lifetimes
+from .serializers import JSONSerializer, Serializer
+from .session import Session
+from .stores.base import SessionStore
+from .stores.memory import MemoryStore
+from .transaction import Clear, Issue, Settings, Transaction
+
+RETRY_AFTER = 5
+"""Seconds that a 503 asks clients to wait: a store that restarts is back by then."""
+
+
+class SessionMiddleware:
+    """Server-side sessions in `request.session` and `request.state.session`, one object.
+
+    The first parameters are those of Starlette's own middleware, in its order; times are seconds.
+
+    `secret_key`: signs the cookie; of several the first signs and all verify.
+    `max_age`: the cookie's lifetime, and without `idle_timeout` the session's; None: until the browser closes.
+    `https_only`: "auto" marks the cookie Secure on https.
+    `store`: where sessions are kept; a `MemoryStore` if not given, which one process alone sees.
+    `idle_timeout`, `absolute_timeout`: how long a session lives without use, and at all.
+    `touch_interval`: how far its expiry has to move before it is written; a tenth of the idle time.
+    `on_conflict`: what to do if parallel requests changed the same key: "merge" lets the later
+    win, "raise" raises `SessionConflict`. Changes of different keys are always merged.
+    `on_event`: called with a `SessionEvent` for what operators want to count.
+    `state_attr`: the name in `request.state`.
+
+    Raises `ConfigurationError` for settings that can't work.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        secret_key: str | Secret | Sequence[str | Secret],
+        session_cookie: str = "session",
+        max_age: int | timedelta | None = 14 * 24 * 60 * 60,
+        path: str = "/",
+        same_site: SameSite = "lax",
+        https_only: HTTPSOnly = "auto",
+        domain: str | None = None,
+        partitioned: bool = False,
+        *,
+        store: SessionStore | None = None,
+        idle_timeout: int | timedelta | None = None,
+        absolute_timeout: int | timedelta | None = None,
+        touch_interval: int | timedelta | None = None,
+        serializer: Serializer | None = None,
+        on_conflict: Literal["merge", "raise"] = "merge",
+        on_event: EventHandler | None = None,
+        state_attr: str = "session",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if on_conflict not in ("merge", "raise"):
+            raise ConfigurationError('on_conflict must be "merge" or "raise"')
+        if not state_attr.isidentifier():
+            raise ConfigurationError("state_attr must be a name that can stand after request.state.")
+        if store is None:
+            logger.warning("sessions are kept in this process's memory: give SessionMiddleware a store to keep them")
+            store = MemoryStore(clock=clock)
+        elif not isinstance(store, SessionStore):
+            raise ConfigurationError("store must be a SessionStore, such as SQLiteStore(path) or RedisStore(url)")
+        self.app = app
+        self.store = store
+        self._cookie = SessionCookie(
+            session_cookie,
+            secret_key,
+            path=path,
+            same_site=same_site,
+            https_only=https_only,
+            domain=domain,
+            partitioned=partitioned,
+        )
+        self._settings = Settings(
+            store=store,
+            serializer=serializer or JSONSerializer(),
+            lifetimes=Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval),
+            overwrite=on_conflict == "merge",
+            clock=clock,
+            emit=self._emit,
+        )
+        self._on_event = on_event
+        self._state_attr = state_attr
+        self._warned_of_http = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, self._lifespan_send(send))
+        elif scope["type"] in ("http", "websocket"):
+            await self._serve(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transaction = Transaction(self._settings)
+        started = failed = False
+
+        async def send_wrapper(message: Message) -> None:
+            nonlocal started, failed
+            if not started and message["type"] in _STARTS:
+                # After a failed save an error page goes out as it is; anything else has to save first.
+                if not (failed and message.get("status", 200) >= 400):
+                    failed = True
+                    await self._commit(transaction, scope, message)
+                started = True
+            await send(message)
+
+        try:
+            await self._load(transaction, scope)
+            await self.app(scope, receive, send_wrapper)
+            if started or scope["type"] == "websocket":
+                await self._save(transaction)  # what changed after the response had started
+        except StoreUnavailable as error:
+            if started:
+                raise
+            logger.error("answered 503: %s", error)
+            await _refuse(scope, send)
+        finally:
+            transaction.session._backing = None
+
+    async def _load(self, transaction: Transaction, scope: Scope) -> None:
+        """Find the session of the request, and publish it in the scope.
+
+        It is kept in the transaction too: a mounted application may bring its own session
+        middleware, and `Mount` lets both write to one scope.
+        """
+        found = self._cookie.find(scope["headers"])
+        if found.duplicates:
+            self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
+        if found.session_id is not None:
+            await transaction.load(found.session_id, outdated=found.outdated)
+        state = scope.setdefault("state", {})
+        if not isinstance(state.get(self._state_attr), Session | None):
+            raise ConfigurationError(
+                f"request.state.{self._state_attr} is taken by the application: give SessionMiddleware another state_attr"
+            )
+        state[self._state_attr] = scope["session"] = transaction.session
+
+    async def _commit(self, transaction: Transaction, scope: Scope, message: Message) -> None:
+        """Save the session, then say so in the headers of the response that is about to start."""
+        await self._save(transaction)
+        cookie = transaction.cookie
+        if cookie is None and not transaction.session.accessed:
+            return
+        headers = message["headers"] = list(message.get("headers", ()))
+        vary_by_cookie(headers)
+        if cookie is not None:
+            set_cookie(headers, self._cookie.name, self._render(cookie, scope))
+
+    async def _save(self, transaction: Transaction) -> None:
+        try:
+            await transaction.commit()
+        except SessionGone:
+            pass  # a logout, or a rotation, in a parallel request stands; it has been reported as an event
+        transaction.cookie_sent = True
+
+    def _render(self, cookie: Issue | Clear, scope: Scope) -> bytes:
+        secure = self._cookie.secure
+        if secure == "auto":
+            secure = scope.get("scheme") in ("https", "wss")
+            if not secure and not self._warned_of_http:
+                self._warned_of_http = True
+                logger.warning("a session cookie goes out over plain http: anybody on the way can read it")
+        if isinstance(cookie, Issue):
+            return self._cookie.render(cookie.session_id, cookie.max_age, secure=secure)
+        return self._cookie.render_cleared(secure=secure)
+
+    def _lifespan_send(self, send: Send) -> Send:
+        """Open the store once the application has started, and close it once the application has stopped."""
+
+        async def lifespan_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                try:
+                    await self.store.open()
+                except SessionError as error:
+                    message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}
+            elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await self.store.aclose()
+            await send(message)
+
+        return lifespan_send
+
+    def _emit(self, event: SessionEvent) -> None:
+        log_event(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+
+
+async def _refuse(scope: Scope, send: Send) -> None:
+    """Answer 503 (RFC 9110, 15.6.4): the store can't be reached. The cookie stays as it is."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1013, "reason": "session store unavailable"})
+        return
+    prefix = "websocket." if scope["type"] == "websocket" else ""
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"retry-after", str(RETRY_AFTER).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": f"{prefix}http.response.start", "status": 503, "headers": headers})
+    await send(
+        {"type": f"{prefix}http.response.body", "body": b"Sessions are unavailable for a moment. Please try again."}
+    )

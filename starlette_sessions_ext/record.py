@@ -1,0 +1,152 @@
+"""What is stored for a session, and how long it lives. Pure.
+
+A stored record is one header line and the serialized data:
+
+    s1 <key> <created_at> <lifetime> <nonce>\\n<body>
+
+`created_at` is in unix seconds; `lifetime` is in seconds, or `-` where the middleware's settings
+hold. The record names its own key: bytes that end up under another session's key, by whatever
+fault of a server, a pool or a backup, are refused instead of shown to somebody else. The nonce is
+new for every write, so that a writer whose answer was lost can tell its own bytes from equal data
+that a parallel request wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from .errors import ConfigurationError, CorruptRecord
+
+_HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}|-) [0-9a-f]{16}\n")
+
+DEFAULT_IDLE = 14 * 24 * 60 * 60
+"""Seconds that a browser-session cookie's session (`max_age=None`) lives without use."""
+
+
+END_OF_TIME = 253_402_300_799
+"""9999-12-31 23:59:59 UTC, the last second that every database can write."""
+
+
+Duration = int | timedelta
+
+_LONGEST = 100 * 366 * 24 * 60 * 60
+
+
+def seconds(value: Duration, name: str) -> int:
+    """Read the duration that the option `name` was given. Raise `ConfigurationError` for nonsense.
+
+    Whole seconds from 1 to a hundred years; a timedelta is cut to whole seconds.
+    """
+    if isinstance(value, timedelta):
+        value = int(value.total_seconds())
+    if type(value) is not int or not 1 <= value <= _LONGEST:
+        raise ConfigurationError(f"{name} must be a positive int of seconds or a timedelta, a hundred years at most")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One session as the store holds it. `lifetime` (seconds) is set by `Session.set_lifetime`."""
+
+    key: str = field(repr=False)
+    created_at: int
+    lifetime: int | None
+    body: bytes = field(repr=False)
+
+    def encode(self, nonce: str) -> bytes:
+        """The bytes to store. `nonce` is 16 hex digits, another one for every write."""
+        lifetime = "-" if self.lifetime is None else self.lifetime
+        return f"s1 {self.key} {self.created_at} {lifetime} {nonce}\n".encode() + self.body
+
+
+def decode(raw: bytes, key: str) -> Record:
+    """Read the record stored under `key`. Raise `CorruptRecord` if it is anything else."""
+    match = _HEADER.match(raw)
+    if match is None:
+        raise CorruptRecord("a stored row isn't a session record; it was left as it is")
+    owner, created_at, lifetime = match.groups()
+    if owner != key.encode():
+        raise CorruptRecord("a stored record belongs to another session; it was left as it is")
+    return Record(key, int(created_at), None if lifetime == b"-" else int(lifetime), raw[match.end() :])
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long sessions live, all in seconds. The rules of idle and absolute expiry, and of touching.
+
+    `max_age` is the cookie's (None: until the browser closes), `idle` the time without use,
+    `absolute` the time since sign-in that nothing extends, `touch_interval` how much a deadline
+    has to move before it is written again.
+    """
+
+    max_age: int | None
+    idle: int | None = None
+    absolute: int | None = None
+    touch_interval: int | None = None
+
+    @classmethod
+    def configured(
+        cls, max_age: Duration | None, idle: Duration | None, absolute: Duration | None, touch_interval: Duration | None
+    ) -> Lifetimes:
+        """Read the middleware's options. Raise `ConfigurationError` for what can't work.
+
+        As with Starlette's sessions a `max_age` of 0 or less is taken: such a session has ended at once.
+        """
+        if isinstance(max_age, timedelta):
+            max_age = int(max_age.total_seconds())
+        if max_age is not None and (type(max_age) is not int or abs(max_age) > _LONGEST):
+            raise ConfigurationError("max_age must be an int of seconds, a timedelta, or None for a browser session")
+        lifetimes = cls(
+            max_age,
+            None if idle is None else seconds(idle, "idle_timeout"),
+            None if absolute is None else seconds(absolute, "absolute_timeout"),
+            None if touch_interval is None else seconds(touch_interval, "touch_interval"),
+        )
+        lifetimes._check()
+        return lifetimes
+
+    def _check(self) -> None:
+        idle = self.idle or self.max_age or DEFAULT_IDLE
+        if self.idle is not None and self.max_age is not None and self.idle > self.max_age:
+            raise ConfigurationError("idle_timeout is longer than the cookie lives: raise max_age, or make it None")
+        if self.touch_interval is not None and self.touch_interval >= idle:
+            raise ConfigurationError(
+                "touch_interval must be shorter than the idle time, or sessions in use would expire"
+            )
+
+    def expires_at(self, record: Record, now: float) -> int:
+        """When a session that is used now will expire (unix seconds)."""
+        return min(int(now) + self._idle(record), self._absolute_end(record))
+
+    def expired(self, record: Record, now: float) -> bool:
+        """Whether the absolute deadline has come. The idle one is the store's `expires_at`."""
+        return now >= self._absolute_end(record)
+
+    def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
+        """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
+        interval = self._idle(record) // 10 if self.touch_interval is None else self.touch_interval
+        return self.expires_at(record, now) - expires_at >= max(interval, 1)
+
+    def cookie_max_age(self, record: Record, now: float) -> int | None:
+        """The cookie's Max-Age in seconds; None for a cookie that ends with the browser."""
+        max_age = self.max_age if record.lifetime is None else record.lifetime
+        if max_age is None:
+            return None
+        return min(max_age, self._absolute_end(record) - int(now))
+
+    def touch_moves_cookie(self, record: Record, now: float) -> bool:
+        """Whether a cookie sent now would outlive one sent earlier."""
+        max_age = self.max_age if record.lifetime is None else record.lifetime
+        return max_age is not None and int(now) + max_age < self._absolute_end(record)
+
+    def _idle(self, record: Record) -> int:
+        if record.lifetime is not None:
+            return record.lifetime
+        if self.idle is not None:
+            return self.idle
+        return DEFAULT_IDLE if self.max_age is None else max(self.max_age, 0)
+
+    def _absolute_end(self, record: Record) -> int:
+        return END_OF_TIME if self.absolute is None else record.created_at + self.absolute

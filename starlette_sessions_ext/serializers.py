@@ -1,0 +1,77 @@
+"""How the data of a session becomes bytes. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .errors import CorruptRecord, NotSerializable
+
+
+class Serializer(Protocol):
+    """Turns the dict of a session into bytes and back.
+
+    `dumps` must be deterministic, and `dumps(loads(b)) == b`: a change is found by comparing
+    bytes, so a serializer that gives other bytes for equal data writes on every request.
+    """
+
+    def dumps(self, data: Mapping[str, Any]) -> bytes:
+        """Raise `NotSerializable`, naming the key at fault, for what can't be stored."""
+        ...
+
+    def loads(self, raw: bytes) -> dict[str, Any]:
+        """Raise `CorruptRecord` for bytes that `dumps` can't have made."""
+        ...
+
+
+class JSONSerializer:
+    """Compact ASCII JSON, so no character set of a database can damage it.
+
+    As in Starlette's own sessions a tuple comes back as a list, and a key that isn't a str as a
+    str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates, bottomless nesting)
+    is refused instead of stored differently.
+    """
+
+    _encode = staticmethod(json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode)
+    _decode = staticmethod(json.JSONDecoder().decode)
+
+    def dumps(self, data: Mapping[str, Any]) -> bytes:
+        try:
+            return self._dump(data)
+        except (TypeError, ValueError, RecursionError):
+            raise self._explain(data) from None
+
+    def loads(self, raw: bytes) -> dict[str, Any]:
+        try:
+            data = self._decode(raw.decode("ascii"))
+        except (ValueError, RecursionError):
+            data = None
+        if type(data) is not dict:
+            raise CorruptRecord("a stored session isn't a JSON object; its row was left as it is")
+        return data
+
+    def _dump(self, value: object) -> bytes:
+        text = self._encode(value)
+        if "\\ud" in text:
+            # Perhaps a lone surrogate, which no other JSON reader accepts: UTF-8 can't hold one.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return text.encode("ascii")
+
+    def _explain(self, data: Mapping[str, Any]) -> NotSerializable:
+        """Find the first top-level key at fault; the value itself is never named."""
+        for key, value in data.items():
+            try:
+                self._dump({key: value})
+            except RecursionError:
+                reason = "it is nested too deeply, or holds itself"
+            except UnicodeError:
+                reason = "it holds a lone surrogate, which isn't text"
+            except ValueError:
+                reason = "it holds NaN, an infinity, an int of thousands of digits, or itself"
+            except TypeError:
+                reason = f"a {type(value).__name__} isn't JSON, or something in it isn't"
+            else:
+                continue
+            return NotSerializable(f"session[{key!r}] can't be stored: {reason}. Nothing was saved.")
+        return NotSerializable("the session as a whole is nested too deeply to be stored. Nothing was saved.")

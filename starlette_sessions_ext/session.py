@@ -1,0 +1,129 @@
+"""The dict that a handler sees, and what it can ask for beside changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from starlette.middleware.sessions import Session as StarletteSession
+
+from .errors import SessionError
+from .record import seconds
+
+T = TypeVar("T")
+
+
+class Backing(Protocol):
+    """What carries a session between its request and the store."""
+
+    async def commit(self) -> None: ...
+
+    async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T: ...
+
+
+class Session(StarletteSession):
+    """A session: a dict of what JSON can say, saved by the middleware when the response starts.
+
+    It is a `starlette.middleware.sessions.Session`, so whatever works with Starlette's own
+    sessions works with it. Nested changes count: `session["cart"].append(1)` is saved.
+
+    `created_at` and `expires_at` are unix seconds, None while the store holds nothing of it.
+    """
+
+    created_at: int | None = None
+    expires_at: int | None = None
+
+    # What the handler asked for; the transaction reads these and puts them back.
+    _destroy = False
+    _cleared = False
+    _rotate = False
+    _lifetime: int | None = None
+    _lifetime_set = False
+    _backing: Backing | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the store holds nothing of this session yet."""
+        return self.created_at is None
+
+    def rotate(self) -> None:
+        """Give the session a new id when it is saved; the old one is worthless at once.
+
+        Call it at every change of privilege, sign-in above all, so that an id somebody had
+        before is of no use after (session fixation). Parallel requests that still hold the old
+        id end normally, and what they would write is dropped.
+        """
+        self.mark_modified()
+        self._rotate = True
+
+    def destroy(self) -> None:
+        """End the session: empty it, delete its row and clear its cookie. No slower request brings it back.
+
+        What is put into the session after this starts a new one under a new id.
+        """
+        self.clear()
+        self._destroy = True
+
+    def clear(self) -> None:
+        """Empty the session. If it stays empty this is a logout, as with Starlette's sessions."""
+        super().clear()
+        self._cleared = True
+
+    def set_lifetime(self, lifetime: int | timedelta | None) -> None:
+        """Let this session live `lifetime` (seconds or timedelta) without use, cookie included.
+
+        None goes back to the middleware's settings. `absolute_timeout` holds all the same.
+        Raises `ConfigurationError` unless it is positive.
+        """
+        self._lifetime = None if lifetime is None else seconds(lifetime, "lifetime")
+        self._lifetime_set = True
+        self.mark_modified()
+
+    async def save(self) -> None:
+        """Save the changes now instead of when the response starts.
+
+        Raises `SessionGone` if it was destroyed, rotated or expired meanwhile, `SessionConflict`
+        if so asked for by `on_conflict="raise"`, and `StoreError` if the store failed.
+        """
+        await self._bound().commit()
+
+    async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
+        """Run `fn` on the freshest data and save what it changed, until no other request came between.
+
+        `fn` gets a dict to change, and may be run several times; what it returns in the run that
+        was saved is returned. Counters and one-time tokens are exact this way:
+
+            visits = await session.atomic(count_visit)
+
+        Changes made outside `fn` are seen by it, and saved when they would be anyway. Raises as
+        `save` does, and whatever `fn` raises; then nothing is written.
+        """
+        return await self._bound().atomic(fn)
+
+    def _bound(self) -> Backing:
+        if self._backing is None:
+            raise SessionError("this session isn't part of a running request, so it has no store to save to")
+        return self._backing
+
+    def __repr__(self) -> str:
+        return f"<Session of {dict.__len__(self)} keys>"  # never the data: a repr ends up in logs
+
+
+def _reading(name: str) -> Callable[..., Any]:
+    """The dict method `name`, which also marks the session as accessed: the response then varies with the cookie."""
+    method = getattr(dict, name)
+
+    def read(self: Session, /, *args: Any, **kwargs: Any) -> Any:
+        self.accessed = True
+        return method(self, *args, **kwargs)
+
+    read.__name__ = name
+    return read
+
+
+for _name in (
+    *("__getitem__", "__contains__", "__iter__", "__reversed__", "__len__", "__eq__", "__ne__", "__or__", "__ror__"),
+    *("get", "keys", "values", "items", "copy"),
+):
+    setattr(Session, _name, _reading(_name))

@@ -1,0 +1,1 @@
+"""The stores, one module each; a module imports its own driver and no other."""

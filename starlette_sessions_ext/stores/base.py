@@ -1,0 +1,131 @@
+"""The contract that every store keeps, in prose and as a Protocol.
+
+A store carries opaque bytes under opaque keys. It knows nothing of cookies, requests, JSON or
+users. `starlette_sessions_ext.testing.StoreContract` tests all that is said here.
+
+- Not found is a value. An exception means that the system failed: `StoreUnavailable`,
+  `StoreTimeout` or `SessionTooLarge`, never an exception of the driver.
+- `create` makes rows and nothing else does: a late `replace` or `touch` can't bring a deleted row
+  back, and no collision of keys can take a row over. There is no upsert.
+- Expiry is exact. A row whose `expires_at` has come is absent, whether or not it was collected.
+  An `expires_at` that has come already is no error: the row is then absent from the start.
+- Every wait has a deadline; one budget covers a whole operation.
+- After a write whose answer was lost, the store looks once. If its own bytes are there the write
+  is reported as done; otherwise the error is raised. It never sends the write a second time.
+  For this the bytes of two writes are never equal; the caller sees to that.
+- A cancelled call has either taken place or not; the next call gets nobody else's answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+from ..errors import SessionTooLarge
+
+DEFAULT_TIMEOUT = 2.0
+"""Seconds for one operation, all its waits together: above any healthy answer, below a person's patience."""
+
+DEFAULT_MAX_DATA_BYTES = 1024 * 1024
+"""One MiB: far above what belongs in a session, far below what hurts a server."""
+
+_KEY = re.compile(r"[a-z2-7]{32}")
+_LAST_SECOND = 253_402_300_799  # 9999-12-31, the last that every database can write
+
+
+class Stored(NamedTuple):
+    """A row as `load` returns it."""
+
+    data: bytes
+    version: Hashable
+    """A token of the content, the store's own choice. `touch` never changes it."""
+    expires_at: int
+    """Unix seconds."""
+
+    def __repr__(self) -> str:
+        return f"Stored(<{len(self.data)} bytes>, expires_at={self.expires_at})"
+
+
+@runtime_checkable
+class SessionStore(Protocol):
+    """Where sessions are kept. Keys are 32 characters of a-z2-7, times are unix seconds (int).
+
+    All methods raise TypeError or ValueError for another key or time, before any I/O.
+    """
+
+    max_data_bytes: int | None
+    """What fits without loss. More raises `SessionTooLarge` before any I/O; None: no limit of its own."""
+
+    async def load(self, key: str) -> Stored | None:
+        """The row, or None if it is absent or expired."""
+        ...
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        """Make a row that must not exist. False: the key is taken, and nothing was written."""
+        ...
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        """Compare and swap. False: the row has another version or is gone, and nothing was written."""
+        ...
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        """Move the expiry of an existing row, and neither its data nor its version. False: it is gone."""
+        ...
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        """Remove the row; with a version, only while it has that one. True: it was removed by this call."""
+        ...
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        """Collect up to `limit` expired rows and say how many. 0 where the server does it by itself."""
+        ...
+
+    async def open(self) -> None:
+        """Get ready, and check what was given: to be told of faults at startup.
+
+        May be called again, also after `aclose`, and may be left out: the first operation opens.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of what `open` made, and of nothing that was given. May be called again."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def check_key(key: str) -> None:
+    """Refuse what isn't a key: an operator dict, bytes, another length, another alphabet."""
+    if type(key) is not str:
+        raise TypeError("a session key is a str")
+    if not _KEY.fullmatch(key):
+        raise ValueError("a session key is 32 characters of a-z2-7")
+
+
+def check_expires_at(expires_at: int) -> None:
+    """Refuse what isn't a time: a bool, a float, a duration, a number no database can write."""
+    if type(expires_at) is not int:
+        raise TypeError("expires_at is an int of unix seconds")
+    if not 0 <= expires_at <= _LAST_SECOND:
+        raise ValueError("expires_at is in unix seconds, up to the year 9999")
+
+
+def check_row(key: str, data: bytes, expires_at: int, max_data_bytes: int | None) -> None:
+    """Refuse a row that can't be stored as given."""
+    check_key(key)
+    check_expires_at(expires_at)
+    if type(data) is not bytes:
+        raise TypeError("session data is bytes")
+    if max_data_bytes is not None and len(data) > max_data_bytes:
+        raise SessionTooLarge(
+            f"the session needs {len(data)} bytes, the store holds {max_data_bytes}: keep less in it, or raise max_data_bytes"
+        )

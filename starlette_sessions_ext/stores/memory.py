@@ -1,0 +1,140 @@
+"""Sessions in this process's memory: for tests, and for one worker that may forget."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from ..errors import StoreUnavailable
+from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
+
+
+@dataclass(slots=True)
+class _Row:
+    data: bytes
+    version: int
+    expires_at: int
+
+
+class MemoryStore(SessionStore):
+    """A store in memory. Every process has its own, and it ends with the process.
+
+    It holds at most `max_entries` sessions and `max_bytes` bytes of data. When it is full of live
+    sessions it raises `StoreUnavailable` rather than forget somebody's. `clock` gives unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_entries: int = 100_000,
+        max_bytes: int = 256 * 1024 * 1024,
+        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.max_data_bytes: int | None = max_data_bytes
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._rows: dict[str, _Row] = {}
+        self._bytes = 0
+        self._versions = itertools.count(1)
+        self._queue: list[tuple[int, str]] = []  # when to look at which row again; may be outdated
+
+    async def load(self, key: str) -> Stored | None:
+        row = self._live(key)
+        return None if row is None else Stored(row.data, row.version, row.expires_at)
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        if self._live(key) is not None:
+            return False
+        self._remove(key)  # it may be there still, expired
+        self._make_room(1, len(data))
+        self._rows[key] = _Row(data, next(self._versions), expires_at)
+        self._bytes += len(data)
+        self._enqueue(key, expires_at)
+        return True
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        row = self._live(key)
+        if row is None or row.version != version:
+            return False
+        growth = len(data) - len(row.data)
+        self._make_room(0, growth)
+        row.data, row.version, row.expires_at = data, next(self._versions), expires_at
+        self._bytes += growth
+        return True
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        check_expires_at(expires_at)
+        row = self._live(key)
+        if row is None:
+            return False
+        row.expires_at = expires_at
+        return True
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        row = self._live(key)
+        if row is None or version not in (None, row.version):
+            return False
+        self._remove(key)
+        return True
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        return self._collect(limit)
+
+    async def open(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        """Nothing to let go of; the sessions stay until the store itself goes."""
+
+    def _live(self, key: str) -> _Row | None:
+        check_key(key)
+        row = self._rows.get(key)
+        return row if row is not None and self._clock() < row.expires_at else None
+
+    def _remove(self, key: str) -> None:
+        row = self._rows.pop(key, None)
+        if row is not None:
+            self._bytes -= len(row.data)
+
+    def _make_room(self, entries: int, size: int) -> None:
+        """Raise unless so much more fits. What has expired goes first, a little at every write."""
+        self._collect(10)
+        while self._is_full(entries, size) and self._collect(1000):
+            pass
+        if self._is_full(entries, size):
+            raise StoreUnavailable(
+                "MemoryStore is full of live sessions: raise max_entries or max_bytes, or take a durable store"
+            )
+
+    def _is_full(self, entries: int, size: int) -> bool:
+        return len(self._rows) + entries > self._max_entries or self._bytes + size > self._max_bytes
+
+    def _collect(self, limit: int) -> int:
+        """Remove up to `limit` expired rows, the longest expired first."""
+        now = self._clock()
+        collected = 0
+        while self._queue and self._queue[0][0] <= now and collected < limit:
+            _, key = heapq.heappop(self._queue)
+            row = self._rows.get(key)
+            if row is None:
+                continue
+            if row.expires_at > now:
+                heapq.heappush(self._queue, (row.expires_at, key))  # it was touched since
+            else:
+                self._remove(key)
+                collected += 1
+        return collected
+
+    def _enqueue(self, key: str, expires_at: int) -> None:
+        """Note when to look at a row. Rows deleted early leave entries behind: sort those out now and then."""
+        heapq.heappush(self._queue, (expires_at, key))
+        if len(self._queue) > 2 * len(self._rows) + 64:
+            self._queue = [(row.expires_at, key) for key, row in self._rows.items()]
+            heapq.heapify(self._queue)

@@ -1,0 +1,209 @@
+"""Sessions in Redis: a single server, the master behind Sentinel, or a Cluster.
+
+One key per session, one round trip per operation. What has to be compared and written at once is
+a Lua script over that single key, so that it runs on a Cluster as well. Expiry is the key's own
+TTL in milliseconds, which Redis checks at every access.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+try:
+    from redis.asyncio import Redis, RedisCluster
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+except ImportError as error:  # pragma: no cover - tested in an interpreter without redis
+    raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
+
+from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from .base import (
+    DEFAULT_MAX_DATA_BYTES,
+    DEFAULT_TIMEOUT,
+    SessionStore,
+    Stored,
+    check_expires_at,
+    check_key,
+    check_row,
+)
+
+Client: TypeAlias = "Redis | RedisCluster"
+
+_DRIVER_ERRORS = (RedisError, RedisClusterException, OSError)
+
+
+class _Script:
+    """A Lua script over one key, called by its digest."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+_LOAD = _Script("""
+local data = redis.call('GET', KEYS[1])
+return data and {data, redis.call('PTTL', KEYS[1])}
+""")
+_REPLACE = _Script("""
+local data = redis.call('GET', KEYS[1])
+if data == ARGV[2] then return 1 end -- written before, and sent again by the client after a lost answer
+if not data or redis.sha1hex(data) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+""")
+_DELETE = _Script("""
+local data = redis.call('GET', KEYS[1])
+if not data or redis.sha1hex(data) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+""")
+
+
+class RedisStore(SessionStore):
+    """A store in Redis 6.0 or later.
+
+    Takes a URL (`redis://`, `rediss://`, `unix://`), for which it makes a client and closes it, or
+    a client of `redis.asyncio`, which it uses and never closes: `Redis`, what Sentinel's
+    `master_for` returns, or `RedisCluster`. The client must not decode responses.
+
+    `prefix` stands before every key; `timeout` is the budget of one operation in seconds; `clock`
+    gives unix seconds, from which TTLs are reckoned. Redis must not evict sessions: keep
+    `maxmemory-policy noeviction` on its database.
+    """
+
+    def __init__(
+        self,
+        client_or_url: Client | str,
+        *,
+        prefix: str = "session:",
+        timeout: float = DEFAULT_TIMEOUT,
+        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not prefix.isascii() or not prefix.isprintable() or len(prefix) > 64 or " " in prefix:
+            raise ConfigurationError("prefix must be up to 64 printable ASCII characters without spaces")
+        self.max_data_bytes: int | None = max_data_bytes
+        self._prefix = prefix
+        self._timeout = timeout
+        self._clock = clock
+        self._url = client_or_url if isinstance(client_or_url, str) else None
+        self._client = self._from_url(client_or_url) if isinstance(client_or_url, str) else client_or_url
+        if self._client.get_encoder().decode_responses:
+            raise ConfigurationError("RedisStore keeps bytes: give it a client without decode_responses=True")
+
+    async def load(self, key: str) -> Stored | None:
+        check_key(key)
+        async with self._deadline():
+            reply = await self._call(_LOAD, key)
+        # No TTL at all (-1) isn't ours either: what this store writes always has one.
+        if reply is None or reply[1] <= 0:
+            return None
+        return Stored(reply[0], reply[0], round(self._clock() + reply[1] / 1000))
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        milliseconds = self._milliseconds(expires_at)
+        if milliseconds <= 0:
+            return await self.load(key) is None
+        async with self._deadline():
+            try:
+                async with self._attempt():
+                    made = await self._client.set(self._prefix + key, data, nx=True, px=milliseconds)
+            except _DRIVER_ERRORS:
+                if await self._holds(key, data):
+                    return True
+                raise
+            return made is not None or await self._holds(key, data)
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        milliseconds = self._milliseconds(expires_at)
+        if milliseconds <= 0:
+            return await self.delete(key, version)
+        async with self._deadline():
+            try:
+                async with self._attempt():
+                    return await self._call(_REPLACE, key, _digest(version), data, milliseconds) == 1
+            except _DRIVER_ERRORS:
+                if await self._holds(key, data):
+                    return True
+                raise
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        check_key(key)
+        check_expires_at(expires_at)
+        async with self._deadline():
+            return bool(await self._client.pexpire(self._prefix + key, self._milliseconds(expires_at)))
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        check_key(key)
+        async with self._deadline():
+            if version is None:
+                return bool(await self._client.delete(self._prefix + key))
+            return await self._call(_DELETE, key, _digest(version)) == 1
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        return 0
+
+    async def open(self) -> None:
+        """Reach the server, so that a wrong address or password shows at startup."""
+        async with self._deadline():
+            await self._client.ping()
+
+    async def aclose(self) -> None:
+        if self._url is not None:
+            await self._client.aclose()
+
+    def _from_url(self, url: str) -> Redis:
+        """A client that asks once: a second try of its own could run a command twice."""
+        try:
+            return Redis.from_url(
+                url,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,  # under 3 redis-py 8 hands out connections that the server has closed
+            )
+        except ValueError:
+            raise ConfigurationError("a Redis URL looks like redis://user:password@host:6379/0") from None
+
+    def _milliseconds(self, expires_at: int) -> int:
+        return int((expires_at - self._clock()) * 1000)
+
+    async def _call(self, script: _Script, key: str, *arguments: bytes | str | int) -> Any:
+        keys_and_arguments = (1, self._prefix + key, *arguments)
+        try:
+            return await self._client.execute_command("EVALSHA", script.digest, *keys_and_arguments)
+        except NoScriptError:  # a fresh server, or SCRIPT FLUSH: nothing was run
+            return await self._client.execute_command("EVAL", script.source, *keys_and_arguments)
+
+    async def _holds(self, key: str, data: bytes) -> bool:
+        return bool(await self._client.get(self._prefix + key) == data)
+
+    def _attempt(self) -> asyncio.Timeout:
+        """Half the budget, so that a write whose answer got lost can still be looked for."""
+        return asyncio.timeout(self._timeout / 2)
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """The budget of one operation, and the one place where redis-py's errors become ours."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except (TimeoutError, RedisTimeoutError) as error:
+            raise StoreTimeout(f"Redis didn't answer within {self._timeout} s") from error
+        except _DRIVER_ERRORS as error:
+            raise StoreUnavailable(f"Redis can't serve sessions ({type(error).__name__})") from error
+
+
+def _digest(version: Hashable) -> str:
+    """What the scripts compare: the SHA-1 of the bytes as loaded. It only tells versions of one session apart."""
+    if not isinstance(version, bytes):
+        return ""
+    return hashlib.sha1(version, usedforsecurity=False).hexdigest()

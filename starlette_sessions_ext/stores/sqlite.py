@@ -1,0 +1,252 @@
+"""Sessions in an SQLite file: durable, no server, shared by the worker processes of one machine.
+
+Calls that come while the disk is busy wait together, and whoever is first in line runs them all in
+one transaction on a worker thread: the event loop never blocks, and many writes share one sync to
+disk. The file is in WAL mode with synchronous=FULL, so what was acknowledged survives kill -9 and
+loss of power (sqlite.org/pragma.html#pragma_synchronous). A network file system can't promise that.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from .base import (
+    DEFAULT_MAX_DATA_BYTES,
+    DEFAULT_TIMEOUT,
+    SessionStore,
+    Stored,
+    check_expires_at,
+    check_key,
+    check_row,
+)
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS starlette_sessions (
+    key TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS starlette_sessions_expires_at ON starlette_sessions (expires_at);
+"""
+_LOAD = "SELECT data, version, expires_at FROM starlette_sessions WHERE key = ? AND expires_at > ?"
+_CREATE = "INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, random() / 4, ?) ON CONFLICT DO NOTHING"
+_REPLACE = """UPDATE starlette_sessions SET data = ?, version = version + 1, expires_at = ?
+    WHERE key = ? AND version = ? AND expires_at > ?"""
+_TOUCH = "UPDATE starlette_sessions SET expires_at = ? WHERE key = ? AND expires_at > ?"
+_DELETE = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at > ?"
+_DELETE_EXPIRED = """DELETE FROM starlette_sessions WHERE key IN
+    (SELECT key FROM starlette_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"""
+_DROP_IF_EXPIRED = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at <= ?"
+
+
+class SQLiteStore(SessionStore):
+    """A store in the file at `path`, made with mode 0600 if it isn't there.
+
+    `timeout` is the budget of one operation in seconds; waiting for another process that writes
+    may add as much again. `clock` gives unix seconds.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if os.fspath(path) in ("", ":memory:"):
+            raise ConfigurationError(
+                "SQLiteStore needs the path of a file; to keep sessions in memory take MemoryStore"
+            )
+        self.max_data_bytes: int | None = max_data_bytes
+        self._path = Path(path)
+        self._timeout = timeout
+        self._clock = clock
+        self._opening = anyio.Lock()
+        self._lines: _Lines | None = None
+
+    async def load(self, key: str) -> Stored | None:
+        check_key(key)
+        now = self._clock()
+        row = await self._read(lambda db: db.execute(_LOAD, (key, now)).fetchone())
+        return None if row is None else Stored(*row)
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        now = self._clock()
+
+        def create(db: sqlite3.Connection) -> bool:
+            db.execute(_DROP_IF_EXPIRED, (key, now))
+            return db.execute(_CREATE, (key, data, expires_at)).rowcount == 1
+
+        return await self._write(create)
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        return await self._change(_REPLACE, data, expires_at, key, version, self._clock())
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        check_key(key)
+        check_expires_at(expires_at)
+        return await self._change(_TOUCH, expires_at, key, self._clock())
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        check_key(key)
+        if version is None:
+            return await self._change(_DELETE, key, self._clock())
+        return await self._change(f"{_DELETE} AND version = ?", key, self._clock(), version)
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        now = self._clock()
+        return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (now, limit)).rowcount)
+
+    async def open(self) -> None:
+        await self._open()
+
+    async def aclose(self) -> None:
+        async with self._opening:
+            lines, self._lines = self._lines, None
+            if lines is not None:
+                await lines.reader.aclose()
+                await lines.writer.aclose()
+
+    async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        with _our_errors(self._path), anyio.fail_after(self._timeout):
+            return await (self._lines or await self._open()).reader.run(job)
+
+    async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        with _our_errors(self._path), anyio.fail_after(self._timeout):
+            return await (self._lines or await self._open()).writer.run(job)
+
+    async def _change(self, statement: str, *values: object) -> bool:
+        return await self._write(lambda db: db.execute(statement, values).rowcount == 1)
+
+    async def _open(self) -> _Lines:
+        async with self._opening:
+            if self._lines is None:
+                with _our_errors(self._path):
+                    reader, writer = await anyio.to_thread.run_sync(self._connect)
+                self._lines = _Lines(_Line(reader, "BEGIN"), _Line(writer, "BEGIN IMMEDIATE"))
+            return self._lines
+
+    def _connect(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """Open the file for reading and for writing. Runs on a thread."""
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            pass  # not opened here: closing a second handle would drop SQLite's own locks on the file
+        writer = self._connection()
+        try:
+            self._prepare(writer)
+            return self._connection(), writer
+        except BaseException:
+            writer.close()
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+
+    def _prepare(self, writer: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                mode = writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+                break
+            except sqlite3.OperationalError:  # SQLite doesn't wait here for another worker that opens too
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        if mode != "wal":
+            raise ConfigurationError(f"{self._path} can't be put in WAL mode: keep it on a local disk")
+        writer.execute("PRAGMA synchronous = FULL")
+        writer.execute("PRAGMA secure_delete = ON")
+        writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+
+
+class _Job(Generic[T]):
+    """Something to do with the connection, and how it went."""
+
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
+        self.work = work
+        self.done = False
+        self.error: sqlite3.Error | None = None
+        self.result: T
+
+
+class _Line:
+    """A connection, and who waits for it. The first in line runs all of them in one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, begin: str) -> None:
+        self._connection = connection
+        self._begin = begin
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._limiter = anyio.CapacityLimiter(1)
+        self._waiting: list[_Job[object]] = []
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        job: _Job[T] = _Job(work)
+        self._waiting.append(job)  # type: ignore[arg-type]
+        try:
+            async with self._turn:
+                if not job.done:
+                    jobs, self._waiting = self._waiting, []
+                    await anyio.to_thread.run_sync(self._run_all, jobs, limiter=self._limiter)
+        finally:
+            if job in self._waiting:  # cancelled before anybody took it up: it must not run later
+                self._waiting.remove(job)  # type: ignore[arg-type]
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    async def aclose(self) -> None:
+        async with self._turn:
+            await anyio.to_thread.run_sync(self._connection.close)
+
+    def _run_all(self, jobs: list[_Job[object]]) -> None:
+        """Run the jobs in one transaction: all are committed before any is told so. Runs on a thread."""
+        try:
+            self._connection.execute(self._begin)
+            for job in jobs:
+                job.result = job.work(self._connection)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            for job in jobs:
+                job.error = error
+        for job in jobs:
+            job.done = True
+
+
+class _Lines(NamedTuple):
+    """Reads don't wait for writes: SQLite lets one connection read while another writes (WAL)."""
+
+    reader: _Line
+    writer: _Line
+
+
+@contextmanager
+def _our_errors(path: Path) -> Iterator[None]:
+    """Raise SQLite's and the system's errors as ours."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise StoreTimeout(f"{path} was busy for longer than the timeout") from error
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreTimeout(f"another process kept {path} locked for longer than the timeout") from error
+        raise StoreUnavailable(f"SQLite failed on {path}: {error}") from error
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(f"{path} can't be used as a session store: {error}") from error

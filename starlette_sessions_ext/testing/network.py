@@ -1,0 +1,119 @@
+"""What a store with a server does beyond `StoreContract` when the network fails."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from ..errors import StoreTimeout, StoreUnavailable
+from ..ids import key_of, new_id
+from ..stores.base import SessionStore
+from .contract import StoreContract
+from .proxy import FaultProxy
+
+
+class NetworkStoreContract(StoreContract):
+    """`StoreContract`, and the answers that get lost. Give it two more fixtures.
+
+    `proxy` is a running `FaultProxy` before the real server, `proxied` a store that goes through
+    it, with a timeout of `timeout` seconds.
+    """
+
+    timeout = 1.0
+
+    @pytest.fixture
+    async def proxy(self) -> Any:
+        raise NotImplementedError("give the subclass of NetworkStoreContract a `proxy` fixture")
+
+    @pytest.fixture
+    async def proxied(self, proxy: FaultProxy) -> Any:
+        raise NotImplementedError("give the subclass of NetworkStoreContract a `proxied` fixture")
+
+    async def test_a_create_whose_answer_is_lost_is_looked_up(
+        self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        await proxied.load(key)
+        proxy.drop_reply()
+        assert await proxied.create(key, b"mine", soon)
+        row = await proxied.load(key)
+        assert row is not None
+        assert row.data == b"mine"
+
+    async def test_a_replace_whose_answer_is_lost_is_looked_up(
+        self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        await proxied.create(key, b"one", soon)
+        row = await proxied.load(key)
+        assert row is not None
+        proxy.drop_reply()
+        assert await proxied.replace(key, b"two", soon, row.version)
+        after = await proxied.load(key)
+        assert after is not None
+        assert after.data == b"two"
+
+    async def test_a_delete_whose_answer_is_lost_isnt_undone(
+        self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        await proxied.create(key, b"data", soon)
+        proxy.drop_reply()
+        with pytest.raises(StoreUnavailable):
+            await proxied.delete(key)
+        assert await proxied.load(key) is None
+
+    async def test_a_late_answer_reaches_nobody_else(
+        self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        others = [key_of(new_id()) for _ in range(5)]
+        for other in [key, *others]:
+            await proxied.create(other, other.encode(), soon)
+        proxy.hold_replies()
+        with pytest.raises(StoreTimeout):
+            await proxied.load(key)
+        proxy.release()
+        for other in others:
+            row = await proxied.load(other)
+            assert row is not None
+            assert row.data == other.encode()
+
+    async def test_silence_ends_at_the_deadline(
+        self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        await proxied.create(key, b"data", soon)
+        row = await proxied.load(key)
+        assert row is not None
+        proxy.silent = True
+        for call in (
+            lambda: proxied.load(key),
+            lambda: proxied.create(key_of(new_id()), b"data", soon),
+            lambda: proxied.replace(key, b"new", soon, row.version),
+            lambda: proxied.touch(key, soon),
+            lambda: proxied.delete(key),
+        ):
+            started = time.monotonic()
+            with anyio.fail_after(10 * self.timeout), pytest.raises(StoreTimeout):
+                await call()  # type: ignore[no-untyped-call]
+            assert time.monotonic() - started < 2 * self.timeout
+
+    async def test_it_recovers_by_itself(self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int) -> None:
+        await proxied.create(key, b"data", soon)
+        proxy.refusing = True
+        proxy.reset()
+        with pytest.raises(StoreUnavailable):
+            await proxied.load(key)
+        proxy.refusing = False
+        row = await proxied.load(key)
+        assert row is not None
+        assert row.data == b"data"
+
+    async def test_a_connection_that_was_closed_while_idle_is_replaced(
+        self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        await proxied.create(key, b"data", soon)
+        proxy.reset()
+        await anyio.sleep(0.05)
+        row = await proxied.load(key)
+        assert row is not None
+        assert row.data == b"data"

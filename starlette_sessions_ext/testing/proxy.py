@@ -1,0 +1,93 @@
+"""A TCP proxy that misbehaves on demand, to stand between a store and its real server."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+
+class FaultProxy:
+    """Forwards connections from a free port of 127.0.0.1 to `host:port`. asyncio only.
+
+    Set `silent` to let nothing more through to the client (a black hole), `refusing` to close what
+    connects; `drop_reply()` swallows the next bytes that the server sends, and `hold_replies()`
+    keeps them back until `release()`. `reset()` cuts every connection.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.port = 0
+        self.silent = False
+        self.refusing = False
+        self.connections = 0
+        self._target = (host, port)
+        self._drops = 0
+        self._open = asyncio.Event()
+        self._open.set()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def drop_reply(self) -> None:
+        self._drops += 1
+
+    def hold_replies(self) -> None:
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
+    def reset(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.release()
+        self.reset()
+        while self._writers:
+            await asyncio.sleep(0.001)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self.refusing:
+            writer.transport.abort()
+            return
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, server_writer}
+        try:
+            await asyncio.gather(
+                self._pipe(reader, server_writer), self._pipe_replies(server_reader, writer), return_exceptions=True
+            )
+        finally:
+            self._writers -= {writer, server_writer}
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()
+
+    async def _pipe_replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if self.silent:
+                continue
+            if self._drops:
+                self._drops -= 1
+                continue
+            await self._open.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster
+
+from starlette_sessions_ext.testing import FakeClock
+
+from .servers import RedisServer, running_redis
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[None]:
+    """A blocking call on the event loop, from the package, fails the test."""
+    blocker = BlockBuster("starlette_sessions_ext")
+    for name in ("os.stat", "io.TextIOWrapper.read", "io.BufferedReader.read", "os.listdir", "os.scandir"):
+        if name in blocker.functions:  # redis-py reads its own version from disk for each new connection
+            blocker.functions[name].can_block_in("redis/utils.py", "get_lib_version")
+    blocker.activate()
+    try:
+        yield
+    finally:
+        blocker.deactivate()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
