@@ -143,9 +143,7 @@ def _secrets(secret_key: SecretKey) -> list[str]:
         )
     secrets = [str(one) for one in given]
     if any(len(one.encode()) < 16 for one in secrets):
-        logger.warning(
-            'secret_key is shorter than 16 bytes; make one: python -c "import secrets; print(secrets.token_hex())"'
-        )
+        logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
     return secrets
 
 

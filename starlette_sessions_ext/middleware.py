@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Literal
 
@@ -147,7 +148,7 @@ class SessionMiddleware:
         state = scope.setdefault("state", {})
         if not isinstance(state.get(self._state_attr), Session | None):
             raise ConfigurationError(
-                f"request.state.{self._state_attr} is taken by the application: give SessionMiddleware another state_attr"
+                f"request.state.{self._state_attr} is taken by the application: choose another state_attr"
             )
         state[self._state_attr] = scope["session"] = transaction.session
 
@@ -163,10 +164,8 @@ class SessionMiddleware:
             set_cookie(headers, self._cookie.name, self._render(cookie, scope))
 
     async def _save(self, transaction: Transaction) -> None:
-        try:
+        with suppress(SessionGone):  # a logout or a rotation in a parallel request stands; an event has told of it
             await transaction.commit()
-        except SessionGone:
-            pass  # a logout, or a rotation, in a parallel request stands; it has been reported as an event
         transaction.cookie_sent = True
 
     def _render(self, cookie: Issue | Clear, scope: Scope) -> bytes:

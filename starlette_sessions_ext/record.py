@@ -112,9 +112,7 @@ class Lifetimes:
         if self.idle is not None and self.max_age is not None and self.idle > self.max_age:
             raise ConfigurationError("idle_timeout is longer than the cookie lives: raise max_age, or make it None")
         if self.touch_interval is not None and self.touch_interval >= idle:
-            raise ConfigurationError(
-                "touch_interval must be shorter than the idle time, or sessions in use would expire"
-            )
+            raise ConfigurationError("touch_interval must be shorter than the idle time, or sessions in use expire")
 
     def expires_at(self, record: Record, now: float) -> int:
         """When a session that is used now will expire (unix seconds)."""

@@ -7,7 +7,7 @@ is settled by the store's compare-and-swap and by merging, both in `_swap`.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -112,23 +112,23 @@ class Transaction:
         base = {} if self._row is None else self._loads(self._row.record.body)
         mine = self._loads(self._dumps(self.session))
         view: dict[str, Any] = {}
+        results: list[T] = []
 
         def change(theirs: Row | None) -> bytes:
-            nonlocal view, result
+            nonlocal view
             fresh = {} if theirs is None else self._loads(theirs.record.body)
             before = merge(base, mine, fresh, self._dumps).data
             view = self._loads(self._dumps(before))
-            result = fn(view)
+            results[:] = [fn(view)]
             view = self._loads(self._dumps(view))
             return self._dumps(merge(before, view, fresh, self._dumps).data)
 
-        result: T
         if self._row is not None:
             await self._swap(self._row, change)
         elif (body := change(None)) != self._dumps({}):
             await self._create(body)
         self._adopt(view)
-        return result
+        return results[0]
 
     async def _save(self, row: Row | None) -> None:
         """Choose and carry out the one action that this session needs."""
@@ -154,6 +154,8 @@ class Transaction:
                 await self._touch(row)
             elif action is not Action.NOTHING:
                 await self._swap(row, change)
+            if self._row is not None and self._row.record.body != body:  # what others changed is part of it now
+                self._adopt(self._loads(self._row.record.body))
 
     async def _swap(self, row: Row, change: Callable[[Row], bytes]) -> None:
         """Compare-and-swap what `change` makes of the freshest row, until no other request comes between."""
@@ -312,7 +314,7 @@ class Transaction:
         self.cookie = Clear()
         self._emit(EventKind.DESTROYED, key)
 
-    def _dumps(self, data: dict[str, Any]) -> bytes:
+    def _dumps(self, data: Mapping[str, Any]) -> bytes:
         return self._settings.serializer.dumps(data)
 
     def _loads(self, body: bytes) -> dict[str, Any]:

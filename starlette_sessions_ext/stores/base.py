@@ -127,5 +127,5 @@ def check_row(key: str, data: bytes, expires_at: int, max_data_bytes: int | None
         raise TypeError("session data is bytes")
     if max_data_bytes is not None and len(data) > max_data_bytes:
         raise SessionTooLarge(
-            f"the session needs {len(data)} bytes, the store holds {max_data_bytes}: keep less in it, or raise max_data_bytes"
+            f"the session takes {len(data)} bytes, the store {max_data_bytes}: keep less in it, or raise max_data_bytes"
         )

@@ -129,7 +129,7 @@ class RedisStore(SessionStore):
         async with self._deadline():
             try:
                 async with self._attempt():
-                    return await self._call(_REPLACE, key, _digest(version), data, milliseconds) == 1
+                    return bool(await self._call(_REPLACE, key, _digest(version), data, milliseconds))
             except _DRIVER_ERRORS:
                 if await self._holds(key, data):
                     return True
@@ -146,7 +146,7 @@ class RedisStore(SessionStore):
         async with self._deadline():
             if version is None:
                 return bool(await self._client.delete(self._prefix + key))
-            return await self._call(_DELETE, key, _digest(version)) == 1
+            return bool(await self._call(_DELETE, key, _digest(version)))
 
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS starlette_sessions (
 CREATE INDEX IF NOT EXISTS starlette_sessions_expires_at ON starlette_sessions (expires_at);
 """
 _LOAD = "SELECT data, version, expires_at FROM starlette_sessions WHERE key = ? AND expires_at > ?"
-_CREATE = "INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, random() / 4, ?) ON CONFLICT DO NOTHING"
+_CREATE = """INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, random() / 4, ?)
+    ON CONFLICT DO NOTHING"""
 _REPLACE = """UPDATE starlette_sessions SET data = ?, version = version + 1, expires_at = ?
     WHERE key = ? AND version = ? AND expires_at > ?"""
 _TOUCH = "UPDATE starlette_sessions SET expires_at = ? WHERE key = ? AND expires_at > ?"
@@ -65,9 +66,7 @@ class SQLiteStore(SessionStore):
         clock: Callable[[], float] = time.time,
     ) -> None:
         if os.fspath(path) in ("", ":memory:"):
-            raise ConfigurationError(
-                "SQLiteStore needs the path of a file; to keep sessions in memory take MemoryStore"
-            )
+            raise ConfigurationError("SQLiteStore needs the path of a file; MemoryStore keeps sessions in memory")
         self.max_data_bytes: int | None = max_data_bytes
         self._path = Path(path)
         self._timeout = timeout
@@ -141,10 +140,8 @@ class SQLiteStore(SessionStore):
 
     def _connect(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         """Open the file for reading and for writing. Runs on a thread."""
-        try:
+        with suppress(FileExistsError):  # not opened here: closing a second handle would drop SQLite's locks
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            pass  # not opened here: closing a second handle would drop SQLite's own locks on the file
         writer = self._connection()
         try:
             self._prepare(writer)

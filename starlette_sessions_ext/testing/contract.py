@@ -7,7 +7,7 @@ plugin, on the backends that the `anyio_backend` fixture names. Nothing here loo
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -182,7 +182,7 @@ class StoreContract:
     async def test_hostile_keys_are_refused(self, store: SessionStore, key: str, soon: int, bad: Any) -> None:
         await store.create(key, b"data", soon)
         before = await _load(store, key)
-        calls: list[Callable[[], Awaitable[Any]]] = [
+        calls: list[Call] = [
             lambda: store.load(bad),
             lambda: store.create(bad, b"data", soon),
             lambda: store.replace(bad, b"data", soon, before.version),
@@ -382,10 +382,10 @@ async def _a_version(store: SessionStore, soon: int) -> Any:
     return (await _load(store, key)).version
 
 
-Call = Callable[[], Awaitable[Any]]
+Call = Callable[[], Coroutine[Any, Any, Any]]
 
 
-def _call(method: Callable[..., Awaitable[Any]], *arguments: Any) -> Call:
+def _call(method: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Call:
     return lambda: method(*arguments)
 
 

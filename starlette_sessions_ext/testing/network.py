@@ -94,7 +94,7 @@ class NetworkStoreContract(StoreContract):
         ):
             started = time.monotonic()
             with anyio.fail_after(10 * self.timeout), pytest.raises(StoreTimeout):
-                await call()  # type: ignore[no-untyped-call]
+                await call()
             assert time.monotonic() - started < 2 * self.timeout
 
     async def test_it_recovers_by_itself(self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int) -> None:

@@ -11,7 +11,6 @@ from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreCo
 
 from ..servers import RedisServer
 
-
 ASYNCIO = ("asyncio", {"use_uvloop": False})
 UVLOOP = ("asyncio", {"use_uvloop": True})
 
