@@ -136,7 +136,8 @@ def _signer(secret: str) -> Signer:
 
 
 def _secrets(secret_key: SecretKey) -> list[str]:
-    given = [secret_key] if isinstance(secret_key, str | Secret) else list(secret_key)
+    # `or ()`: None comes from an environment variable that isn't set, and should be told what is wanted.
+    given = [secret_key] if isinstance(secret_key, str | Secret) else list(secret_key or ())
     if not given or not all(isinstance(one, str | Secret) and str(one) for one in given):
         raise ConfigurationError(
             "secret_key must be a non-empty str or Secret, or a sequence of them (the first signs, all verify)"
@@ -171,7 +172,7 @@ def _check_secure(
         raise ConfigurationError('https_only must be True, False or "auto"')
     if name.lower().startswith("__host-") and (domain is not None or path != "/"):
         raise ConfigurationError('a cookie named "__Host-..." takes no domain, and path="/" only')
-    if https_only is False:
+    if not https_only:  # 0 is as good as False
         if _is_prefixed(name):
             raise ConfigurationError('a cookie named "__Host-..." or "__Secure-..." needs https_only=True')
         if same_site == "none" or partitioned:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 Headers = list[tuple[bytes, bytes]]
+
+
+_LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*localhost|127\.[0-9.]+|\[::1\])(:[0-9]*)?")
+
+
+def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request was made to this very machine: its Host is localhost or a loopback address."""
+    return any(name == b"host" and _LOCAL.fullmatch(value) for name, value in headers)
 
 
 def vary_by_cookie(headers: Headers) -> None:
@@ -24,17 +35,21 @@ def set_cookie(headers: Headers, name: str, line: bytes) -> None:
     A cache that stored this response would hand the session's cookie to others: unless the
     application said `private` or `no-store` itself, its Cache-Control becomes `no-store`.
     """
-    ours = name.encode() + b"="
     private = any(key.lower() == b"cache-control" and _is_private(value) for key, value in headers)
     headers[:] = [
         (key, value)
         for key, value in headers
-        if not (key.lower() == b"set-cookie" and value.startswith(ours))
+        if not (key.lower() == b"set-cookie" and _cookie_name(value) == name.encode())
         and not (key.lower() == b"cache-control" and not private)
     ]
     headers.append((b"set-cookie", line))
     if not private:
         headers.append((b"cache-control", b"no-store"))
+
+
+def _cookie_name(set_cookie: bytes) -> bytes:
+    """The name as browsers read it: without the blanks around it (RFC 6265bis, 5.6)."""
+    return set_cookie.partition(b"=")[0].strip(b" \t")
 
 
 def _is_private(cache_control: bytes) -> bool:

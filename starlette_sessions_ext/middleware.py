@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .cookie import HTTPSOnly, SameSite, SessionCookie
 from .errors import ConfigurationError, SessionError, SessionGone, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
-from .headers import set_cookie, vary_by_cookie
+from .headers import is_local, set_cookie, vary_by_cookie
 from .record import Lifetimes
 from .serializers import JSONSerializer, Serializer
 from .session import Session
@@ -101,7 +101,7 @@ class SessionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, self._lifespan_send(send))
+            await self._live(scope, receive, send)
         elif scope["type"] in ("http", "websocket"):
             await self._serve(scope, receive, send)
         else:
@@ -172,27 +172,41 @@ class SessionMiddleware:
         secure = self._cookie.secure
         if secure == "auto":
             secure = scope.get("scheme") in ("https", "wss")
-            if not secure and not self._warned_of_http:
+            if not secure and not self._warned_of_http and not is_local(scope["headers"]):
                 self._warned_of_http = True
-                logger.warning("a session cookie goes out over plain http: anybody on the way can read it")
+                logger.warning(
+                    "a session cookie goes out over plain http, where anybody on the way can read it: "
+                    "use https, and behind a proxy let the server trust its X-Forwarded-Proto"
+                )
         if isinstance(cookie, Issue):
             return self._cookie.render(cookie.session_id, cookie.max_age, secure=secure)
         return self._cookie.render_cleared(secure=secure)
 
-    def _lifespan_send(self, send: Send) -> Send:
-        """Open the store once the application has started, and close it once the application has stopped."""
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Open the store once the application has started, and close it once the application has stopped.
+
+        If the store can't be opened the server is told so, and the application to shut down.
+        """
+        failed = False
+
+        async def lifespan_receive() -> Message:
+            return {"type": "lifespan.shutdown"} if failed else await receive()
 
         async def lifespan_send(message: Message) -> None:
+            nonlocal failed
+            if failed:
+                return  # the server has its answer; this is the application shutting down
             if message["type"] == "lifespan.startup.complete":
                 try:
                     await self.store.open()
                 except SessionError as error:
+                    failed = True
                     message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}
             elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await self.store.aclose()
             await send(message)
 
-        return lifespan_send
+        await self.app(scope, lifespan_receive, lifespan_send)
 
     def _emit(self, event: SessionEvent) -> None:
         log_event(event)

@@ -124,7 +124,10 @@ class Lifetimes:
 
     def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
         """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
-        interval = self._idle(record) // 10 if self.touch_interval is None else self.touch_interval
+        idle = self._idle(record)
+        interval = self.touch_interval
+        if interval is None or interval >= idle:  # a session's own lifetime may be shorter than the interval
+            interval = idle // 10
         return self.expires_at(record, now) - expires_at >= max(interval, 1)
 
     def cookie_max_age(self, record: Record, now: float) -> int | None:

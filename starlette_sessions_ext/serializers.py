@@ -8,6 +8,14 @@ from typing import Any, Protocol
 
 from .errors import CorruptRecord, NotSerializable
 
+MAX_DEPTH = 200
+"""How deep lists and dicts may nest, the session itself counted.
+
+Python's own limit depends on how deep the call stack happens to be: what one request could still
+write, another could then not read. This is far above what belongs in a session, and leaves most
+of the stack to the application.
+"""
+
 
 class Serializer(Protocol):
     """Turns the dict of a session into bytes and back.
@@ -25,16 +33,20 @@ class Serializer(Protocol):
         ...
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} isn't JSON")  # Python would read NaN and Infinity, and then couldn't write them
+
+
 class JSONSerializer:
     """Compact ASCII JSON, so no character set of a database can damage it.
 
     As in Starlette's own sessions a tuple comes back as a list, and a key that isn't a str as a
-    str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates, bottomless nesting)
-    is refused instead of stored differently.
+    str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates) and what nests deeper
+    than `MAX_DEPTH` is refused instead of stored differently.
     """
 
     _encode = staticmethod(json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode)
-    _decode = staticmethod(json.JSONDecoder().decode)
+    _decode = staticmethod(json.JSONDecoder(parse_constant=_refuse_constant).decode)
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         try:
@@ -56,6 +68,8 @@ class JSONSerializer:
         if "\\ud" in text:
             # Perhaps a lone surrogate, which no other JSON reader accepts: UTF-8 can't hold one.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
+        if text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
+            raise RecursionError
         return text.encode("ascii")
 
     def _explain(self, data: Mapping[str, Any]) -> NotSerializable:
@@ -74,4 +88,15 @@ class JSONSerializer:
             else:
                 continue
             return NotSerializable(f"session[{key!r}] can't be stored: {reason}. Nothing was saved.")
-        return NotSerializable("the session as a whole is nested too deeply to be stored. Nothing was saved.")
+        return NotSerializable("the session as a whole can't be stored: it isn't a dict. Nothing was saved.")
+
+
+def _too_deep(value: object) -> bool:
+    """Whether lists and dicts nest deeper than `MAX_DEPTH`; one level at a time, without recursion."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        containers = [one for one in level if isinstance(one, dict | list | tuple)]
+        level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
+        if not level:
+            return False
+    return any(isinstance(one, dict | list | tuple) for one in level)

@@ -28,17 +28,18 @@ class Session(StarletteSession):
     It is a `starlette.middleware.sessions.Session`, so whatever works with Starlette's own
     sessions works with it. Nested changes count: `session["cart"].append(1)` is saved.
 
-    `created_at` and `expires_at` are unix seconds, None while the store holds nothing of it.
+    `created_at` and `expires_at` are unix seconds, None while the store holds nothing of it;
+    `lifetime` is in seconds, None unless `set_lifetime` gave it one of its own.
     """
 
     created_at: int | None = None
     expires_at: int | None = None
+    lifetime: int | None = None
 
     # What the handler asked for; the transaction reads these and puts them back.
     _destroy = False
     _cleared = False
     _rotate = False
-    _lifetime: int | None = None
     _lifetime_set = False
     _backing: Backing | None = None
 
@@ -73,10 +74,10 @@ class Session(StarletteSession):
     def set_lifetime(self, lifetime: int | timedelta | None) -> None:
         """Let this session live `lifetime` (seconds or timedelta) without use, cookie included.
 
-        None goes back to the middleware's settings. `absolute_timeout` holds all the same.
+        None goes back to the middleware's settings. An `absolute_timeout` that is shorter ends it all the same.
         Raises `ConfigurationError` unless it is positive.
         """
-        self._lifetime = None if lifetime is None else seconds(lifetime, "lifetime")
+        self.lifetime = None if lifetime is None else seconds(lifetime, "lifetime")
         self._lifetime_set = True
         self.mark_modified()
 

@@ -189,7 +189,7 @@ class Transaction:
         return True
 
     async def _create(self, body: bytes) -> None:
-        lifetime = self.session._lifetime if self.session._lifetime_set else None
+        lifetime = self.session.lifetime if self.session._lifetime_set else None
         row = await self._insert(body, int(self._settings.clock()), lifetime)
         self._emit(EventKind.CREATED, row.record.key)
 
@@ -296,7 +296,7 @@ class Transaction:
         return not self.cookie_sent and (self._outdated or due)
 
     def _lifetime(self, row: Row) -> int | None:
-        return self.session._lifetime if self.session._lifetime_set else row.record.lifetime
+        return self.session.lifetime if self.session._lifetime_set else row.record.lifetime
 
     def _issue(self, record: Record, now: float) -> None:
         lifetimes = self._settings.lifetimes
@@ -307,10 +307,14 @@ class Transaction:
     def _keep(self, row: Row) -> None:
         self._row = row
         self.session.created_at, self.session.expires_at = row.record.created_at, row.expires_at
+        if not self.session._lifetime_set:
+            self.session.lifetime = row.record.lifetime
 
     def _forget(self, key: str) -> None:
         self._row = None
         self.session.created_at = self.session.expires_at = None
+        if not self.session._lifetime_set:
+            self.session.lifetime = None
         self.cookie = Clear()
         self._emit(EventKind.DESTROYED, key)
 

@@ -197,9 +197,17 @@ class RedisStore(SessionStore):
             async with asyncio.timeout(self._timeout):
                 yield
         except (TimeoutError, RedisTimeoutError) as error:
-            raise StoreTimeout(f"Redis didn't answer within {self._timeout} s") from error
+            raise StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s") from error
         except _DRIVER_ERRORS as error:
-            raise StoreUnavailable(f"Redis can't serve sessions ({type(error).__name__})") from error
+            raise StoreUnavailable(f"{self._place()} can't serve sessions ({type(error).__name__})") from error
+
+    def _place(self) -> str:
+        """The server's name for messages, without user or password."""
+        pool = getattr(self._client, "connection_pool", None)  # a Cluster has one per node
+        settings = {} if pool is None else pool.connection_kwargs
+        if "host" in settings:
+            return f"Redis at {settings['host']}:{settings['port']}"
+        return f"Redis at {settings['path']}" if "path" in settings else "Redis"
 
 
 def _digest(version: Hashable) -> str:

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster, Sentinel
 
-from starlette_sessions_ext import RedisStore, SessionStore
-from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
+from starlette_sessions_ext import (
+    ConfigurationError,
+    RedisStore,
+    SessionStore,
+    Stored,
+    StoreTimeout,
+    StoreUnavailable,
+)
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
-from ..servers import RedisServer
+from ..servers import RedisServer, free_port, running_cluster, running_sentinel
+
+pytestmark = pytest.mark.anyio
 
 ASYNCIO = ("asyncio", {"use_uvloop": False})
 UVLOOP = ("asyncio", {"use_uvloop": True})
@@ -20,13 +30,68 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-class TestRedisStore(NetworkStoreContract):
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_sentinel(tmp_path_factory.mktemp("sentinel")) as server:
+        yield server
+
+
+class RedisContract(StoreContract):
+    """Redis keeps time itself, so `advance` moves its deadlines nearer instead."""
+
     @pytest.fixture
-    async def store(self, clock: FakeClock, redis_server: RedisServer) -> AsyncIterator[RedisStore]:
-        self.url = redis_server.url
-        async with Redis.from_url(self.url) as client:
-            await client.flushall()
-        async with RedisStore(self.url, clock=clock) as store:
+    async def client(self) -> Any:
+        """A client of the tests' own."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def store(self, client: Any, clock: FakeClock) -> AsyncIterator[RedisStore]:
+        self.control = client
+        await client.flushall()
+        async with RedisStore(client, clock=clock) as store:
+            yield store
+
+    async def advance(self, store: SessionStore, clock: FakeClock, seconds: float) -> None:
+        clock.advance(seconds)
+        async for key in self.control.scan_iter("session:*"):
+            await self.control.pexpire(key, await self.control.pttl(key) - int(seconds * 1000))
+
+
+class TestGivenClient(RedisContract):
+    @pytest.fixture
+    async def client(self, redis_server: RedisServer) -> AsyncIterator[Redis]:
+        async with Redis.from_url(redis_server.url) as client:
+            yield client
+
+
+class TestCluster(RedisContract):
+    @pytest.fixture
+    async def client(self, cluster: list[RedisServer]) -> AsyncIterator[RedisCluster]:
+        async with RedisCluster("127.0.0.1", cluster[0].port) as client:
+            yield client
+
+
+class TestSentinelsMaster(RedisContract):
+    @pytest.fixture
+    async def client(self, sentinel: RedisServer) -> AsyncIterator[Redis]:
+        watch = Sentinel([("127.0.0.1", sentinel.port)])  # type: ignore[no-untyped-call]
+        async with watch.master_for("main") as client:
+            yield client
+        for sentinel_client in watch.sentinels:
+            await sentinel_client.aclose()
+
+
+class TestURL(NetworkStoreContract):
+    @pytest.fixture
+    async def store(self, redis_server: RedisServer, clock: FakeClock) -> AsyncIterator[RedisStore]:
+        async with Redis.from_url(redis_server.url) as self.control, RedisStore(redis_server.url, clock=clock) as store:
+            await self.control.flushall()
             yield store
 
     @pytest.fixture
@@ -39,9 +104,117 @@ class TestRedisStore(NetworkStoreContract):
         async with RedisStore(f"redis://127.0.0.1:{proxy.port}", timeout=self.timeout, clock=clock) as store:
             yield store
 
-    async def advance(self, store: SessionStore, clock: FakeClock, seconds: float) -> None:
-        """Redis keeps time itself, so its deadlines are moved nearer instead."""
-        clock.advance(seconds)
-        async with Redis.from_url(self.url) as client:
-            async for key in client.scan_iter("session:*"):
-                await client.pexpire(key, await client.pttl(key) - int(seconds * 1000))
+    advance = RedisContract.advance
+
+
+@pytest.fixture
+def key() -> str:
+    return key_of(new_id())
+
+
+@pytest.fixture
+def soon(clock: FakeClock) -> int:
+    return int(clock()) + 3600
+
+
+async def test_a_given_client_is_never_closed(redis_server: RedisServer, key: str) -> None:
+    async with Redis.from_url(redis_server.url) as client:
+        async with RedisStore(client) as store:
+            await store.load(key)
+        connections = client.connection_pool._available_connections
+        assert [connection.is_connected for connection in connections] == [True]
+
+
+async def test_decoded_responses_are_refused(redis_server: RedisServer) -> None:
+    async with Redis.from_url(redis_server.url, decode_responses=True) as client:
+        with pytest.raises(ConfigurationError, match="decode_responses"):
+            RedisStore(client)
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://host:port"])
+async def test_a_bad_url_is_explained(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="redis://user:password@host:6379/0"):
+        RedisStore(url)
+
+
+async def test_nobody_there_is_told_at_open(key: str) -> None:
+    store = RedisStore(f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(StoreUnavailable, match="ConnectionError"):
+        await store.open()
+    await store.aclose()
+
+
+async def test_flushed_scripts_are_sent_again(redis_server: RedisServer, key: str, soon: int, clock: FakeClock) -> None:
+    async with Redis.from_url(redis_server.url) as control, RedisStore(redis_server.url, clock=clock) as store:
+        await store.create(key, b"one", soon)
+        for data in (b"two", b"three"):
+            await control.script_flush()
+            row = await store.load(key)
+            assert row is not None
+            await control.script_flush()
+            assert await store.replace(key, data, soon, row.version)
+        row = await store.load(key)
+        assert row is not None
+        await control.script_flush()
+        assert await store.delete(key, row.version)
+
+
+async def test_a_full_server_is_unavailable_and_keeps_what_it_has(
+    redis_server: RedisServer, key: str, soon: int, clock: FakeClock
+) -> None:
+    async with Redis.from_url(redis_server.url) as control, RedisStore(redis_server.url, clock=clock) as store:
+        await store.create(key, b"one", soon)
+        row = await store.load(key)
+        assert row is not None
+        await control.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(StoreUnavailable, match="OutOfMemory"):
+                await store.replace(key, b"two", soon, row.version)
+            with pytest.raises(StoreUnavailable):
+                await store.create(key_of(new_id()), b"new", soon)
+        finally:
+            await control.config_set("maxmemory", 0)
+        assert await store.load(key) == row
+
+
+async def test_a_key_without_a_ttl_is_no_session(redis_server: RedisServer, key: str) -> None:
+    async with Redis.from_url(redis_server.url) as control, RedisStore(redis_server.url) as store:
+        await control.set(f"session:{key}", b"forever")
+        assert await store.load(key) is None
+
+
+async def test_what_a_retrying_client_sent_twice_was_written_once(
+    redis_server: RedisServer, key: str, soon: int, clock: FakeClock
+) -> None:
+    """redis-py sends a command again after a lost answer; a client that was given may do so."""
+    async with FaultProxy("127.0.0.1", redis_server.port) as proxy:
+        async with Redis(port=proxy.port, socket_timeout=0.2) as client:
+            store = RedisStore(client, clock=clock)
+            await store.load(key)
+            proxy.drop_reply()
+            assert await store.create(key, b"one", soon)
+            row = await store.load(key)
+            assert row is not None
+            proxy.drop_reply()
+            assert await store.replace(key, b"two", soon, row.version)
+            after = await store.load(key)
+            assert after == Stored(b"two", b"two", soon)
+
+
+@pytest.mark.parametrize("prefix", ["", "app:sessions:", "x" * 64])
+async def test_the_prefix_stands_before_the_key(
+    redis_server: RedisServer, key: str, soon: int, clock: FakeClock, prefix: str
+) -> None:
+    async with Redis.from_url(redis_server.url) as control:
+        async with RedisStore(redis_server.url, prefix=prefix, clock=clock) as store:
+            await store.create(key, b"data", soon)
+        assert await control.get(prefix + key) == b"data"
+
+
+async def test_a_frozen_server_ends_in_a_timeout(redis_server: RedisServer, key: str) -> None:
+    async with Redis.from_url(redis_server.url) as control, RedisStore(redis_server.url, timeout=0.2) as store:
+        await control.client_pause(1000)
+        with pytest.raises(StoreTimeout):
+            await store.load(key)
+        await control.client_unpause()
+        assert await store.load(key) is None
