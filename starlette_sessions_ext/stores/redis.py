@@ -93,6 +93,7 @@ class RedisStore(SessionStore):
         self._timeout = timeout
         self._clock = clock
         self._url = client_or_url if isinstance(client_or_url, str) else None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._client = self._from_url(client_or_url) if isinstance(client_or_url, str) else client_or_url
         if self._client.get_encoder().decode_responses:
             raise ConfigurationError("RedisStore keeps bytes: give it a client without decode_responses=True")
@@ -114,7 +115,7 @@ class RedisStore(SessionStore):
         async with self._deadline():
             try:
                 async with self._attempt():
-                    made = await self._client.set(self._prefix + key, data, nx=True, px=milliseconds)
+                    made = await self._current().set(self._prefix + key, data, nx=True, px=milliseconds)
             except _DRIVER_ERRORS:
                 if await self._holds(key, data):
                     return True
@@ -139,13 +140,13 @@ class RedisStore(SessionStore):
         check_key(key)
         check_expires_at(expires_at)
         async with self._deadline():
-            return bool(await self._client.pexpire(self._prefix + key, self._milliseconds(expires_at)))
+            return bool(await self._current().pexpire(self._prefix + key, self._milliseconds(expires_at)))
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         async with self._deadline():
             if version is None:
-                return bool(await self._client.delete(self._prefix + key))
+                return bool(await self._current().delete(self._prefix + key))
             return bool(await self._call(_DELETE, key, _digest(version)))
 
     async def delete_expired(self, limit: int = 1000) -> int:
@@ -154,7 +155,7 @@ class RedisStore(SessionStore):
     async def open(self) -> None:
         """Reach the server, so that a wrong address or password shows at startup."""
         async with self._deadline():
-            await self._client.ping()
+            await self._current().ping()
 
     async def aclose(self) -> None:
         if self._url is not None:
@@ -173,18 +174,30 @@ class RedisStore(SessionStore):
         except ValueError:
             raise ConfigurationError("a Redis URL looks like redis://user:password@host:6379/0") from None
 
+    def _current(self) -> Client:
+        """The client, a new one where the event loop is another: connections belong to the loop that made them.
+
+        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
+        unless it is used in `with`.
+        """
+        if self._url is not None and self._loop is not (loop := asyncio.get_running_loop()):
+            if self._loop is not None:
+                self._client = self._from_url(self._url)
+            self._loop = loop
+        return self._client
+
     def _milliseconds(self, expires_at: int) -> int:
         return int((expires_at - self._clock()) * 1000)
 
     async def _call(self, script: _Script, key: str, *arguments: bytes | str | int) -> Any:
         keys_and_arguments = (1, self._prefix + key, *arguments)
         try:
-            return await self._client.execute_command("EVALSHA", script.digest, *keys_and_arguments)
+            return await self._current().execute_command("EVALSHA", script.digest, *keys_and_arguments)
         except NoScriptError:  # a fresh server, or SCRIPT FLUSH: nothing was run
-            return await self._client.execute_command("EVAL", script.source, *keys_and_arguments)
+            return await self._current().execute_command("EVAL", script.source, *keys_and_arguments)
 
     async def _holds(self, key: str, data: bytes) -> bool:
-        return bool(await self._client.get(self._prefix + key) == data)
+        return bool(await self._current().get(self._prefix + key) == data)
 
     def _attempt(self) -> asyncio.Timeout:
         """Half the budget, so that a write whose answer got lost can still be looked for."""

@@ -118,6 +118,21 @@ async def test_K2_different_keys_are_kept_in_every_order(store: CountingStore) -
     assert await in_every_order(store, ["/put?a=1", "/put?b=2"], check) > 5
 
 
+async def test_K2_a_rotation_takes_along_what_was_saved_meanwhile(store: CountingStore) -> None:
+    events: list[SessionEvent] = []
+
+    async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
+        data = (await tabs[1].get("/")).json()
+        came_too_late = EventKind.DROPPED in {event.kind for event in events} or bool(answers[0].set_cookies)
+        assert data == {"start": "0", "user": "ann"} | ({} if came_too_late else {"a": "1"})
+        seen.add(came_too_late)
+        events.clear()
+
+    seen: set[bool] = set()
+    assert await in_every_order(store, ["/put?a=1", "/login"], check, on_event=events.append) > 5
+    assert seen == {True, False}
+
+
 async def test_K3_raise_gives_the_loser_of_a_key_a_conflict(store: CountingStore) -> None:
     async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
         saved = [value for value, answer in zip("ab", answers, strict=True) if answer.status == 200]

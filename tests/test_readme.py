@@ -1,0 +1,79 @@
+"""The README tells the truth: its code runs, its table of options is that of the code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from starlette_sessions_ext import EventKind, MemoryStore, SessionMiddleware
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, flags=re.MULTILINE | re.DOTALL))
+
+
+def run(section: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Execute the section's Python, as a reader would in an empty folder."""
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {"__name__": "readme"}
+    for code in re.findall(r"```python\n(.*?)```", SECTIONS[section], flags=re.DOTALL):
+        exec(compile(code, "README.md", "exec", dont_inherit=True), names)
+    return names
+
+
+def test_the_quickstart_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run("Quickstart", tmp_path, monkeypatch)
+    with TestClient(names["app"]) as client:
+        assert [client.get("/").json()["visits"] for _ in range(3)] == [1, 2, 3]
+
+
+def test_the_changed_import_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run("Coming from Starlette's SessionMiddleware", tmp_path, monkeypatch)
+    assert names["SessionMiddleware"] is SessionMiddleware
+
+
+def test_the_handlers_do_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run("In a handler", tmp_path, monkeypatch)
+    handlers = ("sign_in", "add_to_cart", "visit", "sign_out")
+    app = Starlette(routes=[Route(f"/{name}", names[name]) for name in handlers])
+    app.add_middleware(SessionMiddleware, secret_key="x" * 16, store=MemoryStore())
+    with TestClient(app) as client:
+        assert client.get("/add_to_cart").json() == {"cart": ["tea"]}
+        old = client.cookies["session"]
+        assert "Max-Age=2592000" in client.get("/sign_in").headers["set-cookie"]
+        assert client.cookies["session"] != old
+        assert [client.get("/visit").json() for _ in range(2)] == [1, 2]
+        assert client.get("/add_to_cart").json() == {"cart": ["tea", "tea"], "user": "ann", "visits": 2}
+        client.get("/sign_out")
+        assert "session" not in client.cookies
+
+
+def test_the_stores_can_be_made_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run("Choosing a store", tmp_path, monkeypatch)
+    assert {"on_one_machine", "on_several", "on_a_cluster", "for_tests"} <= names.keys()
+
+
+def test_the_table_of_options_is_that_of_the_code() -> None:
+    parameters = list(inspect.signature(SessionMiddleware).parameters.values())[1:]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", SECTIONS["Options"], flags=re.MULTILINE)
+    assert [name for name, _ in rows] == [parameter.name for parameter in parameters]
+    for (name, told), parameter in zip(rows, parameters, strict=True):
+        if told == "required":
+            assert parameter.default is inspect.Parameter.empty, name
+        elif told == "`time.time`":
+            assert parameter.default is time.time, name
+        else:
+            assert parameter.default == ast.literal_eval(told.strip("`")), name
+
+
+def test_all_events_are_named() -> None:
+    for kind in EventKind:
+        assert kind.value in SECTIONS["Options"]
