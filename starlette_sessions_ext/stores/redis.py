@@ -33,6 +33,7 @@ from .base import (
     check_key,
     check_row,
 )
+from .redis_servers import WeightedRedisStore, parse_save_path
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -97,6 +98,28 @@ class RedisStore(SessionStore):
         self._client = self._from_url(client_or_url) if isinstance(client_or_url, str) else client_or_url
         if self._client.get_encoder().decode_responses:
             raise ConfigurationError("RedisStore keeps bytes: give it a client without decode_responses=True")
+
+    @staticmethod
+    def from_save_path(
+        path: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> WeightedRedisStore:
+        """A store over the servers of a phpredis `save_path`; see `redis_servers.parse_save_path`."""
+        servers = parse_save_path(path)
+        stores = [
+            RedisStore(
+                server.url,
+                prefix=server.prefix,
+                timeout=min(timeout, server.timeout or timeout),
+                max_data_bytes=max_data_bytes,
+                clock=clock,
+            )
+            for server in servers
+        ]
+        return WeightedRedisStore(stores, [server.weight for server in servers])
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
