@@ -10,8 +10,9 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from itsdangerous import Signer
 from starlette.datastructures import Secret
@@ -35,10 +36,23 @@ _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A cookie to send: this id, for `max_age` seconds; None: until the browser closes."""
+
+    session_id: str = field(repr=False)
+    max_age: int | None
+
+
+class Clear:
+    """A cookie to remove."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
     """What a request's Cookie headers hold of ours."""
 
-    session_id: str | None
+    session_id: str | None = field(repr=False)
     outdated: bool = False  # signed by a secret that no longer signs
     duplicates: bool = False  # a second, different id verified as well
 
@@ -94,13 +108,14 @@ class SessionCookie:
         """The cookie's value for an id."""
         return self._signers[0].sign(session_id).decode()
 
-    def render(self, session_id: str, max_age: int | None, *, secure: bool) -> bytes:
-        """The Set-Cookie value that hands out an id. `max_age` in seconds; None: until the browser closes."""
-        lifetime = "" if max_age is None else f"; Max-Age={max_age}"
-        return self._line(self.sign(session_id), lifetime, secure)
+    def render(self, change: Issue | Clear, *, secure: bool) -> bytes:
+        """The value of the Set-Cookie header that hands out an id, or removes the cookie.
 
-    def render_cleared(self, *, secure: bool) -> bytes:
-        """The Set-Cookie value that removes the cookie: the same attributes, long expired (5.7)."""
+        A removal has the same attributes, is long expired (5.7), and empty.
+        """
+        if isinstance(change, Issue):
+            lifetime = "" if change.max_age is None else f"; Max-Age={change.max_age}"
+            return self._line(self.sign(change.session_id), lifetime, secure)
         return self._line("", f"; expires={_EPOCH}", secure)
 
     def _line(self, value: str, lifetime: str, secure: bool) -> bytes:

@@ -24,7 +24,7 @@ def vary_by_cookie(headers: Headers) -> None:
         return
     if values:
         index, value = values[0]
-        headers[index] = (headers[index][0], value + b", Cookie")
+        headers[index] = (headers[index][0], value + b", Cookie" if value.strip() else b"Cookie")
     else:
         headers.append((b"vary", b"Cookie"))
 

@@ -11,16 +11,17 @@ from typing import Literal
 from starlette.datastructures import Secret
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .cookie import HTTPSOnly, SameSite, SessionCookie
+from .cookie import Clear, HTTPSOnly, Issue, SameSite, SessionCookie
 from .errors import ConfigurationError, SessionError, SessionGone, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .headers import is_local, set_cookie, vary_by_cookie
 from .record import Lifetimes
+from .rows import Rows
 from .serializers import JSONSerializer, Serializer
 from .session import Session
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
-from .transaction import Clear, Issue, Settings, Transaction
+from .transaction import Settings, Transaction
 
 RETRY_AFTER = 5
 """Seconds that a 503 asks clients to wait: a store that restarts is back by then."""
@@ -87,12 +88,11 @@ class SessionMiddleware:
             domain=domain,
             partitioned=partitioned,
         )
+        lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval)
         self._settings = Settings(
-            store=store,
+            rows=Rows(store, lifetimes, clock),
             serializer=serializer or JSONSerializer(),
-            lifetimes=Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval),
             overwrite=on_conflict == "merge",
-            clock=clock,
             emit=self._emit,
         )
         self._on_event = on_event
@@ -109,26 +109,36 @@ class SessionMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         transaction = Transaction(self._settings)
-        started = failed = False
+        started = False
+        failure: Exception | None = None  # why the response that was about to start couldn't be saved
 
         async def send_wrapper(message: Message) -> None:
-            nonlocal started, failed
+            nonlocal started, failure
             if not started and message["type"] in _STARTS:
                 # After a failed save an error page goes out as it is; anything else has to save first.
-                if not (failed and message.get("status", 200) >= 400):
-                    failed = True
-                    await self._commit(transaction, scope, message)
+                if failure is None or message.get("status", 200) < 400:
+                    try:
+                        await self._commit(transaction, scope, message)
+                    except Exception as error:
+                        failure = error
+                        raise
+                    failure = None
                 started = True
             await send(message)
 
         try:
             await self._load(transaction, scope)
             await self.app(scope, receive, send_wrapper)
-            if started or scope["type"] == "websocket":
+            if failure is None and (started or scope["type"] == "websocket"):
+                transaction.cookie_sent = True  # a socket that was refused had no headers for one
                 await self._save(transaction)  # what changed after the response had started
-        except StoreUnavailable as error:
+        except Exception as error:
             if started:
                 raise
+            if failure is not None and error.__cause__ is failure:  # Starlette wraps what it has a handler for
+                error = failure
+            if not isinstance(error, StoreUnavailable):
+                raise error
             logger.error("answered 503: %s", error)
             await _refuse(scope, send)
         finally:
@@ -154,9 +164,10 @@ class SessionMiddleware:
 
     async def _commit(self, transaction: Transaction, scope: Scope, message: Message) -> None:
         """Save the session, then say so in the headers of the response that is about to start."""
+        accessed = transaction.session.accessed  # by the application; a serializer reads it as well
         await self._save(transaction)
         cookie = transaction.cookie
-        if cookie is None and not transaction.session.accessed:
+        if cookie is None and not accessed:
             return
         headers = message["headers"] = list(message.get("headers", ()))
         vary_by_cookie(headers)
@@ -178,35 +189,35 @@ class SessionMiddleware:
                     "a session cookie goes out over plain http, where anybody on the way can read it: "
                     "use https, and behind a proxy let the server trust its X-Forwarded-Proto"
                 )
-        if isinstance(cookie, Issue):
-            return self._cookie.render(cookie.session_id, cookie.max_age, secure=secure)
-        return self._cookie.render_cleared(secure=secure)
+        return self._cookie.render(cookie, secure=secure)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Open the store once the application has started, and close it once the application has stopped.
 
         If the store can't be opened the server is told so, and the application to shut down.
         """
-        failed = False
+        failure: SessionError | None = None
 
         async def lifespan_receive() -> Message:
-            return {"type": "lifespan.shutdown"} if failed else await receive()
+            return await receive() if failure is None else {"type": "lifespan.shutdown"}
 
         async def lifespan_send(message: Message) -> None:
-            nonlocal failed
-            if failed:
+            nonlocal failure
+            if failure is not None:
                 return  # the server has its answer; this is the application shutting down
             if message["type"] == "lifespan.startup.complete":
                 try:
                     await self.store.open()
                 except SessionError as error:
-                    failed = True
+                    failure = error
                     message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}
             elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await self.store.aclose()
             await send(message)
 
         await self.app(scope, lifespan_receive, lifespan_send)
+        if failure is not None:
+            raise failure  # as Starlette does: its TestClient waits for ever on a failed start without an error
 
     def _emit(self, event: SessionEvent) -> None:
         log_event(event)

@@ -28,25 +28,42 @@ class Session(StarletteSession):
     It is a `starlette.middleware.sessions.Session`, so whatever works with Starlette's own
     sessions works with it. Nested changes count: `session["cart"].append(1)` is saved.
 
-    `created_at` and `expires_at` are unix seconds, None while the store holds nothing of it;
-    `lifetime` is in seconds, None unless `set_lifetime` gave it one of its own.
     """
-
-    created_at: int | None = None
-    expires_at: int | None = None
-    lifetime: int | None = None
 
     # What the handler asked for; the transaction reads these and puts them back.
     _destroy = False
     _cleared = False
     _rotate = False
     _lifetime_set = False
+
+    # What the transaction tells.
+    _created_at: int | None = None
+    _expires_at: int | None = None
+    _lifetime: int | None = None
     _backing: Backing | None = None
 
     @property
     def is_new(self) -> bool:
         """Whether the store holds nothing of this session yet."""
         return self.created_at is None
+
+    @property
+    def created_at(self) -> int | None:
+        """When it was first saved, in unix seconds; None while it is new."""
+        self.accessed = True
+        return self._created_at
+
+    @property
+    def expires_at(self) -> int | None:
+        """When it ends unless it is used before, in unix seconds; None while it is new."""
+        self.accessed = True
+        return self._expires_at
+
+    @property
+    def lifetime(self) -> int | None:
+        """The seconds without use that `set_lifetime` gave it; None where the middleware's settings hold."""
+        self.accessed = True
+        return self._lifetime
 
     def rotate(self) -> None:
         """Give the session a new id when it is saved; the old one is worthless at once.
@@ -77,9 +94,13 @@ class Session(StarletteSession):
         None goes back to the middleware's settings. An `absolute_timeout` that is shorter ends it all the same.
         Raises `ConfigurationError` unless it is positive.
         """
-        self.lifetime = None if lifetime is None else seconds(lifetime, "lifetime")
+        self._lifetime = None if lifetime is None else seconds(lifetime, "lifetime")
         self._lifetime_set = True
         self.mark_modified()
+
+    def popitem(self) -> tuple[str, Any]:
+        self.mark_accessed()  # also if there is nothing to pop
+        return super().popitem()
 
     async def save(self) -> None:
         """Save the changes now instead of when the response starts.
@@ -100,12 +121,17 @@ class Session(StarletteSession):
         Changes made outside `fn` are seen by it, and saved when they would be anyway. Raises as
         `save` does, and whatever `fn` raises; then nothing is written.
         """
+        self.mark_accessed()
         return await self._bound().atomic(fn)
 
     def _bound(self) -> Backing:
         if self._backing is None:
             raise SessionError("this session isn't part of a running request, so it has no store to save to")
         return self._backing
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along beside the data: not the request, which is one session's alone."""
+        return {name: value for name, value in vars(self).items() if name != "_backing"}
 
     def __repr__(self) -> str:
         return f"<Session of {dict.__len__(self)} keys>"  # never the data: a repr ends up in logs

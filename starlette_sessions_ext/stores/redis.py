@@ -18,7 +18,7 @@ try:
     from redis.asyncio import Redis, RedisCluster
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+    from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 except ImportError as error:  # pragma: no cover - tested in an interpreter without redis
     raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
@@ -87,7 +87,13 @@ class RedisStore(SessionStore):
         max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not prefix.isascii() or not prefix.isprintable() or len(prefix) > 64 or " " in prefix:
+        if (
+            not isinstance(prefix, str)
+            or not prefix.isascii()
+            or not prefix.isprintable()
+            or len(prefix) > 64
+            or " " in prefix
+        ):
             raise ConfigurationError("prefix must be up to 64 printable ASCII characters without spaces")
         self.max_data_bytes: int | None = max_data_bytes
         self._prefix = prefix
@@ -234,6 +240,8 @@ class RedisStore(SessionStore):
                 yield
         except (TimeoutError, RedisTimeoutError) as error:
             raise StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s") from error
+        except ResponseError as error:  # not chained: the server may quote what it was sent
+            raise StoreUnavailable(f"{self._place()} refuses ({type(error).__name__})") from None
         except _DRIVER_ERRORS as error:
             raise StoreUnavailable(f"{self._place()} can't serve sessions ({type(error).__name__})") from error
 

@@ -1,0 +1,185 @@
+"""How a session ends: destroyed, cleared, emptied. And what a handler may do after."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from starlette_sessions_ext import MemoryStore
+from starlette_sessions_ext.testing import FakeClock
+
+from .asgi import Answer, Browser, Handler, make_app
+from .stores.instruments import CountingStore
+
+pytestmark = pytest.mark.anyio
+
+
+async def view(request: Request) -> Any:
+    return dict(request.session)
+
+
+async def put(request: Request) -> Any:
+    """/put?key=value"""
+    request.session.update(request.query_params)
+
+
+async def destroy(request: Request) -> Any:
+    request.state.session.destroy()
+
+
+async def clear(request: Request) -> Any:
+    request.session.clear()
+
+
+async def destroy_and_refill(request: Request) -> Any:
+    request.state.session.destroy()
+    request.session["name"] = "bob"
+
+
+async def clear_and_refill(request: Request) -> Any:
+    request.session.clear()
+    request.session["name"] = "bob"
+
+
+async def rotate(request: Request) -> Any:
+    request.state.session.rotate()
+
+
+HANDLERS: dict[str, Handler] = {
+    "/": view,
+    "/put": put,
+    "/destroy": destroy,
+    "/clear": clear,
+    "/destroy-and-refill": destroy_and_refill,
+    "/clear-and-refill": clear_and_refill,
+    "/rotate": rotate,
+}
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> CountingStore:
+    return CountingStore(MemoryStore(clock=clock))
+
+
+@pytest.fixture
+async def browser(store: CountingStore) -> Browser:
+    browser = Browser(make_app(store, HANDLERS))
+    await browser.get("/put?name=ann")
+    store.calls.clear()
+    return browser
+
+
+def assert_cleared(answer: Answer) -> None:
+    [line] = answer.set_cookies
+    assert line.startswith("session=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; httponly; samesite=lax")
+    assert answer.all("cache-control") == ["no-store"]
+    assert answer.all("vary") == ["Cookie"]
+
+
+@pytest.mark.parametrize("path", ["/destroy", "/clear"])
+async def test_a_logout_deletes_the_row_and_clears_the_cookie(
+    store: CountingStore, browser: Browser, path: str
+) -> None:
+    other_tab = browser.tab()
+    assert_cleared(await browser.get(path))
+    assert store.calls == ["load", "delete"]
+    assert (await other_tab.get("/")).json() == {}
+
+
+@pytest.mark.parametrize("path", ["/destroy", "/clear"])
+async def test_a_logout_of_nobody_asks_and_sends_nothing(store: CountingStore, path: str) -> None:
+    answer = await Browser(make_app(store, HANDLERS)).get(path)
+    assert (store.calls, answer.set_cookies) == ([], [])
+
+
+async def test_what_is_put_in_after_destroy_starts_a_new_session(store: CountingStore, browser: Browser) -> None:
+    other_tab = browser.tab()
+    await browser.get("/destroy-and-refill")
+    assert store.calls == ["load", "delete", "create"]
+    assert browser.cookies != other_tab.cookies
+    assert (await browser.get("/")).json() == {"name": "bob"}
+    assert (await other_tab.get("/")).json() == {}
+
+
+async def test_what_is_put_in_after_clear_stays_under_the_id(store: CountingStore, browser: Browser) -> None:
+    answer = await browser.get("/clear-and-refill")
+    assert (store.calls, answer.set_cookies) == (["load", "replace"], [])
+    assert (await browser.get("/")).json() == {"name": "bob"}
+
+
+async def test_a_new_session_may_get_a_lifetime_of_its_own_with_the_end_of_another(
+    store: CountingStore, browser: Browser
+) -> None:
+    async def change_user(request: Request) -> Any:
+        request.state.session.set_lifetime(60)
+        request.state.session.destroy()
+        request.session["name"] = "bob"
+
+    answer = await Browser(make_app(store, {"/": change_user}), cookies=browser.cookies).get("/")
+    [line] = answer.set_cookies
+    assert "; Max-Age=60; " in line
+
+
+async def test_rotate_of_an_empty_session_makes_none(store: CountingStore) -> None:
+    answer = await Browser(make_app(store, HANDLERS)).get("/rotate")
+    assert (store.calls, answer.set_cookies) == ([], [])
+
+
+async def interrupted(
+    store: CountingStore, browser: Browser, change: Callable[[Request], Any], other_path: str
+) -> Answer:
+    """`change` the session in a request during which another tab asks for `other_path`."""
+    other_tab = browser.tab()
+
+    async def slow(request: Request) -> Any:
+        change(request)
+        await other_tab.get(other_path)
+
+    handlers: dict[str, Callable[[Request], Awaitable[Any]]] = {**HANDLERS, "/slow": slow}
+    return await Browser(make_app(store, handlers), cookies=browser.cookies).get("/slow")
+
+
+async def test_taking_out_the_last_key_ends_the_session(store: CountingStore, browser: Browser) -> None:
+    async def take(request: Request) -> Any:
+        return request.session.pop("name")
+
+    answer = await Browser(make_app(store, {"/take": take}), cookies=browser.cookies).get("/take")
+    assert_cleared(answer)
+    assert store.calls == ["load", "delete"]
+
+
+async def test_taking_out_the_last_key_loses_no_parallel_write(store: CountingStore, browser: Browser) -> None:
+    answer = await interrupted(store, browser, lambda request: request.session.pop("name"), "/put?theirs=1")
+    assert answer.set_cookies == []
+    assert (await browser.get("/")).json() == {"theirs": "1"}
+
+
+async def test_a_logout_stands_against_a_parallel_write(store: CountingStore, browser: Browser) -> None:
+    answer = await interrupted(store, browser, lambda request: request.state.session.destroy(), "/put?theirs=1")
+    assert_cleared(answer)
+    assert (await browser.tab().get("/")).json() == {}
+
+
+async def test_a_write_during_a_logout_is_dropped_and_leaves_the_cookie_alone(
+    store: CountingStore, browser: Browser
+) -> None:
+    answer = await interrupted(store, browser, lambda request: request.session.update(late=1), "/destroy")
+    assert (answer.status, answer.set_cookies) == (200, [])
+    assert (await browser.get("/")).json() == {}
+
+
+async def test_of_two_parallel_logouts_one_clears_the_cookie(store: CountingStore, browser: Browser) -> None:
+    """The other one's delete cookie could meet a session that has begun since."""
+    answer = await interrupted(store, browser, lambda request: request.state.session.destroy(), "/destroy")
+    assert (answer.status, answer.set_cookies) == (200, [])
+
+
+async def test_a_rotation_during_a_logout_brings_nothing_back(store: CountingStore, browser: Browser) -> None:
+    answer = await interrupted(store, browser, lambda request: request.state.session.rotate(), "/destroy")
+    assert (answer.status, answer.set_cookies) == (200, [])
+    assert (await browser.get("/")).json() == {}
+    assert isinstance(store.store, MemoryStore)
+    assert store.store._rows == {}, "the row under the new id is taken back"
