@@ -31,10 +31,10 @@ class MemoryStore(SessionStore):
         *,
         max_entries: int = 100_000,
         max_bytes: int = 256 * 1024 * 1024,
-        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.max_data_bytes: int | None = max_data_bytes
+        self.max_data_bytes = max_data_bytes
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._clock = clock

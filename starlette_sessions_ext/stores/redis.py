@@ -84,7 +84,7 @@ class RedisStore(SessionStore):
         *,
         prefix: str = "session:",
         timeout: float = DEFAULT_TIMEOUT,
-        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if (
@@ -95,7 +95,7 @@ class RedisStore(SessionStore):
             or " " in prefix
         ):
             raise ConfigurationError("prefix must be up to 64 printable ASCII characters without spaces")
-        self.max_data_bytes: int | None = max_data_bytes
+        self.max_data_bytes = max_data_bytes
         self._prefix = prefix
         self._timeout = timeout
         self._clock = clock
@@ -110,7 +110,7 @@ class RedisStore(SessionStore):
         path: str,
         *,
         timeout: float = DEFAULT_TIMEOUT,
-        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> WeightedRedisStore:
         """A store over the servers of a phpredis `save_path`; see `redis_servers.parse_save_path`."""

@@ -62,12 +62,12 @@ class SQLiteStore(SessionStore):
         path: str | os.PathLike[str],
         *,
         timeout: float = DEFAULT_TIMEOUT,
-        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if os.fspath(path) in ("", ":memory:"):
             raise ConfigurationError("SQLiteStore needs the path of a file; MemoryStore keeps sessions in memory")
-        self.max_data_bytes: int | None = max_data_bytes
+        self.max_data_bytes = max_data_bytes
         self._path = Path(path)
         self._timeout = timeout
         self._clock = clock
