@@ -1,0 +1,104 @@
+"""The decision table, and the three-way merge of what parallel requests changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from starlette_sessions_ext import JSONSerializer
+from starlette_sessions_ext.commit import Action, decide, merge
+
+dumps = JSONSerializer().dumps
+
+# Few keys and few values, so that sides often meet; 1, 1.0 and True are equal to Python alone.
+VALUES: list[Any] = [0, 1, 1.0, True, "1", None, [1], [1.0], {}]
+SIDES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(VALUES))
+
+Side = Mapping[str, Any]
+
+
+def expected_action(stored: bool, empty: bool, rotate: bool, changed: bool, due: bool) -> Action:
+    match (stored, empty, rotate, changed, due):
+        case (False, True, _, _, _):
+            return Action.NOTHING
+        case (True, True, _, _, _):
+            return Action.DELETE
+        case (False, False, _, _, _):
+            return Action.CREATE
+        case (True, False, True, _, _):
+            return Action.ROTATE
+        case (True, False, False, True, _):
+            return Action.REPLACE
+        case (True, False, False, False, True):
+            return Action.TOUCH
+    return Action.NOTHING
+
+
+@pytest.mark.parametrize(("stored", "empty", "rotate", "changed", "due"), list(product([False, True], repeat=5)))
+def test_every_case_has_its_action(stored: bool, empty: bool, rotate: bool, changed: bool, due: bool) -> None:
+    action = decide(stored=stored, empty=empty, rotate=rotate, changed=changed, due=due)
+    assert action is expected_action(stored, empty, rotate, changed, due)
+
+
+def test_every_action_is_taken_in_some_case() -> None:
+    assert {expected_action(*case) for case in product([False, True], repeat=5)} == set(Action)
+
+
+def stored(side: Side, key: str) -> str | None:
+    """A key's value as it is stored; None where the key is absent."""
+    return json.dumps(side[key]) if key in side else None
+
+
+@given(base=SIDES, mine=SIDES, theirs=SIDES)
+def test_every_key_ends_as_whoever_changed_it_left_it(base: Side, mine: Side, theirs: Side) -> None:
+    merged = merge(base, mine, theirs, dumps)
+    for key in "abcd":
+        before, here, there = (stored(side, key) for side in (base, mine, theirs))
+        assert stored(merged.data, key) == (there if here == before else here)
+        assert (key in merged.contested) == (here != before != there != here)
+
+
+@given(base=SIDES, mine=SIDES, theirs=SIDES)
+def test_merging_leaves_what_it_is_given(base: Side, mine: Side, theirs: Side) -> None:
+    copies = [dict(side) for side in (base, mine, theirs)]
+    merge(base, mine, theirs, dumps)
+    assert [base, mine, theirs] == copies
+
+
+@given(base=SIDES, mine=SIDES)
+def test_alone_nothing_is_merged(base: Side, mine: Side) -> None:
+    merged = merge(base, mine, base, dumps)
+    assert {key: stored(merged.data, key) for key in merged.data} == {key: stored(mine, key) for key in mine}
+    assert merged.contested == ()
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "data", "contested"),
+    [
+        ({}, {"a": 1}, {"b": 2}, {"b": 2, "a": 1}, ()),
+        ({"a": 1}, {"a": 1}, {}, {}, ()),  # they removed what I left alone
+        ({"a": 1}, {}, {"a": 1}, {}, ()),  # I removed what they left alone
+        ({"a": 1}, {}, {}, {}, ()),
+        ({"a": 1}, {"a": 2}, {"a": 2}, {"a": 2}, ()),  # both wanted the same
+        ({"a": 1}, {"a": 2}, {"a": 3}, {"a": 2}, ("a",)),
+        ({"a": 1}, {}, {"a": 3}, {}, ("a",)),
+        ({"a": 1}, {"a": 2}, {}, {"a": 2}, ("a",)),
+        ({}, {"a": 1}, {"a": 2}, {"a": 1}, ("a",)),
+        ({}, {"a": 1, "b": 1}, {"b": 2, "a": 2}, {"a": 1, "b": 1}, ("a", "b")),
+        ({"cart": [1]}, {"cart": [1, 2]}, {"cart": [1], "seen": 1}, {"cart": [1, 2], "seen": 1}, ()),
+        ({"a": 1}, {"a": True}, {"a": 1.0}, {"a": True}, ("a",)),
+        ({"a": None}, {"a": None}, {}, {}, ()),  # None is a value, not an absence
+    ],
+)
+def test_cases_of_merging(
+    base: Side, mine: Side, theirs: Side, data: dict[str, Any], contested: tuple[str, ...]
+) -> None:
+    merged = merge(base, mine, theirs, dumps)
+    assert json.dumps(merged.data, sort_keys=True) == json.dumps(data, sort_keys=True)
+    assert merged.contested == contested

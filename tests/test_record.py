@@ -1,0 +1,250 @@
+"""A record as bytes, and the arithmetic of when a session ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from starlette_sessions_ext import ConfigurationError, CorruptRecord
+from starlette_sessions_ext.ids import key_of, new_id, new_nonce
+from starlette_sessions_ext.record import DEFAULT_IDLE, END_OF_TIME, Lifetimes, Record, decode, seconds
+
+HUNDRED_YEARS = 100 * 366 * 24 * 60 * 60
+KEY = "abcdefghijklmnopqrstuvwxyz234567"
+NONCE = "0123456789abcdef"
+
+KEYS = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=32, max_size=32)
+TIMES = st.integers(0, 10**11)
+DURATIONS = st.integers(1, HUNDRED_YEARS)
+RECORDS = st.builds(Record, KEYS, TIMES, st.none() | DURATIONS, st.binary())
+
+NONSENSE: list[Any] = [
+    *(0, -1, HUNDRED_YEARS + 1, 10**16, True, False, 1.0, float("nan"), float("inf"), "60", None, [60]),
+    *(timedelta(0), timedelta(seconds=-1), timedelta(milliseconds=999), timedelta.max, timedelta.min),
+]
+
+
+def made(created_at: int = 1000, lifetime: int | None = None) -> Record:
+    return Record(KEY, created_at, lifetime, b"{}")
+
+
+@given(record=RECORDS)
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
+    assert decode(record.encode(new_nonce()), record.key) == record
+
+
+@pytest.mark.parametrize(
+    ("record", "raw"),
+    [
+        (Record(KEY, 1000, None, b"{}"), f"s1 {KEY} 1000 - {NONCE}\n{{}}".encode()),
+        (Record(KEY, 0, 60, b"\n\0"), f"s1 {KEY} 0 60 {NONCE}\n\n\0".encode()),
+    ],
+)
+def test_the_bytes_of_a_record(record: Record, raw: bytes) -> None:
+    assert record.encode(NONCE) == raw
+    assert decode(raw, KEY) == record
+
+
+@given(record=RECORDS, other=KEYS)
+def test_a_record_is_refused_under_any_other_key(record: Record, other: str) -> None:
+    if other != record.key:
+        with pytest.raises(CorruptRecord, match="another session"):
+            decode(record.encode(NONCE), other)
+
+
+@given(record=RECORDS, cut=st.integers(min_value=0))
+def test_a_header_that_was_cut_is_corrupt(record: Record, cut: int) -> None:
+    raw = record.encode(NONCE)
+    with pytest.raises(CorruptRecord):
+        decode(raw[: cut % raw.index(b"\n")], record.key)
+
+
+@given(raw=st.binary())
+def test_other_bytes_are_corrupt(raw: bytes) -> None:
+    with pytest.raises(CorruptRecord):
+        decode(raw, KEY)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "\n", "{}", f"s1 {KEY} 1000 -\n", f"s1 {KEY} 1000 - {NONCE}", f"s1 {KEY} 1000 - {NONCE}\r\n"),
+        *(f"s2 {KEY} 1000 - {NONCE}\n", f" s1 {KEY} 1000 - {NONCE}\n", f"s1 {KEY.upper()} 1000 - {NONCE}\n"),
+        *(f"s1 {KEY[1:]} 1000 - {NONCE}\n", f"s1 {KEY}a 1000 - {NONCE}\n", f"s1 {KEY[1:]}\0 1000 - {NONCE}\n"),
+        *(f"s1 {KEY} -1 - {NONCE}\n", f"s1 {KEY} 1.5 - {NONCE}\n", f"s1 {KEY} 1000 -5 {NONCE}\n"),
+        *(f"s1 {KEY} \u0661 - {NONCE}\n", f"s1 {KEY} {10**12} - {NONCE}\n", f"s1 {KEY} 1000 {10**12} {NONCE}\n"),
+        *(f"s1 {KEY} 1000 - {NONCE[1:]}\n", f"s1 {KEY} 1000 - {NONCE.upper()}\n", f"s1  {KEY} 1000 - {NONCE}\n"),
+    ],
+)
+def test_other_headers_are_corrupt(header: str) -> None:
+    with pytest.raises(CorruptRecord, match="isn't a session record"):
+        decode(header.encode() + b"{}", KEY)
+
+
+def test_a_repr_holds_neither_key_nor_body() -> None:
+    assert repr(Record(key_of(new_id()), 1000, 60, b"secret")) == "Record(created_at=1000, lifetime=60)"
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (1, 1),
+        (HUNDRED_YEARS, HUNDRED_YEARS),
+        (timedelta(days=1), 86400),  # .seconds would be 0
+        (timedelta(minutes=1, milliseconds=999), 60),
+    ],
+)
+def test_durations(value: Any, read: int) -> None:
+    assert seconds(value, "idle_timeout") == read
+
+
+@pytest.mark.parametrize("value", NONSENSE)
+def test_nonsense_isnt_a_duration(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="idle_timeout must be a positive int"):
+        seconds(value, "idle_timeout")
+
+
+@pytest.mark.parametrize(
+    ("options", "lifetimes"),
+    [
+        ((60, None, None, None), Lifetimes(60)),
+        ((None, None, None, None), Lifetimes(None)),
+        ((0, None, None, None), Lifetimes(0)),
+        ((-1, None, None, None), Lifetimes(-1)),
+        (
+            (timedelta(hours=1), timedelta(minutes=1), timedelta(days=1), timedelta(seconds=1)),
+            Lifetimes(3600, 60, 86400, 1),
+        ),
+        ((60, 60, 1, 59), Lifetimes(60, 60, 1, 59)),
+        ((None, HUNDRED_YEARS, None, None), Lifetimes(None, HUNDRED_YEARS)),
+        ((None, None, None, DEFAULT_IDLE - 1), Lifetimes(None, None, None, DEFAULT_IDLE - 1)),
+    ],
+)
+def test_options_that_work(options: tuple[Any, Any, Any, Any], lifetimes: Lifetimes) -> None:
+    assert Lifetimes.configured(*options) == lifetimes
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        *(((value, None, None, None), "max_age") for value in (True, 1.0, float("nan"), "60", 10**16, -(10**16))),
+        ((timedelta.max, None, None, None), "max_age"),
+        *(((60, value, None, None), "idle_timeout") for value in NONSENSE if value is not None),
+        *(((60, None, value, None), "absolute_timeout") for value in NONSENSE if value is not None),
+        *(((60, None, None, value), "touch_interval") for value in NONSENSE if value is not None),
+        ((60, 61, None, None), "idle_timeout"),
+        ((60, None, None, 60), "touch_interval"),
+        ((3600, 60, None, 60), "touch_interval"),
+        ((None, None, None, DEFAULT_IDLE), "touch_interval"),
+    ],
+)
+def test_options_that_cant_work_are_refused_by_name(options: tuple[Any, Any, Any, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        Lifetimes.configured(*options)
+
+
+@pytest.mark.parametrize(
+    ("lifetimes", "record", "now", "expires_at"),
+    [
+        (Lifetimes(60), made(), 2000, 2060),
+        (Lifetimes(60), made(), 2000.999, 2060),
+        (Lifetimes(60, idle=10), made(), 2000, 2010),
+        (Lifetimes(None), made(), 2000, 2000 + DEFAULT_IDLE),
+        (Lifetimes(None, idle=10), made(), 2000, 2010),
+        (Lifetimes(60, idle=10), made(lifetime=300), 2000, 2300),
+        (Lifetimes(60, absolute=1030), made(), 2000, 2030),
+        (Lifetimes(60, absolute=1030), made(lifetime=300), 2000, 2030),
+        (Lifetimes(0), made(), 2000, 2000),
+        (Lifetimes(-5), made(), 2000, 2000),
+        (Lifetimes(HUNDRED_YEARS), made(), END_OF_TIME - 1, END_OF_TIME),
+    ],
+)
+def test_when_a_session_expires(lifetimes: Lifetimes, record: Record, now: float, expires_at: int) -> None:
+    assert lifetimes.expires_at(record, now) == expires_at
+
+
+@pytest.mark.parametrize(
+    ("absolute", "now", "expired"),
+    [(100, 1099, False), (100, 1099.999, False), (100, 1100, True), (100, 5000, True), (None, 10**11, False)],
+)
+def test_the_absolute_deadline_itself_is_too_late(absolute: int | None, now: float, expired: bool) -> None:
+    assert Lifetimes(None, absolute=absolute).expired(made(), now) is expired
+
+
+@given(created=TIMES, idle=DURATIONS, absolute=DURATIONS, lifetime=st.none() | DURATIONS, used=TIMES)
+@example(created=0, idle=1, absolute=1, lifetime=None, used=0)
+def test_no_use_ever_passes_the_absolute_deadline(
+    created: int, idle: int, absolute: int, lifetime: int | None, used: int
+) -> None:
+    lifetimes, record = Lifetimes(None, idle, absolute), made(created, lifetime)
+    expires_at = lifetimes.expires_at(record, used)
+    assert expires_at <= min(created + absolute, used + (lifetime or idle))
+    assert lifetimes.expired(record, created + absolute)
+
+
+@pytest.mark.parametrize(
+    ("lifetimes", "record", "expires_at", "now", "due"),
+    [
+        # A tenth of the idle time, 100 here, unless said otherwise.
+        (Lifetimes(1000), made(), 2000, 1099, False),
+        (Lifetimes(1000), made(), 2000, 1100, True),
+        (Lifetimes(1000, touch_interval=1), made(), 2000, 1000, False),
+        (Lifetimes(1000, touch_interval=1), made(), 2000, 1001, True),
+        (Lifetimes(1000, touch_interval=999), made(), 2000, 1998, False),
+        (Lifetimes(1000, touch_interval=999), made(), 2000, 1999, True),
+        # A tenth of less than ten seconds is a second.
+        (Lifetimes(5), made(), 1005, 1000, False),
+        (Lifetimes(5), made(), 1005, 1001, True),
+        # What has ended at once is never touched.
+        (Lifetimes(0), made(), 1000, 1000, False),
+        # At the absolute deadline there is nothing to move any more.
+        (Lifetimes(1000, absolute=500), made(), 1500, 1499, False),
+        # The session's own lifetime counts, also where it is shorter than the interval.
+        (Lifetimes(1000, touch_interval=1), made(lifetime=50), 1050, 1001, True),
+        (Lifetimes(1000, touch_interval=999), made(lifetime=999), 1999, 1098, False),
+        (Lifetimes(1000, touch_interval=999), made(lifetime=999), 1999, 1099, True),
+        (Lifetimes(1000, touch_interval=600), made(lifetime=50), 1050, 1004, False),
+        (Lifetimes(1000, touch_interval=600), made(lifetime=50), 1050, 1005, True),
+    ],
+)
+def test_when_a_touch_is_due(lifetimes: Lifetimes, record: Record, expires_at: int, now: float, due: bool) -> None:
+    assert lifetimes.touch_due(record, expires_at, now) is due
+
+
+@given(
+    idle=st.integers(2, 10**6), lifetime=st.none() | st.integers(2, 10**6), interval=st.none() | st.integers(1, 10**6)
+)
+def test_a_session_in_use_never_expires(idle: int, lifetime: int | None, interval: int | None) -> None:
+    """One that is used in the last second before its deadline is touched then."""
+    if interval is not None and interval >= idle:
+        return  # refused at construction
+    lifetimes, record = Lifetimes(None, idle, touch_interval=interval), made(1000, lifetime)
+    expires_at = lifetimes.expires_at(record, 1000)
+    assert lifetimes.touch_due(record, expires_at, expires_at - 1)
+
+
+@pytest.mark.parametrize(
+    ("lifetimes", "record", "now", "max_age", "moves"),
+    [
+        (Lifetimes(60), made(), 2000, 60, True),
+        (Lifetimes(60, idle=10), made(), 2000, 60, True),
+        (Lifetimes(None), made(), 2000, None, False),
+        (Lifetimes(None), made(lifetime=300), 2000, 300, True),
+        (Lifetimes(60), made(lifetime=300), 2000, 300, True),
+        (Lifetimes(60, absolute=1030), made(), 2000, 30, False),
+        (Lifetimes(60, absolute=1030), made(), 2000.5, 30, False),
+        (Lifetimes(60, absolute=1060), made(), 2000, 60, False),
+        (Lifetimes(60, absolute=1061), made(), 2000, 60, True),
+        (Lifetimes(None, absolute=1030), made(), 2000, None, False),
+        (Lifetimes(-1), made(), 2000, -1, True),
+    ],
+)
+def test_the_cookie_lives_as_long_as_the_session_may(
+    lifetimes: Lifetimes, record: Record, now: float, max_age: int | None, moves: bool
+) -> None:
+    assert lifetimes.cookie_max_age(record, now) == max_age
+    assert lifetimes.touch_moves_cookie(record, now) is moves

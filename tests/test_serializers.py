@@ -1,0 +1,164 @@
+"""JSON as it is stored: what comes back equal, what is refused and how."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from starlette_sessions_ext import CorruptRecord, JSONSerializer, NotSerializable
+from starlette_sessions_ext.serializers import MAX_DEPTH
+
+JSON = JSONSerializer()
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+SESSIONS = st.dictionaries(st.text(), VALUES)
+
+
+def nested(depth: int) -> Any:
+    """Lists in lists, `depth` of them."""
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+def itself() -> Any:
+    value: dict[str, Any] = {}
+    value["again"] = value
+    return value
+
+
+@given(data=SESSIONS)
+def test_any_json_comes_back_equal(data: dict[str, Any]) -> None:
+    raw = JSON.dumps(data)
+    # Compared as text: 1, 1.0 and True are equal in Python, and so are 0.0 and -0.0.
+    assert json.dumps(JSON.loads(raw)) == json.dumps(data)
+    assert JSON.dumps(JSON.loads(raw)) == raw
+
+
+@given(data=SESSIONS)
+def test_the_bytes_are_ascii_on_one_line(data: dict[str, Any]) -> None:
+    raw = JSON.dumps(data)
+    assert raw.isascii()
+    assert not set(raw) & {*range(0x20), 0x7F} - {0x7F}  # only DEL may stand as itself
+
+
+@pytest.mark.parametrize(
+    ("data", "stored"),
+    [
+        ({}, b"{}"),
+        ({"a": 1, "b": [True, None]}, b'{"a":1,"b":[true,null]}'),
+        ({"b": 1, "a": 2}, b'{"b":1,"a":2}'),
+        ({"pair": (1, 2)}, b'{"pair":[1,2]}'),
+        ({2: "two", None: 0, True: 0, 1.5: 0}, b'{"2":"two","null":0,"true":0,"1.5":0}'),
+        ({"🐘": "é"}, b'{"\\ud83d\\udc18":"\\u00e9"}'),
+        ({"path": "\\ud800"}, b'{"path":"\\\\ud800"}'),
+        ({"": "\0\t\n"}, b'{"":"\\u0000\\t\\n"}'),
+        ({"zero": -0.0, "big": 2**70}, b'{"zero":-0.0,"big":1180591620717411303424}'),
+    ],
+)
+def test_what_is_stored(data: dict[Any, Any], stored: bytes) -> None:
+    assert JSON.dumps(data) == stored
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param(b"bytes", "a bytes isn't JSON", id="bytes"),
+        pytest.param({"set"}, "a set isn't JSON", id="set"),
+        pytest.param([{"deep": {1, 2}}], "a list isn't JSON, or something in it isn't", id="set inside"),
+        pytest.param({(1, 2): 1}, "a dict isn't JSON, or something in it isn't", id="tuple as a key"),
+        pytest.param(object(), "a object isn't JSON", id="object"),
+        pytest.param(float("nan"), "NaN", id="NaN"),
+        pytest.param([float("-inf")], "infinity", id="infinity"),
+        pytest.param({float("nan"): 1}, "NaN", id="NaN as a key"),
+        pytest.param(10**5000, "an int of thousands of digits", id="int"),
+        pytest.param(itself(), "itself", id="itself"),
+        pytest.param("\ud800", "a lone surrogate", id="surrogate"),
+        pytest.param({"\udfff": 1}, "a lone surrogate", id="surrogate in a key"),
+        # Two halves aren't the whole: they would come back as another str.
+        pytest.param("\ud83d\udc18", "a lone surrogate", id="two surrogates"),
+        pytest.param(nested(MAX_DEPTH), "nested too deeply", id="a level too deep"),
+        pytest.param(nested(10**5), "nested too deeply", id="bottomless"),
+    ],
+)
+def test_what_json_cant_say_is_refused_by_the_name_of_its_key(value: Any, reason: str) -> None:
+    with pytest.raises(NotSerializable) as caught:
+        JSON.dumps({"fine": 1, "culprit": value, "later": {1}})
+    assert str(caught.value).startswith("session['culprit'] can't be stored: ")
+    assert reason in str(caught.value)
+    assert caught.value.__suppress_context__, "the encoder's own error may hold the value"
+
+
+def test_a_key_that_isnt_text_is_named() -> None:
+    with pytest.raises(NotSerializable, match=r"session\['\\ud800'\]"):
+        JSON.dumps({"\ud800": 1})
+
+
+def test_what_isnt_a_dict_is_refused_as_a_whole() -> None:
+    with pytest.raises(NotSerializable, match="as a whole"):
+        JSON.dumps(MappingProxyType({"a": 1}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        nested(MAX_DEPTH - 1),
+        [[]] * 1000,
+        {"brackets": "[{" * 1000},
+        tuple({"in": (number,)} for number in range(300)),
+    ],
+    ids=["deepest", "wide", "text", "tuples"],
+)
+def test_what_is_wide_isnt_taken_for_deep(value: Any) -> None:
+    raw = JSON.dumps({"value": value})
+    assert JSON.dumps(JSON.loads(raw)) == raw
+
+
+@pytest.mark.parametrize("container", [lambda inner: [inner], lambda inner: (inner,), lambda inner: {"in": inner}])
+def test_every_container_counts_as_a_level(container: Any) -> None:
+    value: Any = "leaf"
+    for _ in range(MAX_DEPTH - 1):
+        value = container(value)
+    JSON.dumps({"value": value})
+    with pytest.raises(NotSerializable, match="nested too deeply"):
+        JSON.dumps({"value": container(value)})
+
+
+def at_stack_depth(frames: int, raw: bytes) -> dict[str, Any]:
+    return at_stack_depth(frames - 1, raw) if frames else JSON.loads(raw)
+
+
+def test_what_was_written_is_read_below_a_deep_stack() -> None:
+    """How deep the stack was when it was written must not decide whether it can be read."""
+    raw = JSON.dumps({"value": nested(MAX_DEPTH - 1)})
+    assert JSON.dumps(at_stack_depth(500, raw)) == raw
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b" ", b"[]", b"null", b"1", b'"text"', b"{", b'{"a":1', b'{"a":1}x', b"{'a':1}"),
+        *(b'{"a":NaN}', b'{"a":[Infinity]}', b'{"a":-Infinity}'),
+        *('{"a":"é"}'.encode(), b"\xff\xfe{\0}\0", b"\x81\xa1a\x01", b"\x80\x04}."),
+        pytest.param(b'{"a":' + b"[" * 10**5, id="bottomless"),
+        pytest.param(b'{"a":' + b"9" * 5000 + b"}", id="int"),
+    ],
+)
+def test_other_bytes_are_corrupt(raw: bytes) -> None:
+    with pytest.raises(CorruptRecord) as caught:
+        JSON.loads(raw)
+    assert caught.value.__context__ is None, "the decoder's own error holds the document"
+
+
+@given(data=SESSIONS.filter(bool), cut=st.integers(min_value=0))
+def test_no_beginning_of_it_is_taken_for_the_whole(data: dict[str, Any], cut: int) -> None:
+    raw = JSON.dumps(data)
+    with pytest.raises(CorruptRecord):
+        JSON.loads(raw[: cut % len(raw)])
