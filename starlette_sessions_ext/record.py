@@ -108,10 +108,10 @@ class Lifetimes:
         return lifetimes
 
     def _check(self) -> None:
-        idle = self.idle or self.max_age or DEFAULT_IDLE
+        idle = self.idle or (DEFAULT_IDLE if self.max_age is None else self.max_age)
         if self.idle is not None and self.max_age is not None and self.idle > self.max_age:
             raise ConfigurationError("idle_timeout is longer than the cookie lives: raise max_age, or make it None")
-        if self.touch_interval is not None and self.touch_interval >= idle:
+        if self.touch_interval is not None and 0 < idle <= self.touch_interval:
             raise ConfigurationError("touch_interval must be shorter than the idle time, or sessions in use expire")
 
     def expires_at(self, record: Record, now: float) -> int:

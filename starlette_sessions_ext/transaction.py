@@ -70,13 +70,9 @@ class Transaction:
         session = self.session
         if self._gone:
             raise SessionGone("the session ended while this request ran; its changes weren't saved")
-        try:
-            if self._row is not None and (session._destroy or (session._cleared and not dict.__len__(session))):
-                await self._destroy(self._row)
-            await self._save(self._row)
-        except SessionGone:
-            self._lose()
-            raise
+        if self._row is not None and (session._destroy or (session._cleared and not dict.__len__(session))):
+            await self._destroy(self._row)
+        await self._save(self._row)
         session._destroy = session._cleared = session._rotate = session._lifetime_set = False
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
@@ -96,14 +92,10 @@ class Transaction:
             view = self._loads(self._dumps(view))
             return self._dumps(merge(before, view, fresh, self._dumps).data)
 
-        try:
-            if self._row is not None:
-                await self._swap(self._row, lambda theirs: run(self._loads(theirs.record.body)))
-            elif (body := run({})) != self._dumps({}):
-                await self._create(body)
-        except SessionGone:
-            self._lose()
-            raise
+        if self._row is not None:
+            await self._swap(self._row, lambda theirs: run(self._loads(theirs.record.body)))
+        elif (body := run({})) != self._dumps({}):
+            await self._create(body)
         self._adopt(view)
         return results[0]
 
@@ -141,11 +133,19 @@ class Transaction:
 
     async def _rotate(self, row: Row, body: bytes) -> None:
         self._check_headers()
-        moved = await self._rows.move(row, lambda theirs: self._record(theirs, self._merged(row, body, theirs)))
+        try:
+            moved = await self._rows.move(row, lambda theirs: self._record(theirs, self._merged(row, body, theirs)))
+        except SessionGone:
+            self._lose(row)
+            raise
         self._begin(moved, EventKind.ROTATED)
 
     async def _swap(self, row: Row, change: Callable[[Row], bytes]) -> None:
-        saved = await self._rows.swap(row, lambda theirs: self._draft(theirs, change(theirs)))
+        try:
+            saved = await self._rows.swap(row, lambda theirs: self._draft(theirs, change(theirs)))
+        except SessionGone:
+            self._lose(row)
+            raise
         if saved is None:
             self._end(row)
             return
@@ -230,11 +230,10 @@ class Transaction:
         self.cookie = Clear()
         self._emit(EventKind.DESTROYED, row)
 
-    def _lose(self) -> None:
+    def _lose(self, row: Row) -> None:
         """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""
-        if not self._gone and self._row is not None:
-            self._emit(EventKind.DROPPED, self._row)
         self._gone = True
+        self._emit(EventKind.DROPPED, row)
 
     def _check_headers(self) -> None:
         if self.cookie_sent:

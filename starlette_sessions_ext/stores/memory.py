@@ -106,8 +106,8 @@ class MemoryStore(SessionStore):
     def _make_room(self, entries: int, size: int) -> None:
         """Raise unless so much more fits. What has expired goes first, a little at every write."""
         self._collect(10)
-        while self._is_full(entries, size) and self._collect(1000):
-            pass
+        if self._is_full(entries, size):
+            self._collect(len(self._rows))
         if self._is_full(entries, size):
             raise StoreUnavailable(
                 "MemoryStore is full of live sessions: raise max_entries or max_bytes, or take a durable store"

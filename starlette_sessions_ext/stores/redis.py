@@ -193,14 +193,17 @@ class RedisStore(SessionStore):
     def _from_url(self, url: str) -> Redis:
         """A client that asks once: a second try of its own could run a command twice."""
         try:
-            return Redis.from_url(
+            client = Redis.from_url(
                 url,
                 socket_timeout=self._timeout,
                 socket_connect_timeout=self._timeout,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,  # under 3 redis-py 8 hands out connections that the server has closed
             )
-        except ValueError:
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # an option that there isn't shows only here
+            return client
+        except (ValueError, TypeError):
             raise ConfigurationError("a Redis URL looks like redis://user:password@host:6379/0") from None
 
     def _current(self) -> Client:
@@ -250,7 +253,7 @@ class RedisStore(SessionStore):
         pool = getattr(self._client, "connection_pool", None)  # a Cluster has one per node
         settings = {} if pool is None else pool.connection_kwargs
         if "host" in settings:
-            return f"Redis at {settings['host']}:{settings['port']}"
+            return f"Redis at {settings['host']}:{settings.get('port', 6379)}"
         return f"Redis at {settings['path']}" if "path" in settings else "Redis"
 
 

@@ -92,6 +92,8 @@ class SQLiteStore(SessionStore):
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
+        if not _is_version(version):
+            return False
         return await self._change(_REPLACE, data, expires_at, key, version, self._clock())
 
     async def touch(self, key: str, expires_at: int) -> bool:
@@ -103,6 +105,8 @@ class SQLiteStore(SessionStore):
         check_key(key)
         if version is None:
             return await self._change(_DELETE, key, self._clock())
+        if not _is_version(version):
+            return False
         return await self._change(f"{_DELETE} AND version = ?", key, self._clock(), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
@@ -157,14 +161,12 @@ class SQLiteStore(SessionStore):
         deadline = time.monotonic() + self._timeout
         while True:
             try:
-                mode = writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+                writer.execute("PRAGMA journal_mode = WAL")
                 break
             except sqlite3.OperationalError:  # SQLite doesn't wait here for another worker that opens too
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
-        if mode != "wal":
-            raise ConfigurationError(f"{self._path} can't be put in WAL mode: keep it on a local disk")
         writer.execute("PRAGMA synchronous = FULL")
         writer.execute("PRAGMA secure_delete = ON")
         writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
@@ -178,7 +180,7 @@ class _Job(Generic[T]):
     def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
         self.work = work
         self.done = False
-        self.error: sqlite3.Error | None = None
+        self.error: Exception | None = None
         self.result: T
 
 
@@ -218,7 +220,7 @@ class _Line:
             for job in jobs:
                 job.result = job.work(self._connection)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             for job in jobs:
@@ -232,6 +234,11 @@ class _Lines(NamedTuple):
 
     reader: _Line
     writer: _Line
+
+
+def _is_version(version: Hashable) -> bool:
+    """Whether SQLite could have given this version. It takes no larger number, and no other type."""
+    return isinstance(version, int) and abs(version) < 2**63
 
 
 @contextmanager

@@ -7,7 +7,7 @@ plugin, on the backends that the `anyio_backend` fixture names. Nothing here loo
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 import anyio
@@ -95,6 +95,16 @@ class StoreContract:
         two = await store.load(key)
         assert not await store.replace(key, b"three", soon + 60, stale)
         assert await store.load(key) == two
+
+    @pytest.mark.parametrize("version", [0, -1, 2**70, 1.5, "", "1", b"", b"one", (), (1,), False])
+    async def test_a_version_that_was_never_given_matches_nothing(
+        self, store: SessionStore, key: str, soon: int, version: Hashable
+    ) -> None:
+        await store.create(key, b"data", soon)
+        before = await store.load(key)
+        assert not await store.replace(key, b"new", soon, version)
+        assert not await store.delete(key, version)
+        assert await store.load(key) == before
 
     async def test_a_version_of_a_deleted_row_is_worth_nothing(self, store: SessionStore, key: str, soon: int) -> None:
         await store.create(key, b"one", soon)

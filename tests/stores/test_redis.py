@@ -132,7 +132,7 @@ async def test_decoded_responses_are_refused(redis_server: RedisServer) -> None:
             RedisStore(client)
 
 
-@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://host:port"])
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://host:port", "redis://host?foo=1"])
 async def test_a_bad_url_is_explained(url: str) -> None:
     with pytest.raises(ConfigurationError, match="redis://user:password@host:6379/0"):
         RedisStore(url)
@@ -143,6 +143,29 @@ async def test_nobody_there_is_told_at_open(key: str) -> None:
     with pytest.raises(StoreUnavailable, match="ConnectionError"):
         await store.open()
     await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://:canary@127.0.0.1:1", "Redis at 127.0.0.1:1 "),
+        ("redis://canary:canary@127.0.0.2", "Redis at 127.0.0.2:6379 "),
+        ("unix://:canary@/nowhere/redis.sock", "Redis at /nowhere/redis.sock "),
+    ],
+)
+async def test_messages_name_the_server_and_no_password(url: str, place: str, key: str) -> None:
+    store = RedisStore(url)
+    with pytest.raises(StoreUnavailable, match=place) as error:
+        await store.load(key)
+    assert "canary" not in str(error.value)
+    await store.aclose()
+
+
+async def test_a_cluster_is_called_redis(key: str) -> None:
+    client = RedisCluster(host="127.0.0.1", port=1)
+    with pytest.raises(StoreUnavailable, match=r"^Redis can't serve sessions \(RedisClusterException\)"):
+        await RedisStore(client).load(key)
+    await client.aclose()
 
 
 async def test_flushed_scripts_are_sent_again(redis_server: RedisServer, key: str, soon: int, clock: FakeClock) -> None:

@@ -126,3 +126,31 @@ async def test_a_failing_call_fails_alone_or_not_at_all(tmp_path: Path, key: str
             await store.replace(key, b"x" * 1_000_000, soon, row.version)
         assert await store.load(key) == row
         assert await store.replace(key, b"after", soon, row.version)
+
+
+async def test_a_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path, key: str, soon: int) -> None:
+    """SQLite itself doesn't wait while another connection is about to write a file that isn't in WAL mode yet."""
+    other = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE other (id)")
+    other.execute("BEGIN IMMEDIATE")
+    store = SQLiteStore(tmp_path / "sessions.db", timeout=0.2)
+    with pytest.raises(StoreTimeout):
+        await store.open()
+    store = SQLiteStore(tmp_path / "sessions.db", timeout=20)
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.open)
+        await anyio.sleep(0.05)
+        other.execute("ROLLBACK")
+        other.close()
+    assert await store.create(key, b"data", soon)
+    await store.aclose()
+
+
+async def test_a_fault_of_ours_stops_nobody(tmp_path: Path, key: str, soon: int) -> None:
+    def fault(connection: sqlite3.Connection) -> None:
+        raise ZeroDivisionError
+
+    async with SQLiteStore(tmp_path / "sessions.db") as store:
+        with pytest.raises(ZeroDivisionError):
+            await store._write(fault)
+        assert await store.create(key, b"data", soon)
