@@ -24,16 +24,21 @@ from .session import Session
 from .stores.base import SessionStore, Stored
 from .stores.memory import MemoryStore
 from .stores.sqlite import SQLiteStore
+from .urls import store_from_url
 
 if TYPE_CHECKING:
+    from .stores.database import DatabaseStore
+    from .stores.mongo import MongoStore
     from .stores.redis import RedisStore
 
 __all__ = [
     "ConfigurationError",
     "CorruptRecord",
+    "DatabaseStore",
     "EventKind",
     "JSONSerializer",
     "MemoryStore",
+    "MongoStore",
     "NotSerializable",
     "RedisStore",
     "SQLiteStore",
@@ -51,12 +56,21 @@ __all__ = [
     "StoreTimeout",
     "StoreUnavailable",
     "Stored",
+    "store_from_url",
 ]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Import a store that needs a driver when it is asked for, so that the package needs none of them."""
+    if name == "DatabaseStore":
+        from .stores.database import DatabaseStore
+
+        return DatabaseStore
+    if name == "MongoStore":
+        from .stores.mongo import MongoStore
+
+        return MongoStore
     if name == "RedisStore":
         from .stores.redis import RedisStore
 

@@ -7,6 +7,8 @@ from blockbuster import BlockBuster
 
 from starlette_sessions_ext.testing import FakeClock
 
+from .mariadb_server import MariaDBServer, make_databases, running_mariadb
+from .mongo_server import MongoServer, running_mongo
 from .servers import RedisServer, running_redis
 
 
@@ -17,6 +19,8 @@ def blockbuster() -> Iterator[None]:
     for name in ("os.stat", "io.TextIOWrapper.read", "io.BufferedReader.read", "os.listdir", "os.scandir"):
         if name in blocker.functions:  # redis-py reads its own version from disk for each new connection
             blocker.functions[name].can_block_in("redis/utils.py", "get_lib_version")
+    # pymongo looks once per client whether it runs in a container.
+    blocker.functions["os.stat"].can_block_in("pymongo/pool_options.py", "get_container_env_info")
     blocker.activate()
     try:
         yield
@@ -32,4 +36,17 @@ def clock() -> FakeClock:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]:
+    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        make_databases(server)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
         yield server

@@ -22,7 +22,7 @@ import sys
 
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"redis", "hiredis", "asyncmy", "motor", "pymongo", "fastapi", "pytest"}:
+        if name.partition(".")[0] in {"redis", "hiredis", "asyncmy", "motor", "pymongo", "bson", "fastapi", "pytest"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Block())
@@ -45,11 +45,18 @@ def test_the_package_needs_no_driver() -> None:
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-def test_a_store_whose_driver_is_missing_says_what_to_install() -> None:
-    done = python("from starlette_sessions_ext import RedisStore")
-    assert done.stderr.splitlines()[-1] == (
-        'ImportError: RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"'
-    )
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("import RedisStore", 'RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"'),
+        ("import DatabaseStore", 'DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"'),
+        ("import MongoStore", 'MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"'),
+        ("import migrations", 'the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"'),
+    ],
+)
+def test_what_needs_a_driver_says_what_to_install(what: str, message: str) -> None:
+    done = python(f"from starlette_sessions_ext {what}")
+    assert done.stderr.splitlines()[-1] == f"ImportError: {message}"
 
 
 def test_the_fastapi_module_says_what_to_install() -> None:
@@ -62,7 +69,14 @@ def test_the_fastapi_module_says_what_to_install() -> None:
 def test_the_extras_named_in_messages_exist(wheel: zipfile.ZipFile) -> None:
     [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
-    assert "Provides-Extra: redis" in lines
+    for extra in ("redis", "mysql", "mongo", "all"):
+        assert f"Provides-Extra: {extra}" in lines
+
+
+def test_the_migrations_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    for name in ("0001_create", "0002_upgrade"):
+        inside = wheel.read(f"starlette_sessions_ext/_migrations/{name}.sql")
+        assert inside == (ROOT / "migrations" / f"{name}.sql").read_bytes()
 
 
 def test_every_public_name_is_there_and_in_all() -> None:
@@ -99,7 +113,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     files = [path.relative_to(ROOT) for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     info = f"starlette_sessions_ext-{package.__version__}.dist-info/"
-    held = [name for name in wheel.namelist() if not name.startswith(info)]
+    outside = (info, "starlette_sessions_ext/_migrations/")  # the metadata, and what stands at the top level here
+    held = [name for name in wheel.namelist() if not name.startswith(outside)]
     assert sorted(held) == sorted(path.as_posix() for path in files)
     assert "starlette_sessions_ext/py.typed" in held
     assert "starlette_sessions_ext/stores/redis.py" in held

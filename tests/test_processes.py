@@ -10,6 +10,9 @@ import anyio
 import httpx2
 import pytest
 
+from .mariadb_server import MariaDBServer
+from .mongo_server import MongoServer
+from .servers import RedisServer
 from .workers import port_of, running_workers
 
 pytestmark = pytest.mark.anyio
@@ -25,12 +28,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return str(tmp_path / "sessions.db")
-    url: str = request.getfixturevalue("redis_server").url
-    return url
+@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store that processes can share."""
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        return redis.url
+    if request.param == "mysql":
+        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
+        return mariadb.url("fresh")
+    if request.param == "mongo":
+        mongo: MongoServer = request.getfixturevalue("mongo_server")
+        return mongo.url
+    return f"sqlite:///{tmp_path / 'sessions.db'}"
 
 
 def browser(port: int, cookies: Any = None) -> httpx2.AsyncClient:
@@ -38,8 +48,8 @@ def browser(port: int, cookies: Any = None) -> httpx2.AsyncClient:
 
 
 @pytest.mark.timeout(120)
-async def test_K1_atomic_increments_from_four_processes_are_exact(place: str, tmp_path: Path) -> None:
-    with running_workers(PROCESSES, place, tmp_path / "workers.log") as workers:
+async def test_K1_atomic_increments_from_four_processes_are_exact(url: str, tmp_path: Path) -> None:
+    with running_workers(PROCESSES, url, tmp_path / "workers.log") as workers:
         ports = [port_of(worker) for worker in workers]
         async with browser(ports[0]) as first:
             (await first.get("/put", params={"start": "0"})).raise_for_status()
@@ -57,7 +67,7 @@ async def test_K1_atomic_increments_from_four_processes_are_exact(place: str, tm
 
 async def test_what_was_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
     """The worker dies in the middle of writes of many sessions; another opens the same file."""
-    database = str(tmp_path / "sessions.db")
+    database = f"sqlite:///{tmp_path / 'sessions.db'}"
     acknowledged: dict[int, int] = {}
     cookies: dict[int, Any] = {}
     with running_workers(1, database, tmp_path / "workers.log") as [worker]:

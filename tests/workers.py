@@ -14,7 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from starlette_sessions_ext import RedisStore, SessionStore, SQLiteStore
+from starlette_sessions_ext import store_from_url
 
 from .asgi import make_app
 from .servers import answers, die_with_parent, free_port
@@ -42,15 +42,13 @@ async def count(request: Request) -> Any:
 
 def create_app() -> Starlette:
     """What each worker runs. The store is named by the environment."""
-    place = os.environ["SESSIONS"]
-    store: SessionStore = RedisStore(place) if place.startswith("redis://") else SQLiteStore(place)
-    return make_app(store, {"/": view, "/put": put, "/count": count})
+    return make_app(store_from_url(os.environ["SESSIONS"]), {"/": view, "/put": put, "/count": count})
 
 
 @contextmanager
-def running_workers(count: int, place: str, log: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start `count` workers on a store; each process has its URL in `args[-1]`."""
-    processes = [_start(place, log) for _ in range(count)]
+def running_workers(count: int, url: str, log: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Start `count` workers on the store that `url` names."""
+    processes = [_start(url, log) for _ in range(count)]
     try:
         for process in processes:
             _wait_for(process, log)
@@ -66,12 +64,12 @@ def port_of(process: subprocess.Popen[bytes]) -> int:
     return int(process.args[-1])
 
 
-def _start(place: str, log: Path) -> subprocess.Popen[bytes]:
+def _start(url: str, log: Path) -> subprocess.Popen[bytes]:
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "tests.workers:create_app", "--log-level", "warning"]
     with log.open("ab") as output:
         return subprocess.Popen(
             [*die_with_parent(), *uvicorn, "--port", str(free_port())],
-            env={**os.environ, "SESSIONS": place},
+            env={**os.environ, "SESSIONS": url},
             stdout=output,
             stderr=output,
         )

@@ -19,7 +19,7 @@ users. `starlette_sessions_ext.testing.StoreContract` tests all that is said her
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
@@ -103,11 +103,41 @@ class SessionStore(Protocol):
         await self.aclose()
 
 
+class Finding(NamedTuple):
+    """Something that is wrong with a server or its settings, and what mends it."""
+
+    problem: str
+    remedy: str
+
+
+@runtime_checkable
+class SupportsDiagnosis(Protocol):
+    """A store that can look at its server."""
+
+    async def diagnose(self) -> list[Finding]:
+        """What is wrong there; empty if nothing is. Raises as `open` does if it can't be reached."""
+        ...
+
+
+@runtime_checkable
+class SupportsKeys(Protocol):
+    """A store that can go through its sessions."""
+
+    def keys(self) -> AsyncIterator[str]:
+        """The keys of all rows, in no order; expired ones may be among them."""
+        ...
+
+
+def is_key(text: str) -> bool:
+    """Whether this is what a key looks like: 32 characters of a-z2-7."""
+    return _KEY.fullmatch(text) is not None
+
+
 def check_key(key: str) -> None:
     """Refuse what isn't a key: an operator dict, bytes, another length, another alphabet."""
     if type(key) is not str:
         raise TypeError("a session key is a str")
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise ValueError("a session key is 32 characters of a-z2-7")
 
 

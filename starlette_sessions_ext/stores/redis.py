@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -27,11 +28,13 @@ from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
+    Finding,
     SessionStore,
     Stored,
     check_expires_at,
     check_key,
     check_row,
+    is_key,
 )
 from .redis_servers import WeightedRedisStore, parse_save_path
 
@@ -181,6 +184,25 @@ class RedisStore(SessionStore):
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
 
+    async def keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions; see `SupportsKeys`."""
+        names = aiter(self._current().scan_iter(match=re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*", count=1000))
+        while True:
+            async with self._deadline():
+                name = await anext(names, None)
+            if name is None:
+                return
+            key = name.decode(errors="replace").removeprefix(self._prefix)
+            if is_key(key):  # not something else under the same prefix
+                yield key
+
+    async def diagnose(self) -> list[Finding]:
+        """Whether this Redis keeps sessions for as long as they live; see `SupportsDiagnosis`."""
+        async with self._deadline():
+            info = await self._current().info()
+        nodes = list(info.values()) if all(isinstance(value, dict) for value in info.values()) else [info]
+        return list(dict.fromkeys(finding for node in nodes for finding in _findings(node)))
+
     async def open(self) -> None:
         """Reach the server, so that a wrong address or password shows at startup."""
         async with self._deadline():
@@ -255,6 +277,19 @@ class RedisStore(SessionStore):
         if "host" in settings:
             return f"Redis at {settings['host']}:{settings.get('port', 6379)}"
         return f"Redis at {settings['path']}" if "path" in settings else "Redis"
+
+
+def _findings(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the INFO of one server tells (redis.io/docs/latest/commands/info)."""
+    version, policy = info["redis_version"], info.get("maxmemory_policy", "noeviction")
+    if int(version.split(".")[0]) < 6:
+        yield Finding(f"Redis {version} is too old", "upgrade it to 6.0 or later")
+    if policy != "noeviction":
+        problem = f"maxmemory-policy {policy} evicts sessions that are still alive"
+        yield Finding(problem, "CONFIG SET maxmemory-policy noeviction, and in redis.conf")
+    if not info.get("aof_enabled"):
+        problem = "appendonly is off: what was written since the last snapshot is lost if Redis is killed"
+        yield Finding(problem, "CONFIG SET appendonly yes, and in redis.conf")
 
 
 def _digest(version: Hashable) -> str:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Hashable, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..errors import ConfigurationError
-from .base import SessionStore, Stored, check_key
+from .base import Finding, SessionStore, Stored, SupportsDiagnosis, SupportsKeys, check_key
 
 DEFAULT_PORT = 6379
 DEFAULT_PREFIX = "PHPREDIS_SESSION:"
@@ -64,10 +65,14 @@ def pick(weights: Sequence[int], key: str) -> int:
     return 0
 
 
+class Part(SessionStore, SupportsKeys, SupportsDiagnosis, Protocol):
+    """What one of several servers' stores can do."""
+
+
 class WeightedRedisStore(SessionStore):
     """Several stores, each with the weight of its share of the sessions."""
 
-    def __init__(self, stores: Sequence[SessionStore], weights: Sequence[int]) -> None:
+    def __init__(self, stores: Sequence[Part], weights: Sequence[int]) -> None:
         limits = [store.max_data_bytes for store in stores if store.max_data_bytes is not None]
         self.max_data_bytes: int | None = min(limits, default=None)
         self._stores = list(stores)
@@ -91,6 +96,16 @@ class WeightedRedisStore(SessionStore):
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
 
+    async def keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions on all servers; see `SupportsKeys`."""
+        for store in self._stores:
+            async for key in store.keys():
+                yield key
+
+    async def diagnose(self) -> list[Finding]:
+        """What is wrong with any of the servers; see `SupportsDiagnosis`."""
+        return [finding for store in self._stores for finding in await store.diagnose()]
+
     async def open(self) -> None:
         for store in self._stores:
             await store.open()
@@ -99,7 +114,7 @@ class WeightedRedisStore(SessionStore):
         for store in self._stores:
             await store.aclose()
 
-    def _store(self, key: str) -> SessionStore:
+    def _store(self, key: str) -> Part:
         check_key(key)
         return self._stores[pick(self._weights, key)]
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
+    Finding,
     SessionStore,
     Stored,
     check_expires_at,
@@ -47,6 +49,7 @@ _TOUCH = "UPDATE starlette_sessions SET expires_at = ? WHERE key = ? AND expires
 _DELETE = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at > ?"
 _DELETE_EXPIRED = """DELETE FROM starlette_sessions WHERE key IN
     (SELECT key FROM starlette_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"""
+_KEYS = "SELECT key FROM starlette_sessions WHERE key > ? ORDER BY key LIMIT 1000"
 _DROP_IF_EXPIRED = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at <= ?"
 
 
@@ -112,6 +115,22 @@ class SQLiteStore(SessionStore):
     async def delete_expired(self, limit: int = 1000) -> int:
         now = self._clock()
         return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (now, limit)).rowcount)
+
+    async def keys(self) -> AsyncIterator[str]:
+        """The keys of all rows; see `SupportsKeys`."""
+        last = ""
+        while page := await self._read(partial(_page_of_keys, after=last)):
+            for key in page:
+                yield key
+            last = page[-1]
+
+    async def diagnose(self) -> list[Finding]:
+        """Who else can read the file; see `SupportsDiagnosis`."""
+        await self.open()
+        mode = (await anyio.to_thread.run_sync(self._path.stat)).st_mode & 0o777
+        if mode & 0o077:
+            return [Finding(f"{self._path} can be read by other users", f"chmod 600 {self._path}")]
+        return []
 
     async def open(self) -> None:
         await self._open()
@@ -234,6 +253,10 @@ class _Lines(NamedTuple):
 
     reader: _Line
     writer: _Line
+
+
+def _page_of_keys(db: sqlite3.Connection, after: str) -> list[str]:
+    return [key for (key,) in db.execute(_KEYS, (after,))]
 
 
 def _is_version(version: Hashable) -> bool:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from pymongo import MongoClient
 from redis.asyncio import Redis
 
-from starlette_sessions_ext import MemoryStore, RedisStore, SessionStore, SQLiteStore
+from starlette_sessions_ext import DatabaseStore, MemoryStore, MongoStore, RedisStore, SessionStore, SQLiteStore
 from starlette_sessions_ext.testing import FakeClock
 
+from ..mariadb_server import MariaDBServer
+from ..mongo_server import MongoServer
 from ..servers import RedisServer
 from ..stores.instruments import CountingStore
 
@@ -32,6 +35,10 @@ SETTINGS = {
     "sqlite-trio": Setting("sqlite", TRIO),
     "redis-asyncio": Setting("redis", ASYNCIO),
     "redis-uvloop": Setting("redis", UVLOOP),
+    "mysql-asyncio": Setting("mysql", ASYNCIO),
+    "mysql-uvloop": Setting("mysql", UVLOOP),
+    "mongo-asyncio": Setting("mongo", ASYNCIO),
+    "mongo-uvloop": Setting("mongo", UVLOOP),
 }
 
 
@@ -53,8 +60,25 @@ def redis(setting: Setting, request: pytest.FixtureRequest) -> RedisServer | Non
 
 
 @pytest.fixture
+def mysql(setting: Setting, request: pytest.FixtureRequest) -> MariaDBServer | None:
+    """The running server where the store needs one."""
+    return request.getfixturevalue("mariadb") if setting.store == "mysql" else None
+
+
+@pytest.fixture
+def mongo(setting: Setting, request: pytest.FixtureRequest) -> MongoServer | None:
+    """The running server where the store needs one."""
+    return request.getfixturevalue("mongo_server") if setting.store == "mongo" else None
+
+
+@pytest.fixture
 async def store(
-    setting: Setting, clock: FakeClock, tmp_path: Path, redis: RedisServer | None
+    setting: Setting,
+    clock: FakeClock,
+    tmp_path: Path,
+    redis: RedisServer | None,
+    mysql: MariaDBServer | None,
+    mongo: MongoServer | None,
 ) -> AsyncIterator[CountingStore]:
     """An empty, open store of the setting's kind, which counts the calls that reach it."""
     inner: SessionStore
@@ -62,6 +86,13 @@ async def store(
         async with Redis.from_url(redis.url) as client:
             await client.flushall()
         inner = RedisStore(redis.url, clock=clock)
+    elif mysql is not None:
+        mysql.run("DELETE FROM session_data", "fresh")
+        inner = DatabaseStore(mysql.url("fresh"), clock=clock)
+    elif mongo is not None:
+        with MongoClient[Any](mongo.url) as client:
+            client["session"].drop_collection("session_data")
+        inner = MongoStore(mongo.url, clock=clock)
     elif setting.store == "sqlite":
         inner = SQLiteStore(tmp_path / "sessions.db", clock=clock)
     else:
@@ -85,13 +116,24 @@ def advance(clock: FakeClock, redis: RedisServer | None) -> Callable[[float], Aw
 
 
 @pytest.fixture
-def dump(store: CountingStore, redis: RedisServer | None, tmp_path: Path) -> Callable[[], Awaitable[bytes]]:
+def dump(
+    store: CountingStore,
+    redis: RedisServer | None,
+    mysql: MariaDBServer | None,
+    mongo: MongoServer | None,
+    tmp_path: Path,
+) -> Callable[[], Awaitable[bytes]]:
     """Everything that the backend holds, keys and values, as bytes to search in."""
 
     async def dump() -> bytes:
         if redis is not None:
             async with Redis.from_url(redis.url) as client:
                 return b"\n".join([key + b"=" + await client.get(key) async for key in client.scan_iter()])
+        if mysql is not None:
+            return mysql.run("SELECT * FROM session_data", "fresh").encode()
+        if mongo is not None:
+            with MongoClient[Any](mongo.url) as client:
+                return repr(list(client["session"]["session_data"].find())).encode()
         if isinstance(store.store, MemoryStore):
             return repr(store.store._rows).encode()
         return b"\n".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))

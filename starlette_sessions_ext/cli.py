@@ -1,0 +1,179 @@
+"""The command line: `sessions-ext`, and `python -m starlette_sessions_ext`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import anyio
+
+from .errors import ConfigurationError, CorruptRecord, SessionError
+from .ids import handle_of
+from .record import decode
+from .stores.base import SessionStore, SupportsDiagnosis, SupportsKeys
+from .urls import EXAMPLES, store_from_url
+
+URL_HELP = f"the store, such as {' or '.join(EXAMPLES[:4])}; or the environment variable SESSIONS_URL"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 something is wrong, 2 the words were."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.url:
+        parser.error("name the store by its URL, or set SESSIONS_URL")
+    try:
+        status: int = anyio.run(options.command, options)
+        return status
+    except (SessionError, ImportError) as error:
+        print(f"sessions-ext: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+async def migrate(options: argparse.Namespace) -> int:
+    """Apply, print or check the migrations of a MySQL or MariaDB database."""
+    from . import migrations
+
+    if options.print:
+        for migration in migrations.find():
+            print(f"-- {migration.name}\n{migration.sql}")
+        return 0
+    async with migrations.connect(options.url) as connection:
+        if options.check:
+            missing = await migrations.pending(connection)
+            for migration in missing:
+                print(f"missing: {migration.name}")
+            return 1 if missing else 0
+        for name in await migrations.apply(connection):
+            print(f"applied {name}")
+    return 0
+
+
+async def gc(options: argparse.Namespace) -> int:
+    """Remove expired sessions, a batch at a time, so that nobody else waits for long."""
+    async with store_from_url(options.url) as store:
+        while True:
+            await _collect(store, options.batch)
+            if options.every is None:
+                return 0
+            await anyio.sleep(options.every)
+
+
+async def doctor(options: argparse.Namespace) -> int:
+    """Look at the server and its settings; say what is wrong and what mends it."""
+    async with store_from_url(options.url) as store:
+        findings = await store.diagnose() if isinstance(store, SupportsDiagnosis) else []
+    for finding in findings:
+        print(f"{finding.problem}\n    {finding.remedy}")
+    if not findings:
+        print("all is well")
+    return 1 if findings else 0
+
+
+async def show(options: argparse.Namespace) -> int:
+    """Say when a session began and ends, and how large it is. Its data isn't shown."""
+    return await _with_session(options, _show)
+
+
+async def revoke(options: argparse.Namespace) -> int:
+    """End a session at once."""
+    return await _with_session(options, _revoke)
+
+
+async def _collect(store: SessionStore, batch: int) -> None:
+    """One round of collection, with a running count on a terminal and a line per batch elsewhere."""
+    total = 0
+    line_end = "\r" if sys.stderr.isatty() else "\n"
+    while removed := await store.delete_expired(batch):
+        total += removed
+        print(f"{total} expired sessions removed ...", end=line_end, file=sys.stderr, flush=True)
+        if removed < batch:
+            break
+    print(f"{total} expired sessions removed    ", flush=True)
+
+
+async def _with_session(options: argparse.Namespace, act: Callable[[SessionStore, str], Awaitable[None]]) -> int:
+    async with store_from_url(options.url) as store:
+        if not isinstance(store, SupportsKeys):
+            raise ConfigurationError("this store can't go through its sessions")
+        async for key in store.keys():
+            if handle_of(key) == options.handle:
+                await act(store, key)
+                return 0
+    print("there is no session with that handle", file=sys.stderr)
+    return 1
+
+
+async def _show(store: SessionStore, key: str) -> None:
+    stored = await store.load(key)
+    if stored is None:
+        print("it has expired")
+        return
+    print(f"expires  {_moment(stored.expires_at)}\nsize     {len(stored.data)} bytes")
+    with suppress(CorruptRecord):
+        record = decode(stored.data, key)
+        print(f"created  {_moment(record.created_at)}")
+        if record.lifetime is not None:
+            print(f"lifetime {record.lifetime} seconds without use")
+
+
+async def _revoke(store: SessionStore, key: str) -> None:
+    removed = await store.delete(key)
+    print("the session has ended" if removed else "it had expired")
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sessions-ext", description="Look after the stores of starlette_sessions_ext.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(function: Callable[[argparse.Namespace], Awaitable[int]], example: str) -> argparse.ArgumentParser:
+        about = (function.__doc__ or "").strip()
+        sub = commands.add_parser(
+            function.__name__,
+            help=about.splitlines()[0],
+            description=about,
+            epilog=f"example: sessions-ext {function.__name__} {example}",
+        )
+        sub.set_defaults(command=function)
+        return sub
+
+    sub = command(migrate, "mysql://user:password@localhost/app")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a migration is missing")
+    how.add_argument("--print", action="store_true", help="print the SQL of all migrations, for others to apply")
+    _add_url(sub)
+
+    sub = command(gc, "--every 600 sqlite:///sessions.db")
+    sub.add_argument("--batch", type=_positive, default=1000, help="sessions removed at a time (default: %(default)s)")
+    sub.add_argument("--every", type=_positive, metavar="SECONDS", help="go on, with so long a pause between rounds")
+    _add_url(sub)
+
+    _add_url(command(doctor, "redis://localhost:6379/0"))
+    for function in (show, revoke):
+        sub = command(function, "0123456789abcdef redis://localhost:6379/0")
+        sub.add_argument("handle", help="the session's public handle, as events and logs name it; never its id")
+        _add_url(sub)
+    return parser
+
+
+def _add_url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", nargs="?", default=os.environ.get("SESSIONS_URL"), help=URL_HELP)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("it must be 1 or more")
+    return value

@@ -1,0 +1,233 @@
+"""Connections to MySQL and MariaDB: made from a URL, or taken from a pool that was given.
+
+One rule holds for both: a connection on which anything went wrong while its answer was under way is
+closed and never used again, so nobody gets the answer to somebody else's question.
+
+The pool here is not asyncmy's, which holds its lock while it dials: one stalled connect would then
+block every request, also those that could use an idle connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, NamedTuple, Protocol, cast
+
+from asyncmy import Connection, Pool, connect
+from asyncmy.constants.CLIENT import FOUND_ROWS
+from asyncmy.cursors import Cursor
+
+from ..errors import StoreUnavailable
+from ._mysql_errors import is_answer
+
+_IDLE_SECONDS = 240.0
+"""Firewalls and load balancers forget connections that were silent for five minutes or more."""
+
+
+class Reply(NamedTuple):
+    """The rows that a statement changed, or found, and those that it returned."""
+
+    rowcount: int
+    rows: list[tuple[Any, ...]]
+
+
+async def run(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -> Reply:
+    """Execute one statement. Values go in as parameters, always."""
+    cursor = connection.cursor(Cursor)  # a given pool may be set to another kind, whose rows are dicts
+    await cursor.execute(statement, values)
+    return Reply(cast(int, cursor.rowcount), await cursor.fetchall())
+
+
+class Connections(Protocol):
+    """Where a store gets its connections."""
+
+    place: str
+    """The server's name for messages, without user or password."""
+    counts_found_rows: bool
+    """Whether an UPDATE that changes nothing counts the row that it found."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for one statement, in autocommit mode or as good as that."""
+        ...
+
+
+class GivenPool:
+    """An asyncmy pool of the application, with the settings that it has. It is never closed."""
+
+    place = "MySQL"
+    counts_found_rows = False
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        try:
+            connection = await self._pool.acquire()
+        except RuntimeError as error:
+            raise StoreUnavailable("the pool that DatabaseStore was given is closed") from error
+        try:
+            yield connection
+            if not connection.get_autocommit():  # asyncmy's default
+                await connection.commit()
+        except BaseException as error:
+            if not is_answer(error) or not connection.get_autocommit():
+                _discard(connection)
+            raise
+        finally:
+            self._pool.release(connection)
+
+
+class OwnPool:
+    """Up to `size` connections to the server of a URL, of one event loop, made as they are needed.
+
+    Who finds none idle waits in line for whichever comes first: one that somebody gives back, or
+    one that is dialed meanwhile.
+    """
+
+    counts_found_rows = True
+
+    def __init__(self, settings: Mapping[str, Any], *, size: int, timeout: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.place = f"MySQL at {settings['unix_socket'] or '{host}:{port}'.format_map(settings)}"
+        self._settings = {
+            **settings,
+            "client_flag": FOUND_ROWS,
+            "autocommit": None,  # init_command does it with the rest, in one round trip
+            "connect_timeout": timeout + 1,  # the deadline around the whole dial comes first
+            "init_command": _init_command(timeout),
+        }
+        self._size = size
+        self._timeout = timeout
+        self._count = 0
+        self._idle: list[Connection] = []
+        self._line: deque[asyncio.Future[Connection]] = deque()
+        self._dials: set[asyncio.Task[Connection]] = set()
+        self._closed = False
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        connection = self._take() or await self._wait_in_line()
+        try:
+            yield connection
+        except BaseException as error:
+            if is_answer(error):
+                self._give(connection)
+            else:
+                self._drop(connection)
+            raise
+        self._give(connection)
+
+    async def aclose(self) -> None:
+        """Close what is idle now, and what is in use when it is given back."""
+        self._closed = True
+        while (waiter := self._first_in_line()) is not None:
+            waiter.set_exception(StoreUnavailable("the store was closed while a request waited for a connection"))
+        for dial in self._dials:
+            dial.cancel()
+        idle, self._idle = self._idle, []
+        farewells = [self._say_goodbye(connection) for connection in idle]
+        await asyncio.gather(*farewells, *self._dials, return_exceptions=True)
+
+    async def _say_goodbye(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await connection.ensure_closed()
+        finally:
+            self._drop(connection)
+
+    # Decisions, without any I/O
+
+    def _take(self) -> Connection | None:
+        """The idle connection that was used last, so that those too many grow old."""
+        while self._idle:
+            connection = self._idle.pop()
+            if _usable(connection) and self.loop.time() - connection.last_usage < _IDLE_SECONDS:
+                return connection
+            self._drop(connection)
+        return None
+
+    def _give(self, connection: Connection) -> None:
+        """To whoever is first in line, or to the idle ones."""
+        if self._closed or not _usable(connection):
+            self._drop(connection)
+        elif (waiter := self._first_in_line()) is not None:
+            waiter.set_result(connection)
+        else:
+            self._idle.append(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        _discard(connection)
+        self._count -= 1
+        self._dial_for_the_line()
+
+    def _first_in_line(self) -> asyncio.Future[Connection] | None:
+        while self._line:
+            if not (waiter := self._line.popleft()).done():
+                return waiter
+        return None
+
+    def _dial_for_the_line(self) -> None:
+        while self._count < self._size and len(self._dials) < len(self._line) and not self._closed:
+            self._count += 1
+            dial = self.loop.create_task(self._dial())
+            self._dials.add(dial)
+            dial.add_done_callback(self._dialed)
+
+    def _dialed(self, dial: asyncio.Task[Connection]) -> None:
+        self._dials.discard(dial)
+        error = asyncio.CancelledError() if dial.cancelled() else dial.exception()
+        if error is None:
+            self._give(dial.result())
+            return
+        self._count -= 1
+        if (waiter := self._first_in_line()) is not None:
+            waiter.set_exception(error)
+        self._dial_for_the_line()
+
+    # Waiting
+
+    async def _wait_in_line(self) -> Connection:
+        waiter: asyncio.Future[Connection] = self.loop.create_future()
+        self._line.append(waiter)
+        self._dial_for_the_line()
+        try:
+            return await waiter
+        except BaseException:
+            if waiter in self._line:
+                self._line.remove(waiter)
+            elif not waiter.cancelled() and waiter.exception() is None:  # it came just as the caller went
+                self._give(waiter.result())
+            raise
+
+    async def _dial(self) -> Connection:
+        async with asyncio.timeout(self._timeout):
+            return await connect(**self._settings)
+
+
+def _init_command(timeout: float) -> str:
+    """A strict, autocommitting connection, on which the server gives up on a statement when the store does.
+
+    MySQL knows no limit for the time of a write and skips the comment. Both wait for locks in whole
+    seconds.
+    """
+    wait = max(1, int(timeout / 2))
+    return (
+        "SET SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION autocommit = 1,"
+        f" SESSION innodb_lock_wait_timeout = {wait}, SESSION lock_wait_timeout = {wait}"
+        f" /*M!100101 , SESSION max_statement_time = {timeout:f} */"
+    )
+
+
+def _usable(connection: Any) -> bool:
+    """Whether the server hasn't closed it; asyncmy's own pool asks the same."""
+    return not connection._stream_broken
+
+
+def _discard(connection: Any) -> None:
+    """Close at once: `close` alone would first wait until a stalled peer has taken what was written."""
+    if connection._transport is not None:
+        connection._transport.abort()
+    connection.close()

@@ -1,0 +1,300 @@
+"""Sessions in MySQL or MariaDB, in the table `session_data` that Phalcon's Database adapter uses.
+
+One row per session, one statement and one round trip per operation, in autocommit mode. A row's
+expiry is COALESCE(modified_at, created_at) + lifetime, as the adapter reckons it; a session with
+another expiry has its `modified_at` shifted, so that the sum is exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+try:
+    from asyncmy import Pool
+except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy
+    raise ImportError('DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
+
+from ..errors import ConfigurationError, SessionTooLarge, StoreTimeout
+from . import _mysql_rows as rows
+from ._mysql_errors import DRIVER_ERRORS, as_ours, is_duplicate, is_lost, is_undone
+from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, run
+from ._mysql_schema import UNKNOWN, check, findings, names_of
+from ._mysql_url import settings_of
+from .base import (
+    DEFAULT_MAX_DATA_BYTES,
+    DEFAULT_TIMEOUT,
+    Finding,
+    SessionStore,
+    Stored,
+    check_expires_at,
+    check_key,
+    check_row,
+    is_key,
+)
+
+_BATCH = 200
+_LONGEST_LIFETIME = 1_000_000_000  # so that a row at zero has been absent since 2001
+
+
+class DatabaseStore(SessionStore):
+    """A store in MySQL 8 or MariaDB 10.5, or later.
+
+    Takes a URL (`mysql://user:password@host:3306/database`, also with `?unix_socket=`, `?ssl=true`
+    or `?ssl_ca=`), for which it makes up to `pool_size` connections and closes them, or an
+    asyncmy pool, which it uses and never closes. Give such a pool `autocommit=True`, or every
+    operation costs a second round trip for the commit, and a `connect_timeout`: while asyncmy's pool
+    dials, nobody gets a connection from it.
+
+    `table` (`database.table` for another database) and the columns are those of the migrations.
+    `lifetime` is what a row lives after `modified_at`, in seconds or as a timedelta; whoever else
+    reads or collects the table has to reckon with the same. `timeout` is the budget of one operation
+    in seconds; `clock` gives unix seconds. `max_data_bytes` is lowered to what the table holds, which
+    `open` finds out; until then to 65,535.
+    """
+
+    def __init__(
+        self,
+        pool_or_url: Pool | str,
+        *,
+        table: str = "session_data",
+        lifetime: int | timedelta = 14 * 24 * 60 * 60,
+        column_session_id: str = "session_id",
+        column_data: str = "data",
+        column_created_at: str = "created_at",
+        column_modified_at: str = "modified_at",
+        column_version: str = "version",
+        timeout: float = DEFAULT_TIMEOUT,
+        max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
+        pool_size: int = 10,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        lifetime = int(lifetime.total_seconds()) if isinstance(lifetime, timedelta) else lifetime
+        if type(lifetime) is not int or not 0 < lifetime <= _LONGEST_LIFETIME:
+            raise ConfigurationError(f"lifetime must be 1 to {_LONGEST_LIFETIME} seconds")
+        if pool_size < 1:
+            raise ConfigurationError("pool_size must be at least 1")
+        self._names = names_of(
+            table,
+            session_id=column_session_id,
+            data=column_data,
+            created_at=column_created_at,
+            modified_at=column_modified_at,
+            version=column_version,
+        )
+        self._quoted = self._names.quoted()
+        self._lifetime = lifetime
+        self._timeout = timeout
+        self._clock = clock
+        self._configured_bytes = max_data_bytes
+        self._pool_size = pool_size
+        self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else GivenPool(pool_or_url)
+        self._own: OwnPool | None = None
+        self._limits = UNKNOWN
+        self._is_checked = False
+        self.max_data_bytes: int | None = min(max_data_bytes, UNKNOWN.data_bytes)
+
+    async def load(self, key: str) -> Stored | None:
+        check_key(key)
+        async with self._deadline():
+            try:
+                found = (await self._run(rows.LOAD, key, self._newest_expired())).rows
+            except DRIVER_ERRORS as error:
+                if not is_lost(error):
+                    raise
+                found = (await self._run(rows.LOAD, key, self._newest_expired())).rows  # to read twice does no harm
+        if not found:
+            return None
+        [(data, version, modified_at)] = found
+        return Stored(rows.from_text(data), version, modified_at + self._lifetime)
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        # A random version, so that one of a row that was deleted and made again is worth nothing.
+        values = (self._text(data), int(self._clock()), self._modified_at(expires_at), secrets.randbits(62))
+        async with self._deadline():
+            try:
+                async with self._attempt():
+                    # Taken by a write of ours that was thought lost: then it has come after all.
+                    return await self._insert(key, *values) or await self._holds(key, data)
+            except DRIVER_ERRORS:
+                if await self._holds(key, data):
+                    return True
+                raise
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        text, modified_at = self._text(data), self._modified_at(expires_at)
+        if type(version) is not int:
+            return False
+        async with self._deadline():
+            try:
+                async with self._attempt():
+                    return await self._change(rows.REPLACE, text, modified_at, key, version, self._newest_expired())
+            except DRIVER_ERRORS:
+                if await self._holds(key, data):
+                    return True
+                raise
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        check_key(key)
+        check_expires_at(expires_at)
+        async with self._deadline():
+            if await self._change(rows.TOUCH, self._modified_at(expires_at), key, self._newest_expired()):
+                return True
+            # Without CLIENT_FOUND_ROWS a row that has this very expiry already counts as none.
+            if self._current().counts_found_rows:
+                return False
+            return bool((await self._run(rows.LOAD, key, self._newest_expired())).rows)
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        check_key(key)
+        if version is not None and type(version) is not int:
+            return False
+        async with self._deadline():
+            if version is None:
+                return await self._change(rows.DELETE, key, self._newest_expired())
+            return await self._change(rows.DELETE_VERSION, key, self._newest_expired(), version)
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        """In small batches, so that no request waits for long; each has the budget of an operation.
+
+        The keys are read without locks, and deleted by primary key if they are still expired then.
+        """
+        expired, removed = self._newest_expired(), 0
+        while removed < limit:
+            size = min(_BATCH, limit - removed)
+            async with self._deadline():
+                keys = [key for (key,) in (await self._run(rows.FIND_EXPIRED, expired, expired, size)).rows]
+                count = (await self._run(rows.DELETE_EXPIRED, *keys, expired, repeat=len(keys))).rowcount if keys else 0
+            removed += count
+            if len(keys) < size or not count:
+                break
+        return removed
+
+    async def keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions; see `SupportsKeys`."""
+        page = [""]
+        while page:
+            async with self._deadline():
+                page = [key for (key,) in (await self._run(rows.KEYS, page[-1])).rows]
+            for key in page:
+                if is_key(key):  # not PHP's
+                    yield key
+
+    async def diagnose(self) -> list[Finding]:
+        """Whether the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
+        async with self._deadline(), self._current().acquire() as connection:
+            return await findings(partial(_ask, connection), self._names)
+
+    async def open(self) -> None:
+        """Reach the server and check the table. `ConfigurationError` says the statement that mends it."""
+        async with self._deadline():
+            await self._check()
+
+    async def aclose(self) -> None:
+        own, self._own = self._own, None
+        if own is not None:
+            await own.aclose()
+
+    # Statements
+
+    async def _run(self, statement: str, *values: str | int, repeat: int = 1) -> Reply:
+        """Run a statement, again if the server has undone it because of somebody else's lock.
+
+        The number of tries is bounded by the deadline around it.
+        """
+        if not self._is_checked:
+            await self._check()
+        text = statement.format(**self._quoted, more=", %s" * (repeat - 1))
+        while True:
+            try:
+                async with self._current().acquire() as connection:
+                    return await run(connection, text, values)
+            except DRIVER_ERRORS as error:
+                if not is_undone(error):
+                    raise
+            await asyncio.sleep(random.uniform(0.001, 0.02))
+
+    async def _change(self, statement: str, *values: str | int) -> bool:
+        return (await self._run(statement, *values)).rowcount == 1
+
+    async def _insert(self, key: str, *values: str | int) -> bool:
+        """Insert the row. One that has expired counts as absent, but is still in the way of the first try."""
+        try:
+            return await self._change(rows.CREATE, key, *values)
+        except DRIVER_ERRORS as error:
+            if not is_duplicate(error):
+                raise
+        dropped = await self._change(rows.DROP_IF_EXPIRED, key, self._newest_expired())
+        return dropped and await self._insert(key, *values)
+
+    async def _holds(self, key: str, data: bytes) -> bool:
+        found = (await self._run(rows.LOOK, key)).rows
+        return bool(found) and rows.from_text(found[0][0]) == data
+
+    async def _check(self) -> None:
+        async with self._current().acquire() as connection:
+            self._limits = await check(partial(_ask, connection), self._names)
+        self._is_checked = True
+        self.max_data_bytes = min(self._configured_bytes, self._limits.data_bytes)
+
+    def _current(self) -> Connections:
+        """The connections, new ones where the event loop is another: they belong to the loop that made them.
+
+        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
+        unless it is used in `with`.
+        """
+        if isinstance(self._source, GivenPool):
+            return self._source
+        if self._own is None or self._own.loop is not asyncio.get_running_loop():
+            self._own = OwnPool(self._source, size=self._pool_size, timeout=self._timeout)
+        return self._own
+
+    # Values
+
+    def _newest_expired(self) -> int:
+        """A row with this time in `modified_at`, or an earlier one, has expired."""
+        return int(self._clock()) - self._lifetime
+
+    def _modified_at(self, expires_at: int) -> int:
+        """What the column is set to. Zero is long expired, whatever the lifetime; an INT ends in 2106."""
+        return min(max(expires_at - self._lifetime, 0), self._limits.last_time)
+
+    def _text(self, data: bytes) -> str:
+        """What the data column is given. Raise `SessionTooLarge` if that doesn't fit."""
+        text = rows.to_text(data)
+        if len(text) > self._limits.data_bytes:
+            raise SessionTooLarge(
+                f"the session takes {len(text)} bytes as text, the column {self._limits.data_bytes}:"
+                " keep less in it, or make the column larger"
+            )
+        return text
+
+    # Failure
+
+    def _attempt(self) -> asyncio.Timeout:
+        """Half the budget, so that a write whose answer got lost can still be looked for."""
+        return asyncio.timeout(self._timeout / 2)
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """The budget of one operation, and the one place where asyncmy's errors become ours."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except TimeoutError as error:
+            raise StoreTimeout(f"{self._current().place} didn't answer within {self._timeout} s") from error
+        except DRIVER_ERRORS as error:
+            raise as_ours(error, self._current().place) from error
+
+
+async def _ask(connection: Any, statement: str, values: tuple[str | int | None, ...]) -> list[tuple[object, ...]]:
+    return (await run(connection, statement, values)).rows

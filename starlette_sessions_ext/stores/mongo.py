@@ -1,0 +1,321 @@
+"""Sessions in MongoDB: one document per session, one round trip per load and per write.
+
+    {_id: key, data: Binary, version: int64, expires_at: date, created_at: date, modified: date}
+
+What has to be compared and written at once is a single `updateOne` or `deleteOne`, which MongoDB
+does atomically. Expiry is a condition of every query; the TTL index only clears up behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+try:
+    import pymongo
+    from bson.codec_options import CodecOptions, DatetimeConversion
+    from bson.datetime_ms import DatetimeMS
+    from bson.errors import BSONError
+    from bson.int64 import Int64
+    from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+    from pymongo.collection import Collection as BlockingCollection
+    from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+    from pymongo.read_concern import ReadConcern
+except ImportError as error:  # pragma: no cover - tested in an interpreter without pymongo
+    raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
+
+from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from .base import (
+    DEFAULT_MAX_DATA_BYTES,
+    DEFAULT_TIMEOUT,
+    Finding,
+    SessionStore,
+    Stored,
+    check_expires_at,
+    check_key,
+    check_row,
+    is_key,
+)
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorCollection
+    from pymongo.asynchronous.collection import AsyncCollection
+
+_DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
+_INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
+_LARGEST_DATA = 16_000_000
+"""Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
+
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+
+# Whatever the client's or the URL's settings are: a write is acknowledged when a majority has it in its journal, so
+# that no election and no crash undoes it, be it a logout. Reads go to the primary and take its newest state ("local"),
+# where every acknowledged write is seen. "majority" could return the state before a write that is still under way, and
+# a lost compare-and-swap would load the same stale version again and again; "local" may show such a write early, but
+# a swap that builds on it is acknowledged only after it. One gap is left: a primary that was cut off answers reads,
+# though no writes, until it steps down some seconds later. "linearizable" would close it, but makes every read wait
+# for a majority too, and a server without a replica set refuses it.
+_WRITES = WriteConcern(w="majority", j=True)  # j, because without a replica set "majority" alone is memory
+_NEWEST = ReadConcern("local")
+_SETTLED = ReadConcern("majority")  # what no election can take back
+
+
+class MongoStore(SessionStore):
+    """A store in MongoDB 4.4 or later.
+
+    Takes a collection of motor or of pymongo's `AsyncMongoClient`, whose client it never closes, or
+    a URL (`mongodb://user:password@host:27017/database`), for which it makes a client and closes
+    it. `collection` is the collection's name at a URL; a URL that names no database means `session`.
+
+    `timeout` is the budget of one operation in seconds; `clock` gives unix seconds. `open` makes the
+    TTL index. `modified` is the time of the last write or touch.
+    """
+
+    def __init__(
+        self,
+        collection_or_url: AsyncCollection[Any] | AsyncIOMotorCollection[Any] | str,
+        *,
+        collection: str = "session_data",
+        timeout: float = DEFAULT_TIMEOUT,
+        max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.max_data_bytes: int | None = _LARGEST_DATA if max_data_bytes is None else max_data_bytes
+        if self.max_data_bytes > _LARGEST_DATA:
+            raise ConfigurationError(f"a document of MongoDB holds no more than max_data_bytes={_LARGEST_DATA}")
+        self._timeout = timeout
+        self._clock = clock
+        self._url = collection_or_url if isinstance(collection_or_url, str) else None
+        self._name = collection
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if isinstance(collection_or_url, BlockingCollection):
+            raise ConfigurationError("a MongoClient blocks the event loop: give a collection of AsyncMongoClient")
+        self._rows: AsyncCollection[Any] | None = (
+            self._from_url(collection_or_url) if isinstance(collection_or_url, str) else _as_ours(collection_or_url)
+        )
+
+    async def load(self, key: str) -> Stored | None:
+        check_key(key)
+        async with self._deadline():
+            row = await self._current().find_one(self._living(key), {"data": 1, "version": 1, "expires_at": 1})
+        if row is None:
+            return None
+        return Stored(row["data"], int(row["version"]), int(row["expires_at"]) // 1000)
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        now = self._now()
+        version = Int64(secrets.randbits(62))  # so that a version of a former row under this key is worth nothing
+        times = {"expires_at": _date(expires_at), "created_at": now, "modified": now}
+        async with self._deadline():
+            return await self._once(key, data, self._make({"_id": key, "data": data, "version": version, **times}))
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        content = {"data": data, "expires_at": _date(expires_at), "modified": self._now()}
+        async with self._deadline():
+            write = self._update(self._unchanged(key, version), {"$set": content, "$inc": {"version": 1}})
+            return await self._once(key, data, write)
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        check_key(key)
+        check_expires_at(expires_at)
+        async with self._deadline():
+            times = {"expires_at": _date(expires_at), "modified": self._now()}
+            return await self._update(self._living(key), {"$set": times})
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        check_key(key)
+        conditions = self._living(key) if version is None else self._unchanged(key, version)
+        async with self._deadline():
+            return (await self._current().delete_one(conditions)).deleted_count == 1
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        if limit < 1:  # MongoDB takes 0 for no limit
+            return 0
+        expired = {"expires_at": {"$lte": self._now()}}
+        async with self._deadline():
+            found = self._current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(limit)
+            keys = [row["_id"] for row in await found.to_list(limit)]
+            done = await self._current().delete_many({"_id": {"$in": keys}, **expired})  # some may have been touched
+            return done.deleted_count
+
+    async def keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions; see `SupportsKeys`."""
+        page = [{"_id": ""}]
+        while page:
+            async with self._deadline():
+                after = {"_id": {"$gt": page[-1]["_id"]}}
+                page = await self._current().find(after, {"_id": 1}).sort("_id", 1).limit(1000).to_list(1000)
+            for row in page:
+                if is_key(row["_id"]):  # not PHP's
+                    yield row["_id"]
+
+    async def diagnose(self) -> list[Finding]:
+        """Whether more than one server holds the sessions; see `SupportsDiagnosis`."""
+        async with self._deadline():
+            hello = await self._current().database.client.admin.command("hello")
+        if "setName" in hello or hello.get("msg") == "isdbgrid":  # a member of a replica set; a router to shards
+            return []
+        problem = f"{self._place()} is no replica set: sessions are as safe as its one disk"
+        return [Finding(problem, "start mongod with --replSet and run rs.initiate(), or accept it")]
+
+    async def open(self) -> None:
+        """Reach the server and make the TTL index, if it isn't there."""
+        async with self._deadline():
+            try:
+                await self._current().create_index("expires_at", expireAfterSeconds=0)
+            except OperationFailure as error:
+                if error.code not in _INDEX_CONFLICTS:
+                    raise
+                raise ConfigurationError(
+                    f"{self._current().full_name} has another index on expires_at; drop it, and the TTL index will be "
+                    f'made: db.getCollection("{self._current().name}").dropIndex({{expires_at: 1}})'
+                ) from error
+
+    async def aclose(self) -> None:
+        if self._url is None or self._rows is None:
+            return
+        client, self._rows = self._rows.database.client, None
+        if self._loop is asyncio.get_running_loop():  # of another loop, which is gone, there is nothing to close
+            with pymongo.timeout(self._timeout):
+                await client.close()
+
+    def _from_url(self, url: str) -> AsyncCollection[Any]:
+        milliseconds = int(self._timeout * 1000)
+        try:
+            if not url.startswith(("mongodb://", "mongodb+srv://")):
+                raise ValueError
+            # These are for what the client does in the background; for an answer it has no timeout of its own.
+            limits: dict[str, Any] = {"connectTimeoutMS": milliseconds, "socketTimeoutMS": milliseconds}
+            client: AsyncMongoClient[Any] = AsyncMongoClient(url, **limits)
+            return _as_ours(client.get_default_database("session")[self._name])
+        except (PyMongoError, ValueError):  # whose text may hold a part of the password
+            raise ConfigurationError(
+                "a MongoDB URL looks like mongodb://user:password@host:27017/database, a collection's name like "
+                "session_data; what has a meaning in a URL is %-escaped in user and password"
+            ) from None
+
+    def _current(self) -> AsyncCollection[Any]:
+        """The collection, of a new client where the event loop is another: a client belongs to the loop it was used in.
+
+        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
+        unless it is used in `with`.
+        """
+        if self._url is None:
+            assert self._rows is not None
+            return self._rows
+        loop = asyncio.get_running_loop()
+        if self._rows is None or self._loop not in (None, loop):
+            self._rows = self._from_url(self._url)
+        self._loop = loop
+        return self._rows
+
+    def _now(self) -> DatetimeMS:
+        return DatetimeMS(int(self._clock() * 1000))
+
+    def _living(self, key: str) -> dict[str, Any]:
+        """What finds the row while it hasn't expired."""
+        return {"_id": key, "expires_at": {"$gt": self._now()}}
+
+    def _unchanged(self, key: str, version: Hashable) -> dict[str, Any]:
+        """What finds the row while it has this version, too. What isn't a version of ours finds nothing."""
+        ours = isinstance(version, int) and abs(version) < 2**63
+        return {**self._living(key), "version": version if ours else {"$in": []}}
+
+    async def _update(self, conditions: dict[str, Any], change: dict[str, Any]) -> bool:
+        """Change a row that is there. What counts is that it was found: it may have had these very values."""
+        return (await self._current().update_one(conditions, change)).matched_count == 1
+
+    async def _make(self, row: dict[str, Any]) -> bool:
+        """Insert the row; if the key is taken by an expired row, remove that and try again."""
+        if await self._insert(row):
+            return True
+        await self._current().delete_one({"_id": row["_id"], "expires_at": {"$lte": row["created_at"]}})
+        return await self._insert(row) or await self._holds(row["_id"], row["data"])
+
+    async def _insert(self, row: dict[str, Any]) -> bool:
+        try:
+            await self._current().insert_one(row)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _once(self, key: str, data: bytes, write: Awaitable[bool]) -> bool:
+        """Send a write, and look for it if its answer got lost.
+
+        The client may send it again, but only to a replica set, which knows it by its number and doesn't
+        do it twice (retryable writes). Half the budget is kept for the look-up.
+        """
+        try:
+            async with self._within(self._timeout / 2):
+                return await write
+        except _DRIVER_ERRORS as error:
+            unknown = error
+        if await self._holds(key, data):
+            return True
+        raise unknown
+
+    async def _holds(self, key: str, data: bytes) -> bool:
+        settled = self._current().with_options(read_concern=_SETTLED)
+        return await settled.find_one({"_id": key, "data": data}, {"_id": 1}) is not None
+
+    @asynccontextmanager
+    async def _within(self, seconds: float) -> AsyncIterator[None]:
+        """A deadline on both sides: motor's threads and the server go by pymongo's, and only stop by it."""
+        with pymongo.timeout(seconds):
+            async with asyncio.timeout(seconds):
+                yield
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """The budget of one operation, and the one place where the driver's errors become ours."""
+        try:
+            async with self._within(self._timeout):
+                yield
+        except _DRIVER_ERRORS as error:
+            cause = None if isinstance(error, OperationFailure) else error  # the server may quote what it was sent
+            if isinstance(error, TimeoutError) or (isinstance(error, PyMongoError) and error.timeout):
+                raise StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s") from cause
+            raise StoreUnavailable(f"{self._place()} can't serve sessions ({_reason(error)})") from cause
+
+    def _place(self) -> str:
+        """The servers' names for messages, without user or password."""
+        known = self._current().database.client.topology_description.server_descriptions()
+        return "MongoDB at " + ", ".join(f"{host}:{port}" if port else host for host, port in sorted(known))
+
+
+class _Silence(logging.Filter):
+    """At level DEBUG pymongo logs commands and replies with all they hold: not those of this collection."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return self.name not in record.getMessage()
+
+
+@cache
+def _silence(collection: str) -> _Silence:
+    return _Silence(collection)
+
+
+def _as_ours(collection: Any) -> AsyncCollection[Any]:
+    ours: AsyncCollection[Any] = collection.with_options(
+        codec_options=_CODEC, read_preference=ReadPreference.PRIMARY, write_concern=_WRITES, read_concern=_NEWEST
+    )
+    logging.getLogger("pymongo.command").addFilter(_silence(ours.name))
+    return ours
+
+
+def _date(seconds: int) -> DatetimeMS:
+    return DatetimeMS(seconds * 1000)
+
+
+def _reason(error: Exception) -> str:
+    """What the server calls the error, or else the driver."""
+    name = (error.details or {}).get("codeName") if isinstance(error, OperationFailure) else None
+    return str(name or type(error).__name__)

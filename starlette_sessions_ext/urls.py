@@ -1,0 +1,57 @@
+"""One URL syntax that opens every store: for settings files, and for the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .errors import ConfigurationError
+from .stores.base import SessionStore
+from .stores.memory import MemoryStore
+from .stores.sqlite import SQLiteStore
+
+EXAMPLES = (
+    "sqlite:///sessions.db",
+    "redis://:password@host:6379/0",
+    "mysql://user:password@host:3306/database",
+    "mongodb://user:password@host:27017/database",
+    "memory://",
+)
+
+
+def store_from_url(url: str, **options: Any) -> SessionStore:
+    """Make the store that a URL names. `options` are given to its class, such as `timeout=5`.
+
+    `sqlite:///relative.db` and `sqlite:////absolute.db`; `redis://`, `rediss://` (TLS) and
+    `unix://` for Redis; `mysql://` or `mariadb://`; `mongodb://` or `mongodb+srv://`; `memory://`.
+    A store's own class says what may stand in its URL.
+
+    Raises `ConfigurationError` for another scheme, and ImportError, naming what to install, where a
+    driver is missing.
+    """
+    scheme = url.partition("://")[0].lower()
+    if scheme == "sqlite":
+        return SQLiteStore(_sqlite_path(url), **options)
+    if scheme in ("redis", "rediss", "unix"):
+        from .stores.redis import RedisStore
+
+        return RedisStore(url, **options)
+    if scheme in ("mysql", "mariadb"):
+        from .stores.database import DatabaseStore
+
+        return DatabaseStore(url, **options)
+    if scheme in ("mongodb", "mongodb+srv"):
+        from .stores.mongo import MongoStore
+
+        return MongoStore(url, **options)
+    if url == "memory://":
+        return MemoryStore(**options)
+    raise ConfigurationError(f"that isn't the URL of a store; stores are {', '.join(EXAMPLES)}")
+
+
+def _sqlite_path(url: str) -> str:
+    parts = urlsplit(url)
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc or parts.query or parts.fragment or not path:
+        raise ConfigurationError("an SQLite URL is sqlite:///relative.db or sqlite:////absolute.db")
+    return path

@@ -1,0 +1,231 @@
+"""The command line, on real stores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from starlette_sessions_ext import SessionStore, SQLiteStore, store_from_url
+from starlette_sessions_ext.cli import main
+from starlette_sessions_ext.ids import handle_of, key_of, new_id, new_nonce
+from starlette_sessions_ext.record import Record
+from starlette_sessions_ext.testing import FakeClock
+
+from .mariadb_server import MariaDBServer
+from .mongo_server import MongoServer
+from .servers import RedisServer, free_port
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> None:
+    """A command may block its event loop, which nobody else uses: drivers are imported there."""
+
+
+@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        return redis.url
+    if request.param == "mysql":
+        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
+        mariadb.run("DELETE FROM session_data", "fresh")
+        return mariadb.url("fresh")
+    if request.param == "mongo":
+        mongo: MongoServer = request.getfixturevalue("mongo_server")
+        return mongo.url
+    return f"sqlite:///{tmp_path / 'sessions.db'}"
+
+
+def fill(url: str, count: int, expires_at: int, lifetime: int | None = None) -> list[str]:
+    """Make sessions that end at `expires_at`; their keys."""
+    keys = [key_of(new_id()) for _ in range(count)]
+
+    async def fill() -> None:
+        async with store_from_url(url) as store:
+            for key in keys:
+                record = Record(key, 1_700_000_000, lifetime, b'{"secret":"canary"}')
+                await store.create(key, record.encode(new_nonce()), expires_at)
+
+    anyio.run(fill)
+    return keys
+
+
+def is_there(url: str, key: str) -> bool:
+    async def load() -> bool:
+        async with store_from_url(url) as store:
+            return await store.load(key) is not None
+
+    return anyio.run(load)
+
+
+def test_show_and_revoke_by_the_public_handle(url: str, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = fill(url, 5, int(clock()) + 3600, lifetime=3600)
+    handle = handle_of(keys[2])
+    assert main(["show", handle, url]) == 0
+    shown = capsys.readouterr().out
+    assert "created  2023-11-14 22:13:20 UTC" in shown
+    assert "lifetime 3600 seconds" in shown
+    assert "canary" not in shown
+    assert main(["revoke", handle, url]) == 0
+    assert [is_there(url, key) for key in keys] == [True, True, False, True, True]
+    assert main(["revoke", handle, url]) == 1
+    assert "no session with that handle" in capsys.readouterr().err
+
+
+def test_a_key_is_no_handle(url: str, clock: FakeClock) -> None:
+    [key] = fill(url, 1, int(clock()) + 3600)
+    assert main(["revoke", key, url]) == 1
+    assert is_there(url, key)
+
+
+def test_gc_removes_what_has_expired(tmp_path: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    [living] = fill(url, 1, int(clock()) + 3600)
+    fill(url, 25, int(clock()) - 1)
+    assert main(["gc", "--batch", "10", url]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [f"{count} expired sessions removed ..." for count in (10, 20, 25)]
+    assert out.strip() == "25 expired sessions removed"
+    assert is_there(url, living)
+
+
+def test_gc_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "starlette_sessions_ext", "gc", "--every", "1", f"sqlite:///{tmp_path / 's.db'}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().strip() for _ in range(2)]
+        process.send_signal(2)
+        process.wait(20)
+    assert lines == ["0 expired sessions removed"] * 2
+    assert process.returncode == 130
+
+
+def test_doctor_is_content_with_a_file_of_our_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "sessions.db"
+    fill(f"sqlite:///{path}", 1, 2_000_000_000)
+    assert main(["doctor", f"sqlite:///{path}"]) == 0
+    assert capsys.readouterr().out == "all is well\n"
+    path.chmod(0o644)
+    assert main(["doctor", f"sqlite:///{path}"]) == 1
+    assert f"chmod 600 {path}" in capsys.readouterr().out
+
+
+def test_doctor_on_redis(redis_server: RedisServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", redis_server.url]) == 1
+    out = capsys.readouterr().out
+    assert "CONFIG SET appendonly yes" in out
+    assert "noeviction" not in out
+
+
+def test_doctor_on_mysql(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", mariadb.url("fresh")]) == 1
+    assert "SET GLOBAL innodb_flush_log_at_trx_commit = 1" in capsys.readouterr().out
+    assert main(["doctor", mariadb.url("other")]) == 1
+    assert "CREATE TABLE `session_data`" in capsys.readouterr().err
+
+
+def test_doctor_on_mongo(mongo_server: MongoServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", mongo_server.url]) == 1
+    assert "rs.initiate()" in capsys.readouterr().out
+
+
+def test_migrate(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[str]) -> None:
+    mariadb.run("CREATE DATABASE IF NOT EXISTS by_cli")
+    url = mariadb.url("by_cli")
+    assert main(["migrate", "--check", url]) == 1
+    assert capsys.readouterr().out == "missing: 0001_create\nmissing: 0002_upgrade\n"
+    assert main(["migrate", url]) == 0
+    assert capsys.readouterr().out == "applied 0001_create\napplied 0002_upgrade\n"
+    assert main(["migrate", "--check", url]) == 0
+    assert main(["migrate", url]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["migrate", "--print", url]) == 0
+    assert "CREATE TABLE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["doctor", "nonsense://canary"], "sqlite:///sessions.db"),
+        (["gc", f"redis://:canary@127.0.0.1:{free_port()}"], "can't serve sessions"),
+        (["migrate", f"mysql://user:canary@127.0.0.1:{free_port()}/app"], "can't connect"),
+        (["show", "0123", "memory://"], "can't go through its sessions"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("sessions-ext: ")
+    assert message in line
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["gc"], ["gc", "--batch", "0", "memory://"], ["gc", "--every", "x", "memory://"]]
+)
+def test_wrong_words_are_explained(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SESSIONS_URL", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: sessions-ext" in capsys.readouterr().err
+
+
+def test_the_url_may_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SESSIONS_URL", f"sqlite:///{tmp_path / 'sessions.db'}")
+    assert main(["gc"]) == 0
+
+
+@pytest.mark.parametrize("command", ["migrate", "gc", "doctor", "show", "revoke"])
+def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"example: sessions-ext {command} " in capsys.readouterr().out
+
+
+def test_it_is_installed() -> None:
+    done = subprocess.run([Path(sys.executable).parent / "sessions-ext", "--help"], capture_output=True, text=True)
+    assert (done.returncode, "doctor" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("sqlite:///sessions.db", "SQLiteStore"),
+        ("sqlite:////tmp/sessions.db", "SQLiteStore"),
+        ("redis://localhost", "RedisStore"),
+        ("rediss://localhost", "RedisStore"),
+        ("unix:///run/redis.sock", "RedisStore"),
+        ("mysql://user@localhost/app", "DatabaseStore"),
+        ("mariadb://user@localhost/app", "DatabaseStore"),
+        ("mongodb://localhost", "MongoStore"),
+        ("memory://", "MemoryStore"),
+    ],
+)
+def test_one_syntax_opens_every_store(url: str, kind: str) -> None:
+    store: Any = store_from_url(url, max_data_bytes=1000)
+    assert type(store).__name__ == kind
+    assert isinstance(store, SessionStore)
+    assert store.max_data_bytes == 1000
+
+
+def test_a_relative_and_an_absolute_file(tmp_path: Path) -> None:
+    relative, absolute = store_from_url("sqlite:///a%20b.db"), store_from_url("sqlite:////a/b.db")
+    assert isinstance(relative, SQLiteStore)
+    assert isinstance(absolute, SQLiteStore)
+    assert (relative._path, absolute._path) == (Path("a b.db"), Path("/a/b.db"))
+
+
+@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "sqlite://host/x", "sqlite:///x?a=1", "memory://x"])
+def test_what_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="sqlite:///"):
+        store_from_url(url)
