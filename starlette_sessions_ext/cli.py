@@ -14,7 +14,7 @@ import anyio
 from .errors import ConfigurationError, CorruptRecord, SessionError
 from .ids import handle_of
 from .record import decode
-from .stores.base import SessionStore, SupportsDiagnosis, SupportsKeys
+from .stores.base import SessionStore, SupportsDiagnosis, SupportsListing
 from .urls import EXAMPLES, store_from_url
 
 URL_HELP = f"the store, such as {' or '.join(EXAMPLES[:4])}; or the environment variable SESSIONS_URL"
@@ -100,9 +100,9 @@ async def _collect(store: SessionStore, batch: int) -> None:
 
 async def _with_session(options: argparse.Namespace, act: Callable[[SessionStore, str], Awaitable[None]]) -> int:
     async with store_from_url(options.url) as store:
-        if not isinstance(store, SupportsKeys):
+        if not isinstance(store, SupportsListing):
             raise ConfigurationError("this store can't go through its sessions")
-        async for key in store.keys():
+        async for key in store.all_keys():
             if handle_of(key) == options.handle:
                 await act(store, key)
                 return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,48 @@ def test_gc_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+def test_gc_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(anyio, "sleep", interrupted)
+    assert main(["gc", "--every", "60", f"sqlite:///{tmp_path / 'sessions.db'}"]) == 130
+
+
+def test_a_session_that_has_expired_but_is_still_there(
+    tmp_path: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    [key] = fill(url, 1, int(clock()) - 1)
+    assert main(["show", handle_of(key), url]) == 0
+    assert main(["revoke", handle_of(key), url]) == 0
+    assert capsys.readouterr().out.splitlines() == ["it has expired", "it had expired"]
+
+
+def test_a_row_that_is_no_session_is_shown_by_its_size(
+    tmp_path: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, path = key_of(new_id()), tmp_path / "sessions.db"
+
+    async def write() -> None:
+        async with SQLiteStore(path) as store:
+            await store.create(key, b"canary", int(clock()) + 60)
+
+    anyio.run(write)
+    assert main(["show", handle_of(key), f"sqlite:///{path}"]) == 0
+    out = capsys.readouterr().out
+    assert "6 bytes" in out
+    assert "canary" not in out
+
+
+def test_python_dash_m(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["sessions-ext", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("starlette_sessions_ext", run_name="__main__")
+    assert stop.value.code == 0
+    assert "doctor" in capsys.readouterr().out
+
+
 def test_doctor_is_content_with_a_file_of_our_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "sessions.db"
     fill(f"sqlite:///{path}", 1, 2_000_000_000)
@@ -127,6 +170,32 @@ def test_doctor_on_mysql(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[s
     assert "SET GLOBAL innodb_flush_log_at_trx_commit = 1" in capsys.readouterr().out
     assert main(["doctor", mariadb.url("other")]) == 1
     assert "CREATE TABLE `session_data`" in capsys.readouterr().err
+
+
+def test_doctor_finds_a_missing_index(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[str]) -> None:
+    mariadb.run("CREATE DATABASE no_index; CREATE TABLE no_index.session_data LIKE fresh.session_data;")
+    [index] = {line.split("\t")[2] for line in mariadb.run("SHOW INDEX FROM session_data", "no_index").splitlines()} - {
+        "PRIMARY"
+    }
+    mariadb.run(f"ALTER TABLE session_data DROP KEY `{index}`", "no_index")
+    mariadb.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+    try:
+        assert main(["doctor", mariadb.url("no_index")]) == 1
+        remedy = capsys.readouterr().out.splitlines()[-1]
+        assert "ADD KEY" in remedy
+        mariadb.run(remedy, "no_index")
+        assert main(["doctor", mariadb.url("no_index")]) == 0
+    finally:
+        mariadb.run("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+
+
+def test_the_rows_of_php_are_passed_over(
+    mariadb: MariaDBServer, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mariadb.run("INSERT INTO session_data VALUES ('4qf1u9g9oi5gfh8e6tdbKJ-,', 'a|i:1;', 2000000000, NULL, 0)", "php")
+    [key] = fill(mariadb.url("php"), 1, int(clock()) + 3600)
+    assert main(["show", handle_of("4qf1u9g9oi5gfh8e6tdbKJ-,"), mariadb.url("php")]) == 1
+    assert main(["show", handle_of(key), mariadb.url("php")]) == 0
 
 
 def test_doctor_on_mongo(mongo_server: MongoServer, capsys: pytest.CaptureFixture[str]) -> None:

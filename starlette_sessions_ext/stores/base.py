@@ -120,10 +120,10 @@ class SupportsDiagnosis(Protocol):
 
 
 @runtime_checkable
-class SupportsKeys(Protocol):
+class SupportsListing(Protocol):
     """A store that can go through its sessions."""
 
-    def keys(self) -> AsyncIterator[str]:
+    def all_keys(self) -> AsyncIterator[str]:
         """The keys of all rows, in no order; expired ones may be among them."""
         ...
 

@@ -179,8 +179,8 @@ class DatabaseStore(SessionStore):
                 break
         return removed
 
-    async def keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsKeys`."""
+    async def all_keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions; see `SupportsListing`."""
         page = [""]
         while page:
             async with self._deadline():

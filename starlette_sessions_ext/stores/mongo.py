@@ -146,8 +146,8 @@ class MongoStore(SessionStore):
             done = await self._current().delete_many({"_id": {"$in": keys}, **expired})  # some may have been touched
             return done.deleted_count
 
-    async def keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsKeys`."""
+    async def all_keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions; see `SupportsListing`."""
         page = [{"_id": ""}]
         while page:
             async with self._deadline():

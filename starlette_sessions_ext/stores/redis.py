@@ -184,8 +184,8 @@ class RedisStore(SessionStore):
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
 
-    async def keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsKeys`."""
+    async def all_keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions; see `SupportsListing`."""
         names = aiter(self._current().scan_iter(match=re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*", count=1000))
         while True:
             async with self._deadline():

@@ -17,7 +17,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..errors import ConfigurationError
-from .base import Finding, SessionStore, Stored, SupportsDiagnosis, SupportsKeys, check_key
+from .base import Finding, SessionStore, Stored, SupportsDiagnosis, SupportsListing, check_key
 
 DEFAULT_PORT = 6379
 DEFAULT_PREFIX = "PHPREDIS_SESSION:"
@@ -65,7 +65,7 @@ def pick(weights: Sequence[int], key: str) -> int:
     return 0
 
 
-class Part(SessionStore, SupportsKeys, SupportsDiagnosis, Protocol):
+class Part(SessionStore, SupportsListing, SupportsDiagnosis, Protocol):
     """What one of several servers' stores can do."""
 
 
@@ -96,10 +96,10 @@ class WeightedRedisStore(SessionStore):
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
 
-    async def keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions on all servers; see `SupportsKeys`."""
+    async def all_keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions on all servers; see `SupportsListing`."""
         for store in self._stores:
-            async for key in store.keys():
+            async for key in store.all_keys():
                 yield key
 
     async def diagnose(self) -> list[Finding]:

@@ -116,8 +116,8 @@ class SQLiteStore(SessionStore):
         now = self._clock()
         return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (now, limit)).rowcount)
 
-    async def keys(self) -> AsyncIterator[str]:
-        """The keys of all rows; see `SupportsKeys`."""
+    async def all_keys(self) -> AsyncIterator[str]:
+        """The keys of all rows; see `SupportsListing`."""
         last = ""
         while page := await self._read(partial(_page_of_keys, after=last)):
             for key in page:

@@ -16,6 +16,7 @@ from starlette_sessions_ext import (
     StoreUnavailable,
 )
 from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores.redis import _findings
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
 from ..servers import RedisServer, free_port, running_cluster, running_sentinel
@@ -257,3 +258,36 @@ async def test_a_frozen_server_ends_in_a_timeout(redis_server: RedisServer, key:
             await store.load(key)
         await control.client_unpause()
         assert await store.load(key) is None
+
+
+async def test_only_sessions_are_among_the_keys(redis_server: RedisServer, soon: int, clock: FakeClock) -> None:
+    async with Redis.from_url(redis_server.url) as control:
+        async with RedisStore(redis_server.url, prefix="[a*]:", clock=clock) as store:
+            keys = {key_of(new_id()) for _ in range(20)}
+            for key in keys:
+                await store.create(key, b"data", soon)
+            await control.set("[a*]:counter", 1)
+            await control.set(f"a:{key_of(new_id())}", b"what the prefix would match as a pattern")
+            assert {key async for key in store.all_keys()} == keys
+
+
+async def test_a_doctor_looks_at_every_node(cluster: list[RedisServer]) -> None:
+    async with RedisCluster("127.0.0.1", cluster[0].port) as client:
+        await client.config_set("maxmemory-policy", "allkeys-lru")
+        findings = await RedisStore(client).diagnose()
+        await client.config_set("maxmemory-policy", "noeviction")
+    assert [finding.remedy.split(",")[0] for finding in findings] == [
+        "CONFIG SET maxmemory-policy noeviction",
+        "CONFIG SET appendonly yes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("info", "problem"),
+    [
+        ({"redis_version": "5.0.14", "aof_enabled": 1}, "Redis 5.0.14 is too old"),
+        ({"redis_version": "7.0.15", "aof_enabled": 1, "maxmemory_policy": "noeviction"}, None),
+    ],
+)
+async def test_what_info_tells(info: dict[str, Any], problem: str | None) -> None:
+    assert next((finding.problem for finding in _findings(info)), None) == problem

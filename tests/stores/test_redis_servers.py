@@ -146,3 +146,17 @@ async def test_a_database_that_isnt_there_is_told_at_open(servers: list[RedisSer
     with pytest.raises(StoreUnavailable):
         await store.open()
     await store.aclose()
+
+
+async def test_keys_and_findings_come_from_all_servers(servers: list[RedisServer], clock: FakeClock) -> None:
+    for server in servers:
+        async with Redis.from_url(server.url) as control:
+            await control.flushall()
+    async with RedisStore.from_save_path(save_path(servers), clock=clock) as store:
+        keys = {key_of(new_id()) for _ in range(30)}
+        for key in keys:
+            await store.create(key, b"data", int(clock()) + 60)
+        assert {key async for key in store.all_keys()} == keys
+        assert [finding.remedy for finding in await store.diagnose()] == [
+            "CONFIG SET appendonly yes, and in redis.conf"
+        ] * 3
