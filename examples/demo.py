@@ -76,7 +76,7 @@ async def sign_in(request: Request) -> Response:
         raise WrongInput("name", f"At most {LONGEST_NAME} letters, on one line, please.", name, remembered)
     session.rotate()  # whoever knew the id from before must not be signed in now
     session.set_lifetime(REMEMBERED if remembered else None)
-    session.update(user=name, remembered=remembered, message=f"Welcome, {name}! Your session has a new id now.")
+    session.update(user=name, message=f"Welcome, {name}! Your session has a new id now.")
     return back_to("/")
 
 

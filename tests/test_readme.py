@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from starlette_sessions_ext import EventKind, MemoryStore, SessionMiddleware
+from starlette_sessions_ext import EventKind, MemoryStore, SessionMiddleware, cli
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, flags=re.MULTILINE | re.DOTALL))
@@ -58,7 +59,7 @@ def test_the_handlers_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_stores_can_be_made_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run("Choosing a store", tmp_path, monkeypatch)
-    assert {"on_one_machine", "on_several", "on_a_cluster", "for_tests"} <= names.keys()
+    assert {"on_one_machine", "on_a_cluster", "as_phpredis_spreads_them", "in_mysql", "from_settings"} <= names.keys()
 
 
 def test_the_table_of_options_is_that_of_the_code() -> None:
@@ -77,3 +78,12 @@ def test_the_table_of_options_is_that_of_the_code() -> None:
 def test_all_events_are_named() -> None:
     for kind in EventKind:
         assert kind.value in SECTIONS["Options"]
+
+
+def test_the_command_lines_are_understood() -> None:
+    lines = re.findall(r"^sessions-ext (.+)$", SECTIONS["Command line"], flags=re.MULTILINE)
+    named = set()
+    for line in lines:
+        options = cli._parser().parse_args(shlex.split(line, comments=True))
+        named.add(options.command.__name__)
+    assert named == {"migrate", "gc", "doctor", "show", "revoke"}

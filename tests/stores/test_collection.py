@@ -1,0 +1,95 @@
+"""Collecting ten thousand expired sessions beside ten thousand live ones, while requests go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from starlette_sessions_ext import DatabaseStore, MongoStore, SessionStore, SQLiteStore
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.testing import FakeClock
+
+from ..mariadb_server import MariaDBServer
+from ..mongo_server import MongoServer
+
+pytestmark = pytest.mark.anyio
+
+COUNT = 10_000
+LONGEST_WAIT = 0.1
+"""Seconds for one call; where the machine itself is slower than that, twenty times its usual call."""
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["sqlite", "mysql", "mongo"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SessionStore]:
+    made: SessionStore
+    if request.param == "mysql":
+        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
+        mariadb.run("CREATE DATABASE IF NOT EXISTS large")
+        mariadb.run("CREATE OR REPLACE TABLE session_data LIKE fresh.session_data", "large")
+        made = DatabaseStore(mariadb.url("large"), clock=clock, timeout=10)
+    elif request.param == "mongo":
+        mongo: MongoServer = request.getfixturevalue("mongo_server")
+        made = MongoStore(f"{mongo.url}/large", clock=clock, timeout=10)
+    else:
+        made = SQLiteStore(tmp_path / "sessions.db", clock=clock, timeout=10)
+    async with made as store:
+        yield store
+
+
+async def fill(store: SessionStore, expires_at: int) -> list[str]:
+    keys = [key_of(new_id()) for _ in range(COUNT)]
+
+    async def create(some: list[str]) -> None:
+        for key in some:
+            assert await store.create(key, b"x" * 200, expires_at)
+
+    async with anyio.create_task_group() as group:
+        for start in range(50):
+            group.start_soon(create, keys[start::50])
+    return keys
+
+
+async def use(store: SessionStore, key: str, expires_at: int) -> float:
+    """Load and replace, as a request does; the seconds that the slower of the two took."""
+    started = time.perf_counter()
+    row = await store.load(key)
+    loaded = time.perf_counter()
+    assert row is not None
+    assert await store.replace(key, row.data + b"x", expires_at, row.version)
+    return max(loaded - started, time.perf_counter() - loaded)
+
+
+@pytest.mark.timeout(120)
+async def test_requests_hardly_notice_a_collection(store: SessionStore, clock: FakeClock) -> None:
+    soon, late = int(clock()) + 60, int(clock()) + 7200
+    expired, living = await fill(store, soon), await fill(store, late)
+    clock.advance(60)
+    usual = sorted([await use(store, key, late) for key in living[:100]])[50]
+    waits: list[float] = []
+    removed = 0
+    async with anyio.create_task_group() as group:
+
+        async def request() -> None:
+            for key in living[100:]:
+                waits.append(await use(store, key, late))
+
+        group.start_soon(request)
+        while batch := await store.delete_expired():
+            removed += batch
+        group.cancel_scope.cancel()
+    assert removed == COUNT
+    assert waits, "no request came between"
+    assert max(waits) < max(LONGEST_WAIT, 20 * usual)
+    for key in expired[::500]:
+        assert await store.load(key) is None
+    for key in living[::500]:
+        assert await store.load(key) is not None
