@@ -9,7 +9,7 @@ from starlette_sessions_ext.testing import FakeClock
 
 from .mariadb_server import MariaDBServer, make_databases, running_mariadb
 from .mongo_server import MongoServer, running_mongo
-from .servers import RedisServer, running_redis
+from .redis_server import RedisServer, running_redis
 
 
 @pytest.fixture(autouse=True)

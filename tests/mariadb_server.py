@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from .servers import READY_WITHIN, die_with_parent, free_port
+from .servers import Server, running
 
 USER = "tester"
 PASSWORD = "p@ss/wörd:%"  # what a URL has to quote, and what Latin-1 and UTF-8 write differently
@@ -62,18 +60,13 @@ GRANT ALL ON *.* TO '{USER}'@'localhost';
 """
 
 
-class MariaDBServer:
-    """A mariadbd process, which dies with the test run however that ends.
-
-    `options` are further lines of its settings file. `start` after `stop` goes on with the same data.
-    """
+class MariaDBServer(Server):
+    """A mariadbd. `options` are further lines of its settings file."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.port = free_port()
+        super().__init__(folder)
         self.socket = folder / "socket"
-        self._folder = folder
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str, port: int | None = None) -> str:
         """What a store is given; with the `port` of a proxy, if there is one."""
@@ -90,56 +83,28 @@ class MariaDBServer:
             raise RuntimeError(done.stderr)
         return done.stdout
 
-    def start(self) -> None:
-        if not (self._folder / "data").exists():
+    def command(self) -> list[str]:
+        if not (self.folder / "data").exists():
             self._install()
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*die_with_parent(), _program("mariadbd"), f"--defaults-file={self._folder / 'my.cnf'}", *_as_user()],
-                stdout=output,
-                stderr=output,
-            )
-        deadline = time.monotonic() + READY_WITHIN
-        while not _greets(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"mariadbd didn't start: {self._log.read_text()}")
-            time.sleep(0.01)
+        return [_program("mariadbd"), f"--defaults-file={self.folder / 'my.cnf'}", *_as_user()]
 
-    def stop(self) -> None:
-        """kill -9: nothing is written that wasn't before."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Stopped in its tracks: connections stay open, and nothing answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
-
-    @property
-    def _log(self) -> Path:
-        return self._folder / "mariadbd.log"
+    def answers(self) -> bool:
+        return _greets(self.port)
 
     def _install(self) -> None:
-        (self._folder / "tmp").mkdir(exist_ok=True)
-        (self._folder / "init.sql").write_text(_INIT)
-        paths = f"datadir={self._folder / 'data'}\ntmpdir={self._folder / 'tmp'}\nsocket={self.socket}\n"
+        (self.folder / "tmp").mkdir(exist_ok=True)
+        (self.folder / "init.sql").write_text(_INIT)
+        paths = f"datadir={self.folder / 'data'}\ntmpdir={self.folder / 'tmp'}\nsocket={self.socket}\n"
         common = (
-            f"[mariadbd]\n{paths}pid-file={self._folder / 'pid'}\nport={self.port}\nbind-address=127.0.0.1{_SETTINGS}"
+            f"[mariadbd]\n{paths}pid-file={self.folder / 'pid'}\nport={self.port}\nbind-address=127.0.0.1{_SETTINGS}"
         )
-        (self._folder / "install.cnf").write_text(common)
-        own = "\n".join([f"init-file={self._folder / 'init.sql'}", *self._options, ""])
-        (self._folder / "my.cnf").write_text(common + own)
+        (self.folder / "install.cnf").write_text(common)
+        own = "\n".join([f"init-file={self.folder / 'init.sql'}", *self._options, ""])
+        (self.folder / "my.cnf").write_text(common + own)
         done = subprocess.run(
             [
                 _program("mariadb-install-db"),
-                f"--defaults-file={self._folder / 'install.cnf'}",
+                f"--defaults-file={self.folder / 'install.cnf'}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *_as_user(),
@@ -153,12 +118,8 @@ class MariaDBServer:
 
 @contextmanager
 def running_mariadb(folder: Path, *options: str) -> Iterator[MariaDBServer]:
-    server = MariaDBServer(folder, *options)
-    try:
-        server.start()
+    with running(MariaDBServer(folder, *options)) as [server]:
         yield server
-    finally:
-        server.stop()
 
 
 def make_databases(server: MariaDBServer) -> None:

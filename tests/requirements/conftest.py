@@ -15,7 +15,7 @@ from starlette_sessions_ext.testing import FakeClock
 
 from ..mariadb_server import MariaDBServer
 from ..mongo_server import MongoServer
-from ..servers import RedisServer
+from ..redis_server import RedisServer
 from ..stores.instruments import CountingStore
 
 

@@ -47,7 +47,8 @@ from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.transaction import Transaction
 
 from ..asgi import Browser, make_app
-from ..servers import RedisServer, free_port
+from ..redis_server import RedisServer
+from ..servers import free_port
 from ..stores.instruments import CountingStore
 from .conftest import SETTINGS
 

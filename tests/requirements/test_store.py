@@ -40,7 +40,8 @@ from starlette_sessions_ext.record import Record, decode
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, make_app
-from ..servers import RedisServer, free_port
+from ..redis_server import RedisServer
+from ..servers import free_port
 from ..stores.instruments import CountingStore
 from .conftest import SETTINGS
 

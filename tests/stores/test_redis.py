@@ -19,7 +19,8 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis import _findings
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
-from ..servers import RedisServer, free_port, running_cluster, running_sentinel
+from ..redis_server import RedisServer, running_cluster, running_sentinel
+from ..servers import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
     with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
 
@@ -74,7 +75,7 @@ class TestGivenClient(RedisContract):
 
 class TestCluster(RedisContract):
     @pytest.fixture
-    async def client(self, cluster: list[RedisServer]) -> AsyncIterator[RedisCluster]:
+    async def client(self, cluster: tuple[RedisServer, ...]) -> AsyncIterator[RedisCluster]:
         async with RedisCluster("127.0.0.1", cluster[0].port) as client:
             yield client
 
@@ -271,7 +272,7 @@ async def test_only_sessions_are_among_the_keys(redis_server: RedisServer, soon:
             assert {key async for key in store.all_keys()} == keys
 
 
-async def test_a_doctor_looks_at_every_node(cluster: list[RedisServer]) -> None:
+async def test_a_doctor_looks_at_every_node(cluster: tuple[RedisServer, ...]) -> None:
     async with RedisCluster("127.0.0.1", cluster[0].port) as client:
         await client.config_set("maxmemory-policy", "allkeys-lru")
         findings = await RedisStore(client).diagnose()

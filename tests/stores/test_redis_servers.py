@@ -11,7 +11,8 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis_servers import Server, parse_save_path, pick
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
-from ..servers import RedisServer
+from ..redis_server import RedisServer
+from ..servers import running
 
 pytestmark = pytest.mark.anyio
 
@@ -24,25 +25,19 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
     folder = tmp_path_factory.mktemp("redis-servers")
-    started = [RedisServer(folder, "--save", "") for _ in range(3)]
-    try:
-        for server in started:
-            server.start()
+    with running(*(RedisServer(folder, "--save", "") for _ in range(3))) as started:
         yield started
-    finally:
-        for server in started:
-            server.stop()
 
 
-def save_path(servers: list[RedisServer]) -> str:
+def save_path(servers: tuple[RedisServer, ...]) -> str:
     return ", ".join(f"tcp://127.0.0.1:{server.port}?weight={2**n}" for n, server in enumerate(servers))
 
 
 class TestWeightedRedisStore(StoreContract):
     @pytest.fixture
-    async def store(self, servers: list[RedisServer], clock: FakeClock) -> AsyncIterator[SessionStore]:
+    async def store(self, servers: tuple[RedisServer, ...], clock: FakeClock) -> AsyncIterator[SessionStore]:
         self.urls = [server.url for server in servers]
         for url in self.urls:
             async with Redis.from_url(url) as control:
@@ -58,7 +53,7 @@ class TestWeightedRedisStore(StoreContract):
                     await control.pexpire(key, await control.pttl(key) - int(seconds * 1000))
 
 
-async def test_sessions_lie_where_phpredis_puts_them(servers: list[RedisServer], clock: FakeClock) -> None:
+async def test_sessions_lie_where_phpredis_puts_them(servers: tuple[RedisServer, ...], clock: FakeClock) -> None:
     async with RedisStore.from_save_path(save_path(servers), clock=clock) as store:
         for key in [key_of(new_id()) for _ in range(50)]:
             await store.create(key, b"data", int(clock()) + 60)
@@ -66,7 +61,7 @@ async def test_sessions_lie_where_phpredis_puts_them(servers: list[RedisServer],
                 assert await control.get(PREFIX + key) == b"data"
 
 
-async def test_a_dead_server_takes_its_own_share_only(servers: list[RedisServer], clock: FakeClock) -> None:
+async def test_a_dead_server_takes_its_own_share_only(servers: tuple[RedisServer, ...], clock: FakeClock) -> None:
     async with RedisStore.from_save_path(save_path(servers), clock=clock) as store:
         keys = [key_of(new_id()) for _ in range(50)]
         for key in keys:
@@ -140,7 +135,7 @@ def test_a_password_isnt_shown() -> None:
     assert "canary" not in repr(parse_save_path("tcp://h?auth=canary"))
 
 
-async def test_a_database_that_isnt_there_is_told_at_open(servers: list[RedisServer]) -> None:
+async def test_a_database_that_isnt_there_is_told_at_open(servers: tuple[RedisServer, ...]) -> None:
     """phpredis goes on with database 0."""
     store: Any = RedisStore.from_save_path(f"tcp://127.0.0.1:{servers[0].port}?database=99")
     with pytest.raises(StoreUnavailable):
@@ -148,7 +143,7 @@ async def test_a_database_that_isnt_there_is_told_at_open(servers: list[RedisSer
     await store.aclose()
 
 
-async def test_keys_and_findings_come_from_all_servers(servers: list[RedisServer], clock: FakeClock) -> None:
+async def test_keys_and_findings_come_from_all_servers(servers: tuple[RedisServer, ...], clock: FakeClock) -> None:
     for server in servers:
         async with Redis.from_url(server.url) as control:
             await control.flushall()

@@ -1,0 +1,96 @@
+"""Redis for the tests: one server, a Cluster, or a master with its Sentinel."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from .servers import Server, answers, free_port, running, wait_until
+
+
+class RedisServer(Server):
+    """A redis-server. `options` go to its command line."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        super().__init__(folder, port)
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = options
+
+    def command(self) -> list[str]:
+        return [str(_binary(self.folder)), *self._options, "--port", str(self.port), "--bind", "127.0.0.1"]
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[RedisServer]:
+    """One server without persistence."""
+    with running(RedisServer(folder, "--save", "")) as [server]:
+        yield server
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[tuple[RedisServer, ...]]:
+    """A Redis Cluster of three masters, which takes two seconds to agree."""
+    nodes = []
+    for port in _ports_with_bus(3):
+        settings = ("--save", "", "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf")
+        nodes.append(RedisServer(folder, *settings, port=port))
+    with running(*nodes) as started:
+        addresses = [f"127.0.0.1:{node.port}" for node in nodes]
+        command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+        subprocess.run(command, check=True, capture_output=True)
+        for node in nodes:
+            wait_until(partial(_is_clustered, node.port))
+        yield started
+
+
+@contextmanager
+def running_sentinel(folder: Path) -> Iterator[RedisServer]:
+    """A master that is called `main`, and the Sentinel that knows it; yields the Sentinel."""
+    with running_redis(folder) as master:
+        settings = folder / "sentinel.conf"
+        settings.write_text(f"sentinel monitor main 127.0.0.1 {master.port} 1\n")
+        with running(RedisServer(folder, str(settings), "--sentinel")) as [sentinel]:
+            yield sentinel
+
+
+def _ports_with_bus(count: int) -> list[int]:
+    """Ports for Cluster nodes, which also take the port 10000 above."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = free_port()
+        if port > 55_535:
+            port -= 10_000
+        if port not in ports and not answers(port) and not answers(port + 10_000):
+            ports.append(port)
+    return ports
+
+
+def _is_clustered(port: int) -> bool:
+    info = subprocess.run(["redis-cli", "-p", str(port), "cluster", "info"], capture_output=True, check=True)
+    return b"cluster_state:ok" in info.stdout
+
+
+def _binary(folder: Path) -> Path:
+    """redis-server; Debian's redis-tools carries it under another name, and it goes by the name it is called by."""
+    if found := shutil.which("redis-server"):
+        return Path(found)
+    carrier = shutil.which("redis-check-rdb")
+    if carrier is None:
+        raise RuntimeError("the tests need redis-server: apt-get install redis-tools (scripts/test does it)")
+    link = folder / "redis-server"
+    link.unlink(missing_ok=True)
+    link.symlink_to(carrier)
+    return link
