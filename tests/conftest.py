@@ -4,12 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import HealthCheck, settings
 
 from starlette_sessions_ext.testing import FakeClock
 
 from .mariadb_server import MariaDBServer, make_databases, running_mariadb
 from .mongo_server import MongoServer, running_mongo
 from .redis_server import RedisServer, running_redis
+
+# How long an example takes says more about the machine than about the package.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)
