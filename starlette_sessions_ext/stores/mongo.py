@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
+_REQUEST_ID = re.compile(r'"requestId": (\d+)')
 _LARGEST_DATA = 16_000_000
 """Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
 
@@ -258,8 +260,9 @@ class MongoStore(SessionStore):
                 return await write
         except _DRIVER_ERRORS as error:
             unknown = error
-        if await self._holds(key, data):
-            return True
+        with suppress(*_DRIVER_ERRORS):  # what went wrong first says more
+            if await self._holds(key, data):
+                return True
         raise unknown
 
     async def _holds(self, key: str, data: bytes) -> bool:
@@ -292,10 +295,25 @@ class MongoStore(SessionStore):
 
 
 class _Silence(logging.Filter):
-    """At level DEBUG pymongo logs commands and replies with all they hold: not those of this collection."""
+    """At level DEBUG pymongo logs commands and replies with all they hold: not those of this collection.
+
+    A reply may be cut off before the collection's name, and is known by the number of its request.
+    """
+
+    def __init__(self, collection: str) -> None:
+        super().__init__(collection)
+        self._requests: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return self.name not in record.getMessage()
+        message = record.getMessage()
+        number = "".join(_REQUEST_ID.findall(message)[:1])
+        if number in self._requests:  # the answer to what was left out
+            self._requests.remove(number)
+            return False
+        if self.name not in message:
+            return True
+        self._requests.add(number)
+        return False
 
 
 @cache

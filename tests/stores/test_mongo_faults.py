@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.monitoring import CommandStartedEvent
+
+from starlette_sessions_ext import MongoStore, Stored, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.testing import FakeClock, FaultProxy
+
+from ..mongo_server import MongoServer, running_mongo, running_replica_set
+from ..servers import free_port
+from .test_mongo import DRIVERS, Sent, client_of, load, one_of_each, through, until
+
+pytestmark = pytest.mark.anyio
+
+ASYNCIO = ("asyncio", {"use_uvloop": False})
+UVLOOP = ("asyncio", {"use_uvloop": True})
+
+
+@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def control(mongo_server: MongoServer) -> Iterator[MongoClient[Any]]:
+    """A client of the tests' own."""
+    with MongoClient[Any](mongo_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def rows(control: MongoClient[Any]) -> Collection[Any]:
+    """The documents, of which there are none yet."""
+    control.session.session_data.delete_many({})
+    return control.session.session_data
+
+
+@pytest.fixture
+def key() -> str:
+    return key_of(new_id())
+
+
+@pytest.fixture
+def soon(clock: FakeClock) -> int:
+    return int(clock()) + 3600
+
+
+@pytest.fixture
+async def store(mongo_server: MongoServer, rows: Collection[Any], clock: FakeClock) -> AsyncIterator[MongoStore]:
+    async with MongoStore(mongo_server.url, clock=clock) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    with running_replica_set(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
+
+
+def told(error: BaseException) -> str:
+    """All that a log would hold of an error."""
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+# Crashes
+
+
+async def test_what_was_acknowledged_survives_kill_9(tmp_path_factory: pytest.TempPathFactory, soon: int) -> None:
+    acknowledged: dict[str, bytes | None] = {}
+    sent: dict[str, bytes | None] = {}
+    restarted = False
+
+    async def write(store: MongoStore, name: int) -> None:
+        """Until a write fails, or, where the server was gone between two writes, to the end."""
+        with suppress(StoreUnavailable):
+            for number in range(1_000_000):
+                if restarted:
+                    break
+                key, data = key_of(new_id()), b"%d %d" % (name, number)
+                for step in (data, data + b"+", None)[: 2 + number % 2]:
+                    sent[key] = step
+                    if step is None:
+                        assert await store.delete(key)
+                    elif key in acknowledged:
+                        assert await store.replace(key, step, soon, (await load(store, key)).version)
+                    else:
+                        assert await store.create(key, step, soon)
+                    acknowledged[key] = step
+
+    with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
+        async with MongoStore(server.url) as store:
+            async with anyio.create_task_group() as group:
+                for name in range(8):
+                    group.start_soon(write, store, name)
+                await until(lambda: len(acknowledged) > 100)
+                await anyio.to_thread.run_sync(server.stop)
+                await anyio.to_thread.run_sync(server.start)
+                restarted = True
+            assert None in acknowledged.values()
+            for key, data in acknowledged.items():
+                row = await store.load(key)
+                assert (row and row.data) in (data, sent[key])
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("127.0.0.1:{}", "MongoDB at 127.0.0.1:{} "),
+        ("127.0.0.2:{0},127.0.0.1:{0}", "MongoDB at 127.0.0.1:{0}, 127.0.0.2:{0} "),
+        ("%2Fnowhere%2Fmongodb-{}.sock", "MongoDB at /nowhere/mongodb-{}.sock "),
+    ],
+)
+async def test_nobody_there_is_told_without_the_password(address: str, place: str, key: str) -> None:
+    port = free_port()
+    store = MongoStore(f"mongodb://user:canary@{address.format(port)}", timeout=0.3)
+    calls: list[Callable[[], Awaitable[Any]]] = [store.open, lambda: store.load(key)]
+    for call in calls:
+        with anyio.fail_after(10), pytest.raises((StoreUnavailable, StoreTimeout), match=place.format(port)) as failure:
+            await call()
+        assert "canary" not in told(failure.value)
+    await store.aclose()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """A server that asks for a password."""
+    with running_mongo(tmp_path_factory.mktemp("mongo"), "--auth") as server:
+        with MongoClient[Any](server.url) as client:
+            client.admin.command("createUser", "user", pwd="right", roles=["root"])
+        yield server
+
+
+async def test_a_login(guarded: MongoServer, key: str, soon: int) -> None:
+    async with MongoStore(guarded.url.replace("://", "://user:right@")) as store:
+        await one_of_each(store, key, soon)
+
+
+@pytest.mark.parametrize(("login", "reason"), [("user:canary@", "AuthenticationFailed"), ("", "Unauthorized")])
+@pytest.mark.parametrize("call", ["open", "load"])
+async def test_a_login_that_fails_is_told_without_the_password(
+    guarded: MongoServer, key: str, call: str, login: str, reason: str
+) -> None:
+    store = MongoStore(guarded.url.replace("://", f"://{login}"))
+    calls: dict[str, Callable[[], Awaitable[Any]]] = {"open": store.open, "load": lambda: store.load(key)}
+    with pytest.raises(StoreUnavailable, match=rf"MongoDB at 127.0.0.1:{guarded.port} .*\({reason}\)") as failure:
+        await calls[call]()
+    await store.aclose()
+    assert "canary" not in told(failure.value)
+    assert failure.value.__cause__ is None
+
+
+async def test_a_refused_document_is_told_without_what_it_holds(
+    mongo_server: MongoServer, validated: str, key: str, soon: int
+) -> None:
+    data = b"canary"
+    async with MongoStore(mongo_server.url, collection=validated) as store:
+        with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{mongo_server.port}") as failure:
+            await store.create(key, data, soon)
+        assert data.decode() not in told(failure.value)
+        assert key not in told(failure.value)
+        assert failure.value.__cause__ is None
+        assert await store.load(key) is None
+
+
+@pytest.fixture
+def validated(control: MongoClient[Any]) -> str:
+    """A collection that refuses every document."""
+    control.session.drop_collection("validated")
+    control.session.create_collection("validated", validator={"never": {"$exists": True}})
+    return "validated"
+
+
+# Races
+
+
+class Meanwhile(Sent):
+    """Does something right before a command is sent: with motor, whose threads may block."""
+
+    def __init__(self, number: int, action: Callable[[], object]) -> None:
+        super().__init__()
+        self._number = number
+        self._action = action
+
+    def started(self, event: CommandStartedEvent) -> None:
+        super().started(event)
+        if len(self.commands) == self._number:
+            self._action()
+
+
+async def test_what_is_touched_meanwhile_isnt_collected(
+    mongo_server: MongoServer, rows: Collection[Any], store: MongoStore, clock: FakeClock, key: str, soon: int
+) -> None:
+    await store.create(key, b"touched", soon)
+    await store.create(key_of(new_id()), b"expired", soon)
+    clock.advance(3600)
+    later = datetime.fromtimestamp(soon + 3600, UTC)
+    touch = Meanwhile(2, lambda: rows.update_one({"_id": key}, {"$set": {"expires_at": later}}))
+    async with client_of(AsyncIOMotorClient, mongo_server.url, event_listeners=[touch]) as client:
+        assert await MongoStore(client.session.session_data, clock=clock).delete_expired() == 1
+    assert touch.names() == ["find", "delete", "endSessions"]
+    assert (await load(store, key)).data == b"touched"
+
+
+@pytest.mark.parametrize("number", [2, 3], ids=["before the delete", "after the delete"])
+async def test_a_row_that_is_made_meanwhile_is_never_taken_over(
+    mongo_server: MongoServer,
+    rows: Collection[Any],
+    store: MongoStore,
+    clock: FakeClock,
+    key: str,
+    soon: int,
+    number: int,
+) -> None:
+    await store.create(key, b"expired", soon)
+    clock.advance(3600)
+    theirs = {"data": b"theirs", "version": 7, "expires_at": datetime.fromtimestamp(soon + 3600, UTC)}
+    take = Meanwhile(number, lambda: rows.replace_one({"_id": key}, theirs, upsert=True))
+    async with client_of(AsyncIOMotorClient, mongo_server.url, event_listeners=[take]) as client:
+        assert not await MongoStore(client.session.session_data, clock=clock).create(key, b"mine", soon + 7200)
+    assert take.names() == ["insert", "delete", "insert", "find", "endSessions"]
+    assert await store.load(key) == Stored(b"theirs", 7, soon + 3600)
+
+
+# Replica sets
+
+
+@DRIVERS
+async def test_no_setting_of_a_client_weakens_a_write_or_a_read(
+    replica_set: MongoServer, driver: Any, key: str, soon: int
+) -> None:
+    settings = "w=0&journal=false&readPreference=secondaryPreferred&readConcernLevel=available"
+    sent = Sent()
+    async with client_of(driver, f"{replica_set.url}/?replicaSet=rs&{settings}", event_listeners=[sent]) as client:
+        await one_of_each(MongoStore(client.session.session_data), key, soon)
+    insert, find, replace, touch, delete = sent.commands[:5]
+    for write in (insert, replace, touch, delete):
+        assert write["writeConcern"] == {"w": "majority", "j": True}
+    assert find["readConcern"]["level"] == "local"
+    assert "$readPreference" not in find  # the primary
+
+
+@pytest.mark.parametrize("cut", ["reset", "drop"])
+async def test_a_write_whose_answer_is_cut_is_done_once(
+    replica_set: MongoServer, clock: FakeClock, key: str, soon: int, cut: str
+) -> None:
+    """The client sends it again, and the server knows it by its number."""
+    done: list[bool] = []
+
+    async def collect(call: Awaitable[bool]) -> None:
+        done.append(await call)
+
+    with MongoClient[Any](replica_set.url, directConnection=True) as client:
+        rows = client.session.session_data
+        async with FaultProxy("127.0.0.1", replica_set.port) as proxy, MongoStore(through(proxy), clock=clock) as store:
+
+            async def cut_off(call: Awaitable[bool], data: bytes) -> None:
+                if cut == "drop":
+                    proxy.drop_reply()
+                else:
+                    proxy.hold_replies()
+                async with anyio.create_task_group() as group:
+                    group.start_soon(collect, call)
+                    if cut == "reset":
+                        await until(lambda: rows.find_one({"_id": key, "data": data}) is not None)
+                        proxy.reset()
+                        proxy.release()
+
+            await cut_off(store.create(key, b"one", soon), b"one")
+            version = rows.find_one({"_id": key})["version"]  # type: ignore[index]
+            await cut_off(store.replace(key, b"two", soon, version), b"two")
+            assert done == [True, True]
+            assert rows.find_one({"_id": key})["version"] == version + 1  # type: ignore[index]
+            assert await load(store, key) == Stored(b"two", version + 1, soon)
+
+
+async def test_the_doctor_asks_for_a_replica_set(mongo_server: MongoServer, replica_set: MongoServer) -> None:
+    async with MongoStore(replica_set.url) as store:
+        assert await store.diagnose() == []
+    async with MongoStore(mongo_server.url) as store:
+        [finding] = await store.diagnose()
+    assert f"127.0.0.1:{mongo_server.port} is no replica set" in finding.problem
+    assert "rs.initiate()" in finding.remedy
