@@ -9,13 +9,10 @@ does atomically. Expiry is a condition of every query; the TTL index only clears
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -32,6 +29,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ._mongo_log import leave_out_of_logs
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -50,7 +48,6 @@ if TYPE_CHECKING:
 
 _DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
-_REQUEST_ID = re.compile(r'"requestId": (\d+)')
 _LARGEST_DATA = 16_000_000
 """Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
 
@@ -294,38 +291,11 @@ class MongoStore(SessionStore):
         return "MongoDB at " + ", ".join(f"{host}:{port}" if port else host for host, port in sorted(known))
 
 
-class _Silence(logging.Filter):
-    """At level DEBUG pymongo logs commands and replies with all they hold: not those of this collection.
-
-    A reply may be cut off before the collection's name, and is known by the number of its request.
-    """
-
-    def __init__(self, collection: str) -> None:
-        super().__init__(collection)
-        self._requests: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        number = "".join(_REQUEST_ID.findall(message)[:1])
-        if number in self._requests:  # the answer to what was left out
-            self._requests.remove(number)
-            return False
-        if self.name not in message:
-            return True
-        self._requests.add(number)
-        return False
-
-
-@cache
-def _silence(collection: str) -> _Silence:
-    return _Silence(collection)
-
-
 def _as_ours(collection: Any) -> AsyncCollection[Any]:
     ours: AsyncCollection[Any] = collection.with_options(
         codec_options=_CODEC, read_preference=ReadPreference.PRIMARY, write_concern=_WRITES, read_concern=_NEWEST
     )
-    logging.getLogger("pymongo.command").addFilter(_silence(ours.name))
+    leave_out_of_logs(ours.name)
     return ours
 
 
