@@ -88,10 +88,12 @@ class SessionMiddleware:
             domain=domain,
             partitioned=partitioned,
         )
+        serializer = serializer or JSONSerializer()
         lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval)
         self._settings = Settings(
             rows=Rows(store, lifetimes, clock),
-            serializer=serializer or JSONSerializer(),
+            serializer=serializer,
+            nothing=serializer.dumps({}),
             overwrite=on_conflict == "merge",
             emit=self._emit,
         )

@@ -29,6 +29,7 @@ class Settings:
 
     rows: Rows
     serializer: Serializer
+    nothing: bytes  # what the serializer makes of an empty session
     overwrite: bool  # on_conflict="merge": the later of two changes of one key wins
     emit: EventHandler
 
@@ -94,7 +95,7 @@ class Transaction:
 
         if self._row is not None:
             await self._swap(self._row, lambda theirs: run(self._loads(theirs.record.body)))
-        elif (body := run({})) != self._dumps({}):
+        elif (body := run({})) != self._settings.nothing:
             await self._create(body)
         self._adopt(view)
         return results[0]
@@ -187,7 +188,7 @@ class Transaction:
         record = self._record(row, body)
         due = self._outdated or self._lifetimes.touch_due(record, row.expires_at, now)
         self._moves_expiry = record.lifetime != row.record.lifetime or (due and not self.cookie_sent)
-        if body == self._dumps({}):
+        if body == self._settings.nothing:
             return None
         expires_at = self._lifetimes.expires_at(record, now) if self._moves_expiry else row.expires_at
         return replace(row, record=record, expires_at=expires_at)

@@ -124,16 +124,6 @@ class TestGivenPoolWithoutAutocommit(TestGivenPool):
 
 
 @pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + 3600
-
-
-@pytest.fixture
 async def store(mariadb: MariaDBServer, control: Any, clock: FakeClock) -> AsyncIterator[DatabaseStore]:
     async with DatabaseStore(mariadb.url("fresh"), clock=clock) as store:
         yield store

@@ -126,16 +126,6 @@ class TestGivenCollectionOfMotor(TestURL):
 
 
 @pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + 3600
-
-
-@pytest.fixture
 async def store(mongo_server: MongoServer, rows: Collection[Any], clock: FakeClock) -> AsyncIterator[MongoStore]:
     async with MongoStore(mongo_server.url, clock=clock) as store:
         yield store

@@ -110,16 +110,6 @@ class TestURL(NetworkStoreContract):
     advance = RedisContract.advance
 
 
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + 3600
-
-
 async def test_a_given_client_is_never_closed(redis_server: RedisServer, key: str) -> None:
     async with Redis.from_url(redis_server.url) as client:
         async with RedisStore(client) as store:

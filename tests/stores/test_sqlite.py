@@ -23,16 +23,6 @@ class TestSQLiteStore(StoreContract):
             yield store
 
 
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + 3600
-
-
 async def test_nobody_else_can_read_the_files(tmp_path: Path, key: str, soon: int) -> None:
     old_umask = os.umask(0)
     try:
