@@ -104,7 +104,7 @@ class OwnPool:
         self._count = 0
         self._idle: list[Connection] = []
         self._line: deque[asyncio.Future[Connection]] = deque()
-        self._dials: set[asyncio.Task[Connection]] = set()
+        self._dials: dict[asyncio.Task[Connection], asyncio.Future[Connection]] = {}  # each with who it is for
         self._closed = False
 
     @asynccontextmanager
@@ -173,18 +173,19 @@ class OwnPool:
         while self._count < self._size and len(self._dials) < len(self._line) and not self._closed:
             self._count += 1
             dial = self.loop.create_task(self._dial())
-            self._dials.add(dial)
+            self._dials[dial] = self._line[-1]
             dial.add_done_callback(self._dialed)
 
     def _dialed(self, dial: asyncio.Task[Connection]) -> None:
-        self._dials.discard(dial)
+        asker = self._dials.pop(dial)
         error = asyncio.CancelledError() if dial.cancelled() else dial.exception()
         if error is None:
             self._give(dial.result())
             return
         self._count -= 1
-        if (waiter := self._first_in_line()) is not None:
-            waiter.set_exception(error)
+        if asker in self._line and not asker.done():  # who came later gets a dial of their own, not this failure
+            self._line.remove(asker)
+            asker.set_exception(error)
         self._dial_for_the_line()
 
     # Waiting
