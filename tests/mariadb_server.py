@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -11,12 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from .servers import Server, running
+from .servers import Server, free_port, running
 
 USER = "tester"
 PASSWORD = "p@ss/wörd:%"  # what a URL has to quote, and what Latin-1 and UTF-8 write differently
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+_PLUGINS = Path(__file__).parent.parent / ".cache" / "mariadb-plugins"  # scripts/servers puts HandlerSocket there
 
 # What the README of the PHP adapters prints.
 PHP_TABLES = """
@@ -61,11 +64,13 @@ GRANT ALL ON *.* TO '{USER}'@'localhost';
 
 
 class MariaDBServer(Server):
-    """A mariadbd. `options` are further lines of its settings file."""
+    """A mariadbd with HandlerSocket. `options` are further lines of its settings file."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder)
         self.socket = folder / "socket"
+        self.hs_port, self.hs_secret = free_port(), secrets.token_hex(16)  # HandlerSocket's port for reading
+        self.hs_port_wr, self.hs_secret_wr = free_port(), secrets.token_hex(16)  # and that for writing
         self._options = options
 
     def url(self, database: str, port: int | None = None) -> str:
@@ -89,7 +94,9 @@ class MariaDBServer(Server):
         return [_program("mariadbd"), f"--defaults-file={self.folder / 'my.cnf'}", *_as_user()]
 
     def answers(self) -> bool:
-        return _greets(self.port)
+        """Whether all three ports are this server's: with one taken by another it would run on without a word."""
+        ports = {self.hs_port: self.hs_secret, self.hs_port_wr: self.hs_secret_wr}
+        return _greets(self.port) and all(_lets_in(port, secret) for port, secret in ports.items())
 
     def _install(self) -> None:
         (self.folder / "tmp").mkdir(exist_ok=True)
@@ -99,7 +106,7 @@ class MariaDBServer(Server):
             f"[mariadbd]\n{paths}pid-file={self.folder / 'pid'}\nport={self.port}\nbind-address=127.0.0.1{_SETTINGS}"
         )
         (self.folder / "install.cnf").write_text(common)
-        own = "\n".join([f"init-file={self.folder / 'init.sql'}", *self._options, ""])
+        own = "\n".join([f"init-file={self.folder / 'init.sql'}", *self._handlersocket(), *self._options, ""])
         (self.folder / "my.cnf").write_text(common + own)
         done = subprocess.run(
             [
@@ -114,6 +121,25 @@ class MariaDBServer(Server):
         )
         if done.returncode:
             raise RuntimeError(f"mariadb-install-db failed: {done.stdout}{done.stderr}")
+
+    def _handlersocket(self) -> list[str]:
+        """Settings that the server knows only with the plugin, so mariadb-install-db isn't given them."""
+        if not (_PLUGINS / "handlersocket.so").exists():
+            raise RuntimeError(
+                "the tests need HandlerSocket: scripts/servers puts it into .cache (scripts/test does it)"
+            )
+        return [
+            f"plugin-dir={_PLUGINS}",
+            "plugin-maturity=beta",
+            "plugin-load-add=handlersocket",
+            "loose-handlersocket-address=127.0.0.1",
+            f"loose-handlersocket-port={self.hs_port}",
+            f"loose-handlersocket-port-wr={self.hs_port_wr}",
+            f"loose-handlersocket-plain-secret={self.hs_secret}",
+            f"loose-handlersocket-plain-secret-wr={self.hs_secret_wr}",
+            "loose-handlersocket-threads=2",
+            "loose-handlersocket-threads-wr=1",
+        ]
 
 
 @contextmanager
@@ -150,5 +176,15 @@ def _greets(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             return connection.recv(5)[4:] == b"\x0a"
+    except OSError:
+        return False
+
+
+def _lets_in(port: int, secret: str) -> bool:
+    """Whether HandlerSocket takes this secret there."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(f"A\t1\t{secret}\n".encode())
+            return connection.recv(16) == b"0\t1\n"
     except OSError:
         return False
