@@ -40,6 +40,11 @@ async def run(connection: Connection, statement: str, values: tuple[Any, ...] = 
     return Reply(cast(int, cursor.rowcount), await cursor.fetchall())
 
 
+async def ask(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """The rows that a statement returns."""
+    return (await run(connection, statement, values)).rows
+
+
 class Connections(Protocol):
     """Where a store gets its connections."""
 

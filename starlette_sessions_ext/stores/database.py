@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 try:
     from asyncmy import Pool
@@ -25,7 +24,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 from ..errors import ConfigurationError, SessionTooLarge, StoreTimeout
 from . import _mysql_rows as rows
 from ._mysql_errors import DRIVER_ERRORS, as_ours, is_duplicate, is_lost, is_undone
-from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, run
+from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, ask, run
 from ._mysql_schema import UNKNOWN, check, findings, names_of
 from ._mysql_url import settings_of
 from .base import (
@@ -192,7 +191,7 @@ class DatabaseStore(SessionStore):
     async def diagnose(self) -> list[Finding]:
         """Whether the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
         async with self._deadline(), self._current().acquire() as connection:
-            return await findings(partial(_ask, connection), self._names)
+            return await findings(partial(ask, connection), self._names)
 
     async def open(self) -> None:
         """Reach the server and check the table. `ConfigurationError` says the statement that mends it."""
@@ -242,7 +241,7 @@ class DatabaseStore(SessionStore):
 
     async def _check(self) -> None:
         async with self._current().acquire() as connection:
-            self._limits = await check(partial(_ask, connection), self._names)
+            self._limits = await check(partial(ask, connection), self._names)
         self._is_checked = True
         self.max_data_bytes = min(self._configured_bytes, self._limits.data_bytes)
 
@@ -294,7 +293,3 @@ class DatabaseStore(SessionStore):
             raise StoreTimeout(f"{self._current().place} didn't answer within {self._timeout} s") from error
         except DRIVER_ERRORS as error:
             raise as_ours(error, self._current().place) from error
-
-
-async def _ask(connection: Any, statement: str, values: tuple[str | int | None, ...]) -> list[tuple[object, ...]]:
-    return (await run(connection, statement, values)).rows
