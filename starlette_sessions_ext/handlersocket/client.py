@@ -1,0 +1,171 @@
+"""One connection to a HandlerSocket port: the requests of the protocol, as calls.
+
+client = await Client.connect("127.0.0.1", 9998, secret="...")
+users = Index(0, "app", "users", "PRIMARY", ("id", "name"))
+await client.open_index(users)
+[(number, name)] = await client.find(users, Where("=", [42]))
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Self
+
+from . import frames
+from .connection import Index, RowsReader, read_count, read_inserted, read_nothing
+from .errors import ConnectionLost, DeadlineExceeded, HandlerSocketError, LocalProtocolError
+from .frames import Change, Row, Value, Where
+from .pipeline import Pipeline
+
+DEFAULT_TIMEOUT = 2.0
+"""Seconds for one answer."""
+
+
+class Client:
+    """A connection, made by `connect`, for any number of callers at once. Port 9998 finds only; 9999 changes as well.
+
+    All calls raise `ServerError` for the server's answer that a request failed, `LocalProtocolError`
+    for what can't be asked, and `ConnectionLost`, `DeadlineExceeded` or `RemoteProtocolError` when
+    the connection has come to its end, which fails all who wait for an answer on it. To cancel a
+    call does no harm to others; whether its request is carried out is unknown then.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self._indexes: dict[int, Index] = {}
+
+    @classmethod
+    async def connect(
+        cls,
+        host: str,
+        port: int,
+        *,
+        secret: str | None = None,
+        indexes: Sequence[Index] = (),
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it stays in force for every answer
+    ) -> Self:
+        """Connect, authenticate and open indexes, all within `timeout` seconds; so long may each answer take later.
+
+        Raises `ServerError` if the server refuses the secret (3 unauth) or an index (`open_table`,
+        `idxnum`, `fld`), `DeadlineExceeded`, and `ConnectionLost` if nobody listens.
+        """
+        client: Self | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                loop = asyncio.get_running_loop()
+                _, pipeline = await loop.create_connection(lambda: Pipeline(timeout), host, port)
+                client = cls(pipeline)
+                if secret is not None:
+                    await pipeline.ask(frames.auth(secret), read_nothing)
+                for index in indexes:
+                    await client.open_index(index)
+                return client
+        except BaseException as error:
+            if client is not None:
+                client.pipeline.abort()
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceeded(f"HandlerSocket at {host}:{port} wasn't ready within {timeout} s") from None
+            if isinstance(error, OSError) and not isinstance(error, HandlerSocketError):
+                raise ConnectionLost(f"HandlerSocket at {host}:{port} can't be reached: {error.strerror}") from error
+            raise
+
+    async def aclose(self) -> None:
+        """Let what is under way be answered, for as long as an answer may take, then close."""
+        await self.pipeline.aclose()
+
+    async def open_index(self, index: Index) -> None:
+        """Open an index, or another one under the same id; see `frames.open_index`."""
+        line = frames.open_index(index.id, index.database, index.table, index.name, index.columns, index.filter_columns)
+        await self.pipeline.ask(line, read_nothing)
+        self._indexes[index.id] = index
+
+    async def find(self, index: Index, where: Where) -> list[Row]:
+        """Find rows; each is the values of the index's columns. See `frames.find`."""
+        self._check(index, where)
+        rows: list[Row] = await self.pipeline.ask(frames.find(index.id, where), _rows(index, where))
+        return rows
+
+    async def insert(self, index: Index, values: Sequence[Value]) -> int | None:
+        """Insert a row, one value for each column of the index; the number that AUTO_INCREMENT gave it, if any.
+
+        Raises a `ServerError` that `is_duplicate` if there is a row with this key.
+        """
+        self._check_values(index, values)
+        number: int | None = await self.pipeline.ask(frames.insert(index.id, values), read_inserted)
+        return number
+
+    async def update(self, index: Index, where: Where, values: Sequence[Value]) -> int:
+        """Set the index's columns, all of them; how many rows were found, whether that changes them or not.
+
+        A None for a column that is NOT NULL leaves it as it is.
+        """
+        return await self._count(index, where, "U", values)
+
+    async def delete(self, index: Index, where: Where) -> int:
+        """Delete rows; how many it were."""
+        return await self._count(index, where, "D", ())
+
+    async def increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
+        """Add to the index's columns, None to leave one alone; how many rows. For columns of numbers only."""
+        return await self._count(index, where, "+", amounts)
+
+    async def decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
+        """Subtract, as `increment` adds. Rows in which a number would change its sign stay as they are, uncounted."""
+        return await self._count(index, where, "-", amounts)
+
+    async def fetch_and_update(self, index: Index, where: Where, values: Sequence[Value]) -> list[Row]:
+        """As `update`; the rows as they were before."""
+        return await self._rows_before(index, where, "U?", values)
+
+    async def fetch_and_delete(self, index: Index, where: Where) -> list[Row]:
+        """As `delete`; the rows that there were."""
+        return await self._rows_before(index, where, "D?", ())
+
+    async def fetch_and_increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
+        """As `increment`; the rows as they were before."""
+        return await self._rows_before(index, where, "+?", amounts)
+
+    async def fetch_and_decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
+        """As `decrement`; the rows as they were before, also those that were left alone."""
+        return await self._rows_before(index, where, "-?", amounts)
+
+    async def _count(self, index: Index, where: Where, change: Change, values: Sequence[Value]) -> int:
+        count: int = await self.pipeline.ask(self._modify(index, where, change, values), read_count)
+        return count
+
+    async def _rows_before(self, index: Index, where: Where, change: Change, values: Sequence[Value]) -> list[Row]:
+        line = self._modify(index, where, change, values)
+        rows: list[Row] = await self.pipeline.ask(line, _rows(index, where))
+        return rows
+
+    def _modify(self, index: Index, where: Where, change: Change, values: Sequence[Value]) -> bytes:
+        self._check(index, where)
+        if change not in ("D", "D?"):
+            self._check_values(index, values)
+        return frames.modify(index.id, where, change, values)
+
+    def _check(self, index: Index, where: Where) -> None:
+        """Refuse positions that the index doesn't have: not every server does."""
+        self._check_open(index)
+        if any(one.column >= len(index.filter_columns) for one in where.filters):
+            raise LocalProtocolError("a filter names a column by its position among the index's filter columns")
+        if where.within is not None and where.within.column >= len(where.keys):
+            raise LocalProtocolError("a list of values names a column by its position among the keys")
+
+    def _check_values(self, index: Index, values: Sequence[Value]) -> None:
+        """The server sets columns that no value was sent for to zero, or to nothing."""
+        self._check_open(index)
+        if len(values) != len(index.columns):
+            columns = len(index.columns)
+            raise LocalProtocolError(f"index {index.id} was opened for {columns} columns: give each of them its value")
+
+    def _check_open(self, index: Index) -> None:
+        opened = self._indexes.get(index.id)
+        if opened is not index and opened != index:
+            raise LocalProtocolError(f"index {index.id} isn't open on this connection: call open_index first")
+
+
+def _rows(index: Index, where: Where) -> RowsReader:
+    asked = where.keys[0] if where.comparison == "=" and where.within is None else None
+    return RowsReader(index, asked)

@@ -1,0 +1,175 @@
+"""One connection's conversation, without any I/O: what was asked, what came back, in order.
+
+Rules, all of which live in this file:
+
+1. Every request has one slot, and every line from the server answers the oldest open slot. Slots
+   belong to the connection: a caller who has gone leaves theirs behind, and its answer is read and
+   passed over, so nobody after them gets it.
+2. An answer has to have the shape that was asked for. A line too many, a broken one, a number of
+   columns that's off, or a row that names another key than the asked one is an error.
+3. An error is final. Nothing that comes after it is read, and nothing more can be asked.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from .errors import HandlerSocketError, LocalProtocolError, RemoteProtocolError, ServerError
+from .frames import Reply, Row, Value, parse_reply
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""The longest line that is read: a MEDIUMTEXT whose every byte is escaped, and room for a few more rows."""
+
+Slot = TypeVar("Slot")
+Reader = Callable[[Reply], Any]
+"""Reads an answer of success into what the caller wants, and raises `RemoteProtocolError` for another shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A key of a table, opened under an id of the caller's for some columns; see `frames.open_index`.
+
+    With `echo`, the position of the key's own column among `columns`, a row that comes back for
+    `=` has to name the very key that was asked for. Columns in a collation that takes different
+    values for one can't have that.
+    """
+
+    id: int
+    database: str
+    table: str
+    name: str
+    columns: tuple[str, ...]
+    filter_columns: tuple[str, ...] = ()
+    echo: int | None = None
+
+
+class Connection(Generic[Slot]):
+    """The state of one connection. A slot is whatever the caller knows an answer by, such as a future."""
+
+    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self.error: HandlerSocketError | None = None
+        self._max_line_bytes = max_line_bytes
+        self._open: deque[tuple[Reader, Slot]] = deque()
+        self._parts: list[bytes] = []  # of a line whose end hasn't come yet
+        self._size = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many answers are still to come."""
+        return len(self._open)
+
+    @property
+    def slots(self) -> Iterator[Slot]:
+        """The open slots, the oldest first."""
+        return (slot for _, slot in self._open)
+
+    def ask(self, read: Reader, slot: Slot) -> None:
+        """Note a request that is about to be sent. Raises `LocalProtocolError` after an error."""
+        if self.error is not None:
+            raise LocalProtocolError("this connection has failed and can't be asked any more")
+        self._open.append((read, slot))
+
+    def receive(self, data: bytes) -> Iterator[tuple[Slot, Any]]:
+        """Take bytes from the server; yield each slot that they answer, with the answer.
+
+        That is what the slot's reader made of it, or a `ServerError`. Raises `RemoteProtocolError`
+        at the first line that can't be right; what was yielded before it was.
+        """
+        if self.error is not None:
+            return
+        try:
+            for line in self._lines(data):
+                if not self._open:
+                    raise RemoteProtocolError("HandlerSocket sent a line that nobody asked for")
+                read, slot = self._open[0]
+                reply = parse_reply(line)
+                answer = read(reply) if reply.code == 0 else _error_of(reply)
+                self._open.popleft()
+                yield slot, answer
+        except RemoteProtocolError as error:
+            self.error = error
+            raise
+
+    def fail(self, error: HandlerSocketError) -> list[Slot]:
+        """End the connection; the slots that get no answer any more."""
+        self.error = self.error or error
+        slots = list(self.slots)
+        self._open.clear()
+        self._parts.clear()
+        return slots
+
+    def _lines(self, data: bytes) -> Iterator[bytes]:
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if lines:
+            self._parts.append(lines[0])
+            lines[0] = b"".join(self._parts)
+            self._parts, self._size = [], 0
+        self._parts.append(rest)
+        self._size += len(rest)
+        if self._size > self._max_line_bytes:
+            raise RemoteProtocolError(f"HandlerSocket sent a line of more than {self._max_line_bytes} bytes")
+        yield from lines
+
+
+def read_nothing(reply: Reply) -> None:
+    """`0 1`: done."""
+    if reply.columns != 1 or reply.values:
+        raise _wrong_shape()
+
+
+def read_inserted(reply: Reply) -> int | None:
+    """`0 1`, or `0 1 <id>` where the table has an AUTO_INCREMENT column."""
+    if reply.values:
+        return _number(reply)
+    read_nothing(reply)
+    return None
+
+
+def read_count(reply: Reply) -> int:
+    """`0 1 <n>`: so many rows were changed."""
+    return _number(reply)
+
+
+class RowsReader:
+    """`0 <columns> <values>`: rows, one after the other. `key` is what `=` asked for, where that can be compared."""
+
+    __slots__ = ("_index", "_key")
+
+    def __init__(self, index: Index, key: Value = None) -> None:
+        self._index = index
+        self._key = key
+
+    def __call__(self, reply: Reply) -> list[Row]:
+        width, values = len(self._index.columns), reply.values
+        if reply.columns != width or len(values) % width:
+            raise _wrong_shape()
+        rows = [values] if len(values) == width else [values[at : at + width] for at in range(0, len(values), width)]
+        echo = self._index.echo
+        if echo is not None and self._key is not None:
+            asked = self._key if type(self._key) is bytes else str(self._key).encode()
+            if any(row[echo] != asked for row in rows):
+                raise RemoteProtocolError("HandlerSocket answered with a row of another key than the asked one")
+        return rows
+
+
+def _error_of(reply: Reply) -> ServerError:
+    """`<code> 1 [<reason>]`."""
+    if reply.columns != 1 or len(reply.values) > 1:
+        raise _wrong_shape()
+    reason = reply.values[0] if reply.values else b""
+    return ServerError(reply.code, (reason or b"").decode("ascii", "backslashreplace"))
+
+
+def _number(reply: Reply) -> int:
+    value = reply.values[0] if reply.columns == 1 and len(reply.values) == 1 else None
+    if value is None or not value.isdigit():
+        raise _wrong_shape()
+    return int(value)
+
+
+def _wrong_shape() -> RemoteProtocolError:
+    return RemoteProtocolError("HandlerSocket sent an answer of another shape than the asked one")

@@ -1,0 +1,186 @@
+"""Lines to a HandlerSocket port and answers back, on asyncio.
+
+Requests are pipelined: hundreds may be under way at once, and those of one turn of the event loop
+leave in one write. A request is whole lines, handed over at once, so a caller who is cancelled
+leaves no half line behind; why they leave no answer to the next either is in `connection`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, NamedTuple, cast
+
+from .connection import Connection, Reader
+from .errors import ConnectionLost, DeadlineExceeded, HandlerSocketError, RemoteProtocolError
+
+_FLUSH_BYTES = 64 * 1024
+"""So much is written without waiting for the end of the event loop's turn."""
+
+_HIGH_WATER = 256 * 1024
+"""With more than this unsent, requests wait until the server has taken some."""
+
+
+class _Slot(NamedTuple):
+    answer: asyncio.Future[Any]
+    deadline: float
+
+
+class Pipeline(asyncio.Protocol):
+    """What `loop.create_connection` needs. `timeout` is in seconds, for each answer."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self.last_used = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection[_Slot] = Connection()
+        self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+        self._paused = False
+        self._line: deque[asyncio.Future[None]] = deque()  # who waits until there is room to write
+        self._watch: asyncio.TimerHandle | None = None
+        self._lost = self._loop.create_future()
+
+    @property
+    def in_flight(self) -> int:
+        """How many answers are still to come."""
+        return self._connection.in_flight
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be asked."""
+        return self._connection.error is None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request would leave at once, without waiting until the server has taken earlier ones."""
+        return not self._paused
+
+    async def ask(self, line: bytes, read: Reader) -> Any:
+        """Send a line; what `read` makes of the answer.
+
+        Raises `ServerError` for the server's answer that the request failed; and, when the
+        connection has come to its end, which fails all who wait on it, `ConnectionLost`,
+        `DeadlineExceeded` or `RemoteProtocolError`.
+        """
+        if self._paused:
+            await self._wait_for_room()
+        return await self._send(line, read)
+
+    async def aclose(self) -> None:
+        """Let what is under way be answered, for up to `timeout` seconds, then close."""
+        if self.in_flight:
+            await asyncio.wait([slot.answer for slot in self._connection.slots], timeout=self.timeout)
+        self.abort()
+        await asyncio.wait([self._lost], timeout=self.timeout)
+
+    def abort(self) -> None:
+        """Close at once. All who wait for an answer get `ConnectionLost`."""
+        self._end(ConnectionLost("the connection to HandlerSocket was closed"))
+
+    # Sending
+
+    def _send(self, line: bytes, read: Reader) -> asyncio.Future[Any]:
+        """Ask, without waiting for anything. Once this has returned, the request may be carried out."""
+        if self._connection.error is not None:
+            raise ConnectionLost("the connection to HandlerSocket is closed") from self._connection.error
+        now = self._loop.time()
+        slot = _Slot(self._loop.create_future(), now + self.timeout)
+        self._connection.ask(read, slot)
+        self.last_used = now
+        if self._watch is None:
+            self._watch = self._loop.call_at(slot.deadline, self._look)
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(line)
+        self._unsent_bytes += len(line)
+        if self._unsent_bytes > _FLUSH_BYTES:
+            self._flush()
+        return slot.answer
+
+    def _flush(self) -> None:
+        """One write for all that was asked in this turn of the event loop."""
+        if self._unsent and self._transport is not None:
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+        self._unsent_bytes = 0
+
+    async def _wait_for_room(self) -> None:
+        """Until the server has taken what was written."""
+        deadline = self._loop.time() + self.timeout
+        while self._paused:
+            turn: asyncio.Future[None] = self._loop.create_future()
+            self._line.append(turn)
+            await asyncio.wait([turn], timeout=deadline - self._loop.time())
+            if not turn.done():
+                raise DeadlineExceeded("HandlerSocket took no request within the deadline; it wasn't sent")
+
+    # What the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none, but does as one
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for slot, answer in self._connection.receive(data):
+                if isinstance(answer, HandlerSocketError):
+                    _fail(slot, answer)
+                elif not slot.answer.done():
+                    slot.answer.set_result(answer)
+        except RemoteProtocolError as error:
+            self._end(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end(ConnectionLost("HandlerSocket closed the connection"))
+        self._lost.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._wake()
+
+    def _wake(self) -> None:
+        line, self._line = self._line, deque()
+        for turn in line:
+            if not turn.done():
+                turn.set_result(None)
+
+    # The end
+
+    def _look(self) -> None:
+        """End the connection if an answer is overdue: what comes late must not be taken for another.
+
+        One timer serves all slots; most are long answered when it rings, and then it is set anew.
+        """
+        self._watch = None
+        now = self._loop.time()
+        slots = list(self._connection.slots)
+        overdue = [slot for slot in slots if slot.deadline <= now]
+        for slot in overdue:
+            _fail(slot, DeadlineExceeded("HandlerSocket didn't answer within the deadline"))
+        if overdue:
+            self._end(ConnectionLost("HandlerSocket left an earlier request unanswered"))
+        elif slots:
+            self._watch = self._loop.call_at(slots[0].deadline, self._look)
+
+    def _end(self, error: HandlerSocketError) -> None:
+        """The end of the connection, for all who wait on it."""
+        for slot in self._connection.fail(error):
+            _fail(slot, type(error)(*error.args))  # one each, as each gets a traceback of its own
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._unsent.clear()
+        self._paused = False
+        self._wake()
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _fail(slot: _Slot, error: HandlerSocketError) -> None:
+    if not slot.answer.done():  # else whoever asked has gone
+        slot.answer.set_exception(error)

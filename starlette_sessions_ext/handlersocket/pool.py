@@ -1,0 +1,139 @@
+"""A few connections to one HandlerSocket port, shared by all requests at once.
+
+Since requests are pipelined nobody checks a connection out: everybody asks on the one that has the
+fewest answers to come. Connections are made when they are needed, and made anew when they have
+failed or were idle for long; between failed attempts there is a pause, so that a server that is
+down isn't dialed by every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from .client import DEFAULT_TIMEOUT, Client
+from .connection import Index
+from .errors import ConnectionLost, HandlerSocketError
+
+IDLE_SECONDS = 240.0
+"""The server closes what was idle for 300 s (`handlersocket_timeout`), firewalls often do it sooner."""
+
+_LONGEST_PAUSE = 0.5
+
+
+class Pool:
+    """Up to `size` connections, of one event loop, with the `indexes` open on each of them.
+
+    `timeout` is in seconds: so long may it take to make a connection, and so long each answer.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        secret: str | None = None,
+        indexes: Sequence[Index] = (),
+        size: int = 2,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._host = host
+        self._port = port
+        self._secret = secret
+        self._indexes = indexes
+        self._size = size
+        self._timeout = timeout
+        self.clients: list[Client] = []
+        self._dial: asyncio.Task[Client] | None = None  # one at a time, for all who wait
+        self._pause = 0.0  # seconds between attempts, longer after each that failed
+        self._not_before = 0.0
+        self._closed = False
+
+    async def client(self) -> Client:
+        """A connection to ask on at once, as others do on the same. Raises as `Client.connect` does."""
+        return self.ready() or await self._wait()
+
+    def ready(self) -> Client | None:
+        """The connection with the fewest answers to come, if there is any; another is made where all are busy."""
+        best, fewest = None, 0
+        for client in self.clients:
+            in_flight = client.pipeline.in_flight
+            if not (in_flight or self._is_fresh(client)) or not client.pipeline.is_usable:
+                return self._sorted_out().ready()
+            if best is None or in_flight < fewest:
+                best, fewest = client, in_flight
+        if fewest and len(self.clients) < self._size:
+            self._start_dial()
+        return best
+
+    async def drain(self, hold: float = 0.0) -> None:
+        """Close all connections, each when what is under way on it is answered.
+
+        While any is open the server can't alter its tables. For `hold` seconds no new one is made,
+        and who asks waits; after that service goes on by itself.
+        """
+        self._not_before = self.loop.time() + hold
+        dial, self._dial = self._dial, None
+        if dial is not None:
+            dial.cancel()  # who waits for it starts another
+            await asyncio.wait([dial])
+        clients, self.clients = self.clients, []
+        await asyncio.gather(*(client.aclose() for client in clients))
+
+    async def aclose(self) -> None:
+        """Close for good: who still waits for a connection gets `ConnectionLost`."""
+        self._closed = True
+        await self.drain()
+
+    # Decisions, without any I/O
+
+    def _is_fresh(self, client: Client) -> bool:
+        return self.loop.time() - client.pipeline.last_used < IDLE_SECONDS
+
+    def _sorted_out(self) -> Pool:
+        """Without the connections that have failed, or were idle for so long that they may be dead."""
+        for client in self.clients:
+            if not client.pipeline.in_flight and not self._is_fresh(client):
+                client.pipeline.abort()
+        self.clients = [client for client in self.clients if client.pipeline.is_usable]
+        return self
+
+    def _start_dial(self) -> asyncio.Task[Client]:
+        if self._dial is None:
+            self._dial = self.loop.create_task(self._connect())
+            self._dial.add_done_callback(_retrieve)
+        return self._dial
+
+    # Waiting
+
+    async def _wait(self) -> Client:
+        while not self._closed:
+            dial = self._start_dial()
+            await asyncio.wait([dial])  # which goes on for others if its first asker leaves
+            if not dial.cancelled():
+                return dial.result()
+        raise ConnectionLost("the connections to HandlerSocket were closed")
+
+    async def _connect(self) -> Client:
+        try:
+            await asyncio.sleep(self._not_before - self.loop.time())
+            client = await Client.connect(
+                self._host, self._port, secret=self._secret, indexes=self._indexes, timeout=self._timeout
+            )
+        except HandlerSocketError:
+            self._pause = min(2 * self._pause + 0.01, _LONGEST_PAUSE)
+            self._not_before = self.loop.time() + self._pause * random.uniform(0.5, 1)
+            raise
+        finally:
+            self._dial = None
+        self._pause = 0.0
+        self.clients.append(client)
+        return client
+
+
+def _retrieve(dial: asyncio.Task[Client]) -> None:
+    """Let asyncio know that a failure is no surprise, should nobody be waiting for the connection."""
+    if not dial.cancelled():
+        dial.exception()
