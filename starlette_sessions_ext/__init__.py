@@ -22,6 +22,7 @@ from .middleware import SessionMiddleware
 from .serializers import JSONSerializer, Serializer
 from .session import Session
 from .stores.base import SessionStore, Stored
+from .stores.handlersocket import HandlerSocketStore
 from .stores.memory import MemoryStore
 from .stores.sqlite import SQLiteStore
 from .urls import store_from_url
@@ -36,6 +37,7 @@ __all__ = [
     "CorruptRecord",
     "DatabaseStore",
     "EventKind",
+    "HandlerSocketStore",
     "JSONSerializer",
     "MemoryStore",
     "MongoStore",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .errors import ConfigurationError
 from .stores.base import SessionStore
+from .stores.handlersocket import HandlerSocketStore
 from .stores.memory import MemoryStore
 from .stores.sqlite import SQLiteStore
 
@@ -15,6 +16,7 @@ EXAMPLES = (
     "redis://:password@host:6379/0",
     "mysql://user:password@host:3306/database",
     "mongodb://user:password@host:27017/database",
+    "handlersocket://:secret@host:9998/database/table?port_wr=9999",
     "memory://",
 )
 
@@ -23,8 +25,8 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
     """Make the store that a URL names. `options` are given to its class, such as `timeout=5`.
 
     `sqlite:///relative.db` and `sqlite:////absolute.db`; `redis://`, `rediss://` (TLS) and
-    `unix://` for Redis; `mysql://` or `mariadb://`; `mongodb://` or `mongodb+srv://`; `memory://`.
-    A store's own class says what may stand in its URL.
+    `unix://` for Redis; `mysql://` or `mariadb://`; `mongodb://` or `mongodb+srv://`;
+    `handlersocket://`; `memory://`. A store's own class says what may stand in its URL.
 
     Raises `ConfigurationError` for another scheme, and ImportError, naming what to install, where a
     driver is missing.
@@ -44,6 +46,8 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
         from .stores.mongo import MongoStore
 
         return MongoStore(url, **options)
+    if scheme == "handlersocket":
+        return HandlerSocketStore(**_handlersocket_settings(url), **options)
     if url == "memory://":
         return MemoryStore(**options)
     raise ConfigurationError(f"that isn't the URL of a store; stores are {', '.join(EXAMPLES)}")
@@ -55,3 +59,20 @@ def _sqlite_path(url: str) -> str:
     if parts.netloc or parts.query or parts.fragment or not path:
         raise ConfigurationError("an SQLite URL is sqlite:///relative.db or sqlite:////absolute.db")
     return path
+
+
+def _handlersocket_settings(url: str) -> dict[str, Any]:
+    """`handlersocket://:SECRET@host:9998/dbname/dbtable?port_wr=9999&secret_wr=SECRET&mysql_url=mysql://...`."""
+    try:
+        parts = urlsplit(url)
+        options: dict[str, Any] = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+        if "port_wr" in options:
+            options["port_wr"] = int(options["port_wr"])
+        names = dict(zip(("dbname", "dbtable"), map(unquote, parts.path[1:].split("/")), strict=False))
+        given = {"host": parts.hostname, "port": parts.port, **names, **options}
+    except ValueError:
+        given = {"": None}
+    if given.keys() - {"host", "port", "dbname", "dbtable", "port_wr", "secret_wr", "mysql_url"} or parts.username:
+        raise ConfigurationError("a HandlerSocket URL is handlersocket://:secret@host:9998/database/table?port_wr=9999")
+    secret = None if parts.password is None else unquote(parts.password)
+    return {"secret": secret, **{name: value for name, value in given.items() if value}}

@@ -1,0 +1,100 @@
+"""The connections of one event loop to both ports of HandlerSocket, and how often something is asked on them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from ..handlersocket import Client, Pool, ServerError, Where
+from ._handlersocket_errors import LOST, is_undone
+from ._handlersocket_rows import Indexes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Request = Callable[Concatenate[Client, P], Awaitable[T]]
+"""A method of `Client`."""
+
+
+class Address(NamedTuple):
+    """Where the server is, and what opens its ports."""
+
+    host: str
+    port: int
+    port_wr: int
+    secret: str | None
+    secret_wr: str | None
+
+
+class Ports:
+    """Up to `size` connections to each port. `timeout` is in seconds, for one operation.
+
+    One try has half of it, so that after an answer that got lost there is time to look again.
+    """
+
+    def __init__(self, address: Address, indexes: Indexes, *, size: int, timeout: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.checking = asyncio.Lock()
+        self._patience = timeout / 2
+        self._nothing = indexes.expiries
+        self._cancelled = 0  # changes whose callers were cancelled
+        self._settled = 0  # so many of them have been waited for
+        host, port, port_wr, secret, secret_wr = address
+        self.reading = Pool(host, port, secret=secret, indexes=indexes, size=size, timeout=self._patience)
+        self.writing = Pool(
+            host, port_wr, secret=secret_wr, indexes=indexes.for_writing, size=size, timeout=self._patience
+        )
+
+    async def look(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Ask on the port for reading, once."""
+        await self._settle()
+        return await self._try(self.reading, request, *arguments, **options)
+
+    async def read(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Ask on the port for reading, twice if need be: that does no harm."""
+        await self._settle()
+        try:
+            return await self._try(self.reading, request, *arguments, **options)
+        except LOST:
+            return await self._try(self.reading, request, *arguments, **options)
+
+    async def write(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Ask on the port for writing; again only where the server has undone it because of somebody else's lock."""
+        give_up = 0.0
+        while True:
+            try:
+                return await self._try(self.writing, request, *arguments, **options)
+            except ServerError as error:
+                give_up = give_up or self.loop.time() + self._patience
+                if not is_undone(error) or self.loop.time() > give_up:
+                    raise
+            except asyncio.CancelledError:
+                self._cancelled += 1
+                raise
+            await asyncio.sleep(random.uniform(0.001, 0.02))
+
+    async def _settle(self) -> None:
+        """Wait for changes whose callers were cancelled, so that what is read now isn't overtaken by them.
+
+        Answers come in order: that of a search which is sent behind a change says that it is done.
+        """
+        if self._settled < self._cancelled:
+            cancelled = self._cancelled
+            searches = (client.find(self._nothing, Where("=", ("",))) for client in self.writing.clients)
+            await asyncio.gather(*searches, return_exceptions=True)
+            self._settled = max(self._settled, cancelled)
+
+    async def drain(self, hold: float) -> None:
+        await asyncio.gather(self.reading.drain(hold), self.writing.drain(hold))
+
+    async def aclose(self) -> None:
+        await asyncio.gather(self.reading.aclose(), self.writing.aclose())
+
+    async def _try(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        client = pool.ready()
+        if client is not None and client.pipeline.has_room:
+            return await request(client, *arguments, **options)  # each answer has a deadline as it is
+        async with asyncio.timeout(self._patience):
+            return await request(await pool.client(), *arguments, **options)
