@@ -68,7 +68,8 @@ def _handlersocket_settings(url: str) -> dict[str, Any]:
         options: dict[str, Any] = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
         if "port_wr" in options:
             options["port_wr"] = int(options["port_wr"])
-        names = dict(zip(("dbname", "dbtable"), map(unquote, parts.path[1:].split("/")), strict=False))
+        dbname, _, dbtable = parts.path[1:].partition("/")
+        names = {"dbname": unquote(dbname), "dbtable": unquote(dbtable)}
         given = {"host": parts.hostname, "port": parts.port, **names, **options}
     except ValueError:
         given = {"": None}

@@ -77,6 +77,11 @@ class MariaDBServer(Server):
         """What a store is given; with the `port` of a proxy, if there is one."""
         return f"mysql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{port or self.port}/{database}"
 
+    def handlersocket_url(self, database: str) -> str:
+        """What a store is given."""
+        secrets = f"port_wr={self.hs_port_wr}&secret_wr={self.hs_secret_wr}"
+        return f"handlersocket://:{self.hs_secret}@127.0.0.1:{self.hs_port}/{database}/php_session?{secrets}"
+
     def run(self, sql: str, database: str = "mysql") -> str:
         """Run statements by the command line client, as an operator would; rows come back as tab-separated lines."""
         command = ["mariadb", "--no-defaults", f"--socket={self.socket}", f"--user={USER}", "--batch", database]

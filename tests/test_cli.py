@@ -28,7 +28,7 @@ def blockbuster() -> None:
     """A command may block its event loop, which nobody else uses: drivers are imported there."""
 
 
-@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo"])
+@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo", "handlersocket"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "redis":
         redis: RedisServer = request.getfixturevalue("redis_server")
@@ -37,6 +37,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         mariadb: MariaDBServer = request.getfixturevalue("mariadb")
         mariadb.run("DELETE FROM session_data", "fresh")
         return mariadb.url("fresh")
+    if request.param == "handlersocket":
+        server: MariaDBServer = request.getfixturevalue("mariadb")
+        server.run("DELETE FROM php_session", "fresh")
+        return server.handlersocket_url("fresh")
     if request.param == "mongo":
         mongo: MongoServer = request.getfixturevalue("mongo_server")
         return mongo.url

@@ -28,7 +28,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo"])
+@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo", "handlersocket"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty store that processes can share."""
     if request.param == "redis":
@@ -37,6 +37,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "mysql":
         mariadb: MariaDBServer = request.getfixturevalue("mariadb")
         return mariadb.url("fresh")
+    if request.param == "handlersocket":
+        server: MariaDBServer = request.getfixturevalue("mariadb")
+        return server.handlersocket_url("fresh")
     if request.param == "mongo":
         mongo: MongoServer = request.getfixturevalue("mongo_server")
         return mongo.url

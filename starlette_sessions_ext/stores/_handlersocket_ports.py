@@ -62,12 +62,11 @@ class Ports:
 
     async def write(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for writing; again only where the server has undone it because of somebody else's lock."""
-        give_up = 0.0
+        give_up = self.loop.time() + self._patience
         while True:
             try:
                 return await self._try(self.writing, request, *arguments, **options)
             except ServerError as error:
-                give_up = give_up or self.loop.time() + self._patience
                 if not is_undone(error) or self.loop.time() > give_up:
                     raise
             except asyncio.CancelledError:

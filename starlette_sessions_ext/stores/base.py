@@ -94,7 +94,11 @@ class SessionStore(Protocol):
         ...
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            await self.aclose()  # what was reached before it failed
+            raise
         return self
 
     async def __aexit__(

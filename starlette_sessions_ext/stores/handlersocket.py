@@ -213,12 +213,12 @@ class HandlerSocketStore(SessionStore):
                 if is_key(key):  # not PHP's
                     yield key
 
-    async def drain(self, hold: float = 1.0) -> None:
-        """Close all connections, and make none for `hold` seconds; what is asked meanwhile waits.
+    async def drain(self, hold: float = 0.5) -> None:
+        """Close all connections, and make none for `hold` seconds, so that a waiting `ALTER TABLE` gets through.
 
-        While one is open no `ALTER TABLE` gets through, and what waits for that holds up all SQL on
-        the table. Run it in that time; after it service goes on by itself. Every process that uses
-        the store has to do so.
+        While one is open it waits, and holds up all SQL on the table. What is asked meanwhile waits
+        as well; with a `hold` of half the `timeout` or more it may fail. After it service goes on by
+        itself. Every process that uses the store has to do so.
         """
         await self._current().drain(hold)
 
@@ -237,7 +237,7 @@ class HandlerSocketStore(SessionStore):
 
     async def aclose(self) -> None:
         ports, self._ports = self._ports, None
-        if ports is not None:
+        if ports is not None and ports.loop is asyncio.get_running_loop():  # else they have ended with it
             await ports.aclose()
 
     # Requests
@@ -320,7 +320,7 @@ def _sql(url: str, indexes: rows.Indexes, timeout: float) -> SQL:
     """HandlerSocket itself needs no driver."""
     try:
         from ._handlersocket_sql import SQL
-    except ImportError as error:
+    except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy
         raise ImportError('mysql_url needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
     return SQL(url, indexes, timeout)
 

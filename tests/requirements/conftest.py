@@ -10,7 +10,15 @@ import pytest
 from pymongo import MongoClient
 from redis.asyncio import Redis
 
-from starlette_sessions_ext import DatabaseStore, MemoryStore, MongoStore, RedisStore, SessionStore, SQLiteStore
+from starlette_sessions_ext import (
+    DatabaseStore,
+    MemoryStore,
+    MongoStore,
+    RedisStore,
+    SessionStore,
+    SQLiteStore,
+    store_from_url,
+)
 from starlette_sessions_ext.testing import FakeClock
 
 from ..mariadb_server import MariaDBServer
@@ -39,6 +47,8 @@ SETTINGS = {
     "mysql-uvloop": Setting("mysql", UVLOOP),
     "mongo-asyncio": Setting("mongo", ASYNCIO),
     "mongo-uvloop": Setting("mongo", UVLOOP),
+    "handlersocket-asyncio": Setting("handlersocket", ASYNCIO),
+    "handlersocket-uvloop": Setting("handlersocket", UVLOOP),
 }
 
 
@@ -62,7 +72,7 @@ def redis(setting: Setting, request: pytest.FixtureRequest) -> RedisServer | Non
 @pytest.fixture
 def mysql(setting: Setting, request: pytest.FixtureRequest) -> MariaDBServer | None:
     """The running server where the store needs one."""
-    return request.getfixturevalue("mariadb") if setting.store == "mysql" else None
+    return request.getfixturevalue("mariadb") if setting.store in ("mysql", "handlersocket") else None
 
 
 @pytest.fixture
@@ -86,6 +96,9 @@ async def store(
         async with Redis.from_url(redis.url) as client:
             await client.flushall()
         inner = RedisStore(redis.url, clock=clock)
+    elif mysql is not None and setting.store == "handlersocket":
+        mysql.run("DELETE FROM php_session", "fresh")
+        inner = store_from_url(mysql.handlersocket_url("fresh"), clock=clock)
     elif mysql is not None:
         mysql.run("DELETE FROM session_data", "fresh")
         inner = DatabaseStore(mysql.url("fresh"), clock=clock)
@@ -130,7 +143,7 @@ def dump(
             async with Redis.from_url(redis.url) as client:
                 return b"\n".join([key + b"=" + await client.get(key) async for key in client.scan_iter()])
         if mysql is not None:
-            return mysql.run("SELECT * FROM session_data", "fresh").encode()
+            return mysql.run("SELECT * FROM session_data; SELECT * FROM php_session", "fresh").encode()
         if mongo is not None:
             with MongoClient[Any](mongo.url) as client:
                 return repr(list(client["session"]["session_data"].find())).encode()

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from starlette_sessions_ext import DatabaseStore, MongoStore, SessionStore, SQLiteStore
+from starlette_sessions_ext import DatabaseStore, MongoStore, SessionStore, SQLiteStore, store_from_url
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
@@ -28,7 +28,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite", "mysql", "mongo"])
+@pytest.fixture(params=["sqlite", "mysql", "mongo", "handlersocket"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SessionStore]:
     made: SessionStore
     if request.param == "mysql":
@@ -36,6 +36,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
         mariadb.run("CREATE DATABASE IF NOT EXISTS large")
         mariadb.run("CREATE OR REPLACE TABLE session_data LIKE fresh.session_data", "large")
         made = DatabaseStore(mariadb.url("large"), clock=clock, timeout=10)
+    elif request.param == "handlersocket":
+        server: MariaDBServer = request.getfixturevalue("mariadb")
+        server.run("CREATE DATABASE IF NOT EXISTS large")
+        server.run("CREATE OR REPLACE TABLE php_session LIKE fresh.php_session", "large")
+        made = store_from_url(server.handlersocket_url("large"), clock=clock, timeout=10)
     elif request.param == "mongo":
         mongo: MongoServer = request.getfixturevalue("mongo_server")
         made = MongoStore(f"{mongo.url}/large", clock=clock, timeout=10)

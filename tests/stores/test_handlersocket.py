@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from starlette_sessions_ext.stores.handlersocket import HandlerSocketStore
+from starlette_sessions_ext import HandlerSocketStore, JSONSerializer, SessionStore
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
 
 from ..mariadb_server import MariaDBServer
-
-pytestmark = pytest.mark.anyio
+from .handlersocket_store import make_store
 
 ASYNCIO = ("asyncio", {"use_uvloop": False})
 UVLOOP = ("asyncio", {"use_uvloop": True})
@@ -21,31 +20,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def make_store(server: MariaDBServer, database: str = "fresh", **options: Any) -> HandlerSocketStore:
-    settings: dict[str, Any] = {"port": server.hs_port, "port_wr": server.hs_port_wr}
-    settings |= {"secret": server.hs_secret, "secret_wr": server.hs_secret_wr, "dbname": database}
-    return HandlerSocketStore("127.0.0.1", **{**settings, **options})
-
-
-@pytest.fixture
-def empty(mariadb: MariaDBServer) -> None:
-    mariadb.run("DELETE FROM fresh.php_session; DELETE FROM php.php_session;")
-
-
-class BothPorts(FaultProxy):
-    """A proxy before the port for reading, and one before that for writing, which does as the first."""
-
-
-class TestFresh(NetworkStoreContract):
+class TestFreshTable(NetworkStoreContract):
     database = "fresh"
 
     @pytest.fixture
-    async def store(self, mariadb: MariaDBServer, empty: None, clock: FakeClock) -> AsyncIterator[HandlerSocketStore]:
+    async def store(self, mariadb: MariaDBServer, clock: FakeClock) -> AsyncIterator[HandlerSocketStore]:
+        mariadb.run("DELETE FROM php_session", self.database)
         async with make_store(mariadb, self.database, clock=clock) as store:
             yield store
 
     @pytest.fixture
-    async def proxy(self, mariadb: MariaDBServer, empty: None) -> AsyncIterator[FaultProxy]:
+    async def proxy(self, mariadb: MariaDBServer) -> AsyncIterator[FaultProxy]:
+        """The port for writing finds as well, so one proxy can stand before all that the store asks."""
         async with FaultProxy("127.0.0.1", mariadb.hs_port_wr) as proxy:
             yield proxy
 
@@ -53,19 +39,27 @@ class TestFresh(NetworkStoreContract):
     async def proxied(
         self, mariadb: MariaDBServer, proxy: FaultProxy, clock: FakeClock
     ) -> AsyncIterator[HandlerSocketStore]:
-        async with make_store(
-            mariadb,
-            self.database,
-            port=proxy.port,
-            port_wr=proxy.port,
-            secret=mariadb.hs_secret_wr,
-            timeout=self.timeout,
-            clock=clock,
-        ) as store:
+        ports = {"port": proxy.port, "port_wr": proxy.port, "secret": mariadb.hs_secret_wr}
+        async with make_store(mariadb, self.database, **ports, timeout=self.timeout, clock=clock) as store:
             yield store
 
 
-class TestUpgradedTable(TestFresh):
+class TestUpgradedTable(TestFreshTable):
     """On the PHP adapter's own table, whose text is in utf8mb3."""
 
     database = "php"
+
+    async def test_an_emoji_survives(self, store: SessionStore, key: str, soon: int) -> None:
+        session = {"elephant": "🐘", "name": "Zoë"}
+        await store.create(key, JSONSerializer().dumps(session), soon)
+        row = await store.load(key)
+        assert row is not None
+        assert JSONSerializer().loads(row.data) == session
+
+
+class TestConfirmedWrites(TestFreshTable):
+    @pytest.fixture
+    async def store(self, mariadb: MariaDBServer, clock: FakeClock) -> AsyncIterator[HandlerSocketStore]:
+        mariadb.run("DELETE FROM php_session", self.database)
+        async with make_store(mariadb, self.database, confirm_writes=True, clock=clock) as store:
+            yield store
