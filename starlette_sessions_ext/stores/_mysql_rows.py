@@ -8,6 +8,9 @@ change them, or refuse them.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from datetime import timedelta
+
+from ..errors import ConfigurationError, SessionTooLarge
 
 LOAD = """SELECT CAST({data} AS BINARY), {version}, COALESCE({modified_at}, {created_at}) FROM {table}
     WHERE {session_id} = %s AND COALESCE({modified_at}, {created_at}) > %s"""
@@ -29,12 +32,27 @@ DELETE_EXPIRED = """DELETE FROM {table} WHERE {session_id} IN (%s{more})
 KEYS = "SELECT {session_id} FROM {table} WHERE {session_id} > %s ORDER BY {session_id} LIMIT 1000"
 
 _MARK = b"base64:"
+_LONGEST_LIFETIME = 1_000_000_000  # so that a row at the beginning of unix time has been absent since 2001
 
 
-def to_text(data: bytes) -> str:
-    if data.isascii() and not data.startswith(_MARK):
-        return data.decode("ascii")
-    return (_MARK + b64encode(data)).decode("ascii")
+def read_lifetime(lifetime: int | timedelta) -> int:
+    """Seconds. Raise `ConfigurationError` for what can't be a lifetime."""
+    lifetime = int(lifetime.total_seconds()) if isinstance(lifetime, timedelta) else lifetime
+    if type(lifetime) is not int or not 0 < lifetime <= _LONGEST_LIFETIME:
+        raise ConfigurationError(f"lifetime must be 1 to {_LONGEST_LIFETIME} seconds")
+    return lifetime
+
+
+def to_text(data: bytes, room: int) -> str:
+    """What a column of `room` bytes is given. Raise `SessionTooLarge` if that doesn't fit."""
+    plain = data.isascii() and not data.startswith(_MARK)
+    text = (data if plain else _MARK + b64encode(data)).decode("ascii")
+    if len(text) > room:
+        raise SessionTooLarge(
+            f"the session takes {len(text)} bytes as text, the column {room}:"
+            " keep less in it, or make the column larger"
+        )
+    return text
 
 
 def from_text(text: bytes) -> bytes:

@@ -21,7 +21,7 @@ try:
 except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy
     raise ImportError('DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
 
-from ..errors import ConfigurationError, SessionTooLarge, StoreTimeout
+from ..errors import ConfigurationError, StoreTimeout
 from . import _mysql_rows as rows
 from ._mysql_errors import DRIVER_ERRORS, as_ours, is_duplicate, is_lost, is_undone
 from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, ask, run
@@ -40,7 +40,6 @@ from .base import (
 )
 
 _BATCH = 200
-_LONGEST_LIFETIME = 1_000_000_000  # so that a row at zero has been absent since 2001
 
 
 class DatabaseStore(SessionStore):
@@ -75,9 +74,6 @@ class DatabaseStore(SessionStore):
         pool_size: int = 10,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        lifetime = int(lifetime.total_seconds()) if isinstance(lifetime, timedelta) else lifetime
-        if type(lifetime) is not int or not 0 < lifetime <= _LONGEST_LIFETIME:
-            raise ConfigurationError(f"lifetime must be 1 to {_LONGEST_LIFETIME} seconds")
         if pool_size < 1:
             raise ConfigurationError("pool_size must be at least 1")
         self._names = names_of(
@@ -89,7 +85,7 @@ class DatabaseStore(SessionStore):
             version=column_version,
         )
         self._quoted = self._names.quoted()
-        self._lifetime = lifetime
+        self._lifetime = rows.read_lifetime(lifetime)
         self._timeout = timeout
         self._clock = clock
         self._configured_bytes = max_data_bytes
@@ -117,7 +113,12 @@ class DatabaseStore(SessionStore):
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         # A random version, so that one of a row that was deleted and made again is worth nothing.
-        values = (self._text(data), int(self._clock()), self._modified_at(expires_at), secrets.randbits(62))
+        values = (
+            rows.to_text(data, self._limits.data_bytes),
+            int(self._clock()),
+            self._modified_at(expires_at),
+            secrets.randbits(62),
+        )
         async with self._deadline():
             try:
                 async with self._attempt():
@@ -130,7 +131,7 @@ class DatabaseStore(SessionStore):
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        text, modified_at = self._text(data), self._modified_at(expires_at)
+        text, modified_at = rows.to_text(data, self._limits.data_bytes), self._modified_at(expires_at)
         if type(version) is not int:
             return False
         async with self._deadline():
@@ -266,16 +267,6 @@ class DatabaseStore(SessionStore):
     def _modified_at(self, expires_at: int) -> int:
         """What the column is set to. Zero is long expired, whatever the lifetime; an INT ends in 2106."""
         return min(max(expires_at - self._lifetime, 0), self._limits.last_time)
-
-    def _text(self, data: bytes) -> str:
-        """What the data column is given. Raise `SessionTooLarge` if that doesn't fit."""
-        text = rows.to_text(data)
-        if len(text) > self._limits.data_bytes:
-            raise SessionTooLarge(
-                f"the session takes {len(text)} bytes as text, the column {self._limits.data_bytes}:"
-                " keep less in it, or make the column larger"
-            )
-        return text
 
     # Failure
 

@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeGuard
 
-from ..errors import ConfigurationError, SessionTooLarge, StoreUnavailable
+from ..errors import ConfigurationError, StoreUnavailable
 from ..handlersocket import Client, HandlerSocketError, Row, ServerError, Value, Where
 from . import _handlersocket_rows as rows
 from ._handlersocket_errors import LOST, as_ours
 from ._handlersocket_ports import Address, Ports
 from ._handlersocket_probe import probe
-from ._mysql_rows import from_text, to_text
+from ._mysql_rows import from_text, read_lifetime, to_text
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("starlette_sessions_ext")
 
 _BATCH = 50
-_LONGEST_LIFETIME = 1_000_000_000  # so that a row of 1970 has been absent since 2001
 _UNKNOWN_BYTES = 65_535  # before the server was asked: TEXT, the smallest that the migrations make or leave
 _TAKEN_BACK = (
     "HandlerSocket has taken back a write that it had acknowledged: an SQL transaction locks more than one session,"
@@ -95,16 +94,13 @@ class HandlerSocketStore(SessionStore):
         cookie_path: str = "/",
         cookie_domain: str = "",
     ) -> None:
-        lifetime = int(lifetime.total_seconds()) if isinstance(lifetime, timedelta) else lifetime
-        if type(lifetime) is not int or not 0 < lifetime <= _LONGEST_LIFETIME:
-            raise ConfigurationError(f"lifetime must be 1 to {_LONGEST_LIFETIME} seconds")
         if pool_size < 1:
             raise ConfigurationError("pool_size must be at least 1")
         self._indexes = rows.indexes_of(dbname, dbtable)
         self._address = Address(host, port, port_wr, secret, secret if secret_wr is None else secret_wr)
         if (cookie_path, cookie_domain) != ("/", ""):
             _logger.warning("cookie_path and cookie_domain do nothing here: give SessionMiddleware path and domain")
-        self._lifetime = lifetime
+        self._lifetime = read_lifetime(lifetime)
         self._sql = _sql(mysql_url, self._indexes, timeout) if mysql_url else None
         self._confirm = confirm_writes
         self._timeout = timeout
@@ -129,7 +125,7 @@ class HandlerSocketStore(SessionStore):
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        values = (key, self._modified(expires_at), self._text(data), rows.first_version())
+        values = (key, self._modified(expires_at), to_text(data, self._column_bytes), rows.first_version())
         with self._our_errors():
             ports = await self._ready()
             try:
@@ -144,7 +140,7 @@ class HandlerSocketStore(SessionStore):
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        modified, text = self._modified(expires_at), self._text(data)
+        modified, text = self._modified(expires_at), to_text(data, self._column_bytes)
         if not _is_version(version):
             return False
         where, next_version = rows.living(key, self._newest_expired(), version), rows.version_after(version)
@@ -296,16 +292,6 @@ class HandlerSocketStore(SessionStore):
 
     def _modified(self, expires_at: int) -> str:
         return rows.to_time(expires_at - self._lifetime)
-
-    def _text(self, data: bytes) -> str:
-        """What the data column is given. Raise `SessionTooLarge` if that doesn't fit: it would be cut."""
-        text = to_text(data)
-        if len(text) > self._column_bytes:
-            raise SessionTooLarge(
-                f"the session takes {len(text)} bytes as text, the column {self._column_bytes}:"
-                " keep less in it, or make the column larger"
-            )
-        return text
 
     @contextmanager
     def _our_errors(self) -> Iterator[None]:
