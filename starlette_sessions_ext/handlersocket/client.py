@@ -9,7 +9,7 @@ await client.open_index(users)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Self
 
 from . import frames
@@ -27,8 +27,9 @@ class Client:
 
     All calls raise `ServerError` for the server's answer that a request failed, `LocalProtocolError`
     for what can't be asked, and `ConnectionLost`, `DeadlineExceeded` or `RemoteProtocolError` when
-    the connection has come to its end, which fails all who wait for an answer on it. To cancel a
-    call does no harm to others; whether its request is carried out is unknown then.
+    the connection has come to its end, which fails all who wait for an answer on it. A request is
+    on its way when a call returns, even before that is awaited; to cancel it then does no harm to
+    others, and whether it is carried out is unknown.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -80,64 +81,53 @@ class Client:
         await self.pipeline.ask(line, read_nothing)
         self._indexes[index.id] = index
 
-    async def find(self, index: Index, where: Where) -> list[Row]:
+    def find(self, index: Index, where: Where) -> Awaitable[list[Row]]:
         """Find rows; each is the values of the index's columns. See `frames.find`."""
         self._check(index, where)
-        rows: list[Row] = await self.pipeline.ask(frames.find(index.id, where), _rows(index, where))
-        return rows
+        return self.pipeline.ask(frames.find(index.id, where), _rows(index, where))
 
-    async def insert(self, index: Index, values: Sequence[Value]) -> int | None:
+    def insert(self, index: Index, values: Sequence[Value]) -> Awaitable[int | None]:
         """Insert a row, one value for each column of the index; the number that AUTO_INCREMENT gave it, if any.
 
         Raises a `ServerError` that `is_duplicate` if there is a row with this key.
         """
         self._check_values(index, values)
-        number: int | None = await self.pipeline.ask(frames.insert(index.id, values), read_inserted)
-        return number
+        return self.pipeline.ask(frames.insert(index.id, values), read_inserted)
 
-    async def update(self, index: Index, where: Where, values: Sequence[Value]) -> int:
+    def update(self, index: Index, where: Where, values: Sequence[Value]) -> Awaitable[int]:
         """Set the index's columns, all of them; how many rows were found, whether that changes them or not.
 
         A None for a column that is NOT NULL leaves it as it is.
         """
-        return await self._count(index, where, "U", values)
+        return self.pipeline.ask(self._modify(index, where, "U", values), read_count)
 
-    async def delete(self, index: Index, where: Where) -> int:
+    def delete(self, index: Index, where: Where) -> Awaitable[int]:
         """Delete rows; how many it were."""
-        return await self._count(index, where, "D", ())
+        return self.pipeline.ask(self._modify(index, where, "D", ()), read_count)
 
-    async def increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
+    def increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[int]:
         """Add to the index's columns, None to leave one alone; how many rows. For columns of numbers only."""
-        return await self._count(index, where, "+", amounts)
+        return self.pipeline.ask(self._modify(index, where, "+", amounts), read_count)
 
-    async def decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
+    def decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[int]:
         """Subtract, as `increment` adds. Rows in which a number would change its sign stay as they are, uncounted."""
-        return await self._count(index, where, "-", amounts)
+        return self.pipeline.ask(self._modify(index, where, "-", amounts), read_count)
 
-    async def fetch_and_update(self, index: Index, where: Where, values: Sequence[Value]) -> list[Row]:
+    def fetch_and_update(self, index: Index, where: Where, values: Sequence[Value]) -> Awaitable[list[Row]]:
         """As `update`; the rows as they were before."""
-        return await self._rows_before(index, where, "U?", values)
+        return self.pipeline.ask(self._modify(index, where, "U?", values), _rows(index, where))
 
-    async def fetch_and_delete(self, index: Index, where: Where) -> list[Row]:
+    def fetch_and_delete(self, index: Index, where: Where) -> Awaitable[list[Row]]:
         """As `delete`; the rows that there were."""
-        return await self._rows_before(index, where, "D?", ())
+        return self.pipeline.ask(self._modify(index, where, "D?", ()), _rows(index, where))
 
-    async def fetch_and_increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
+    def fetch_and_increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[list[Row]]:
         """As `increment`; the rows as they were before."""
-        return await self._rows_before(index, where, "+?", amounts)
+        return self.pipeline.ask(self._modify(index, where, "+?", amounts), _rows(index, where))
 
-    async def fetch_and_decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
+    def fetch_and_decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[list[Row]]:
         """As `decrement`; the rows as they were before, also those that were left alone."""
-        return await self._rows_before(index, where, "-?", amounts)
-
-    async def _count(self, index: Index, where: Where, change: Change, values: Sequence[Value]) -> int:
-        count: int = await self.pipeline.ask(self._modify(index, where, change, values), read_count)
-        return count
-
-    async def _rows_before(self, index: Index, where: Where, change: Change, values: Sequence[Value]) -> list[Row]:
-        line = self._modify(index, where, change, values)
-        rows: list[Row] = await self.pipeline.ask(line, _rows(index, where))
-        return rows
+        return self.pipeline.ask(self._modify(index, where, "-?", amounts), _rows(index, where))
 
     def _modify(self, index: Index, where: Where, change: Change, values: Sequence[Value]) -> bytes:
         self._check(index, where)
@@ -148,8 +138,9 @@ class Client:
     def _check(self, index: Index, where: Where) -> None:
         """Refuse positions that the index doesn't have: not every server does."""
         self._check_open(index)
-        if any(one.column >= len(index.filter_columns) for one in where.filters):
-            raise LocalProtocolError("a filter names a column by its position among the index's filter columns")
+        for one in where.filters:
+            if one.column >= len(index.filter_columns):
+                raise LocalProtocolError("a filter names a column by its position among the index's filter columns")
         if where.within is not None and where.within.column >= len(where.keys):
             raise LocalProtocolError("a list of values names a column by its position among the keys")
 

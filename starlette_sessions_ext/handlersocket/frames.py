@@ -12,7 +12,6 @@ MariaDB 10.11 really does where that says more.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -31,12 +30,13 @@ MAX_INDEX_ID = 65_535
 """Ids are the client's choice. A server makes room for all below them, and dies of a very large one."""
 
 _MAX_NUMBER = 2**32 - 1
-_COMPARISONS = frozenset(("=", ">", ">=", "<", "<="))
-_CHANGES = frozenset(("U", "U?", "D", "D?", "+", "+?", "-", "-?"))
+_COMPARISONS: dict[str, bytes] = {sign: sign.encode() for sign in ("=", ">", ">=", "<", "<=")}
+_FILTERS: dict[str, bytes] = {**_COMPARISONS, "!=": b"!="}
+_CHANGES: dict[str, bytes] = {sign: sign.encode() for sign in ("U", "U?", "D", "D?", "+", "+?", "-", "-?")}
 _NULL = b"\0"
-_SPECIAL = re.compile(rb"[\x00-\x0f]")
-_ESCAPED = re.compile(rb"\x01(.?)", re.DOTALL)
-_CODE = re.compile(rb"[0-9]{1,9}")
+_SPECIAL = bytes(range(0x10))
+_ESCAPES = {bytes((byte,)): bytes((0x01, byte + 0x40)) for byte in (0x01, *_SPECIAL)}  # that of 0x01 has to come first
+_UNESCAPES = {byte + 0x40: bytes((byte,)) for byte in _SPECIAL}
 
 
 class Filter(NamedTuple):
@@ -117,7 +117,7 @@ def modify(index_id: int, where: Where, change: Change, values: Sequence[Value] 
     """
     if change not in _CHANGES:
         raise LocalProtocolError("rows are changed by U, D, + or -, or one of them with ?")
-    return _line([*_search(index_id, where), change.encode(), *map(_escape, values)])
+    return _line([*_search(index_id, where), _CHANGES[change], *map(_escape, values)])
 
 
 def insert(index_id: int, values: Sequence[Value]) -> bytes:
@@ -130,9 +130,10 @@ def insert(index_id: int, values: Sequence[Value]) -> bytes:
 def parse_reply(line: bytes) -> Reply:
     """Read a line without its newline: `<code> <number of columns> <values>`. Raise `RemoteProtocolError`."""
     tokens = line.split(b"\t")
-    if len(tokens) < 2 or not _CODE.fullmatch(tokens[0]) or not _CODE.fullmatch(tokens[1]):
+    code, columns = tokens[0], tokens[1] if len(tokens) > 1 else b""
+    if not code.isdigit() or not columns.isdigit() or len(code) > 9 or len(columns) > 9:
         raise RemoteProtocolError("a HandlerSocket reply begins with two numbers; this one doesn't")
-    return Reply(int(tokens[0]), int(tokens[1]), tuple(map(_unescape, tokens[2:])))
+    return Reply(int(code), int(columns), tuple([_unescape(token) for token in tokens[2:]]))
 
 
 def _search(index_id: int, where: Where) -> list[bytes]:
@@ -141,14 +142,14 @@ def _search(index_id: int, where: Where) -> list[bytes]:
         raise LocalProtocolError("rows are found by =, >, >=, < or <=")
     if not keys or isinstance(keys, str | bytes):
         raise LocalProtocolError("a search needs a sequence of values for the first columns of the index")
-    tokens = [_index_id(index_id), comparison.encode(), b"%d" % len(keys), *map(_escape, keys)]
+    tokens = [_index_id(index_id), _COMPARISONS[comparison], b"%d" % len(keys), *map(_escape, keys)]
     tokens += (_number(limit, 1), _number(offset, 0))
     if within is not None:
         tokens += (b"@", _number(within.column, 0), b"%d" % len(within.values), *map(_escape, within.values))
     for meets, column, value, stops in filters:
-        if meets not in _COMPARISONS and meets != "!=":  # the server would only find nothing
+        if meets not in _FILTERS:  # the server would only find nothing
             raise LocalProtocolError("a filter compares by =, !=, >, >=, < or <=")
-        tokens += (b"W" if stops else b"F", meets.encode(), _number(column, 0), _escape(value))
+        tokens += (b"W" if stops else b"F", _FILTERS[meets], _number(column, 0), _escape(value))
     return tokens
 
 
@@ -179,7 +180,11 @@ def _escape(value: Value) -> bytes:
         return _NULL
     else:
         raise LocalProtocolError(f"a {type(value).__name__} isn't bytes, str, int or None")
-    return _SPECIAL.sub(_escape_one, token) if _SPECIAL.search(token) else token
+    if len(token.translate(None, _SPECIAL)) == len(token):
+        return token
+    for special, escape in _ESCAPES.items():
+        token = token.replace(special, escape)
+    return token
 
 
 def _utf8(text: str) -> bytes:
@@ -189,17 +194,11 @@ def _utf8(text: str) -> bytes:
         raise LocalProtocolError("a str holds a lone surrogate, which isn't text") from None
 
 
-def _escape_one(match: re.Match[bytes]) -> bytes:
-    return bytes((0x01, match[0][0] + 0x40))
-
-
 def _unescape(token: bytes) -> bytes | None:
-    if token == _NULL:
-        return None
-    return _ESCAPED.sub(_unescape_one, token) if b"\x01" in token else token
-
-
-def _unescape_one(match: re.Match[bytes]) -> bytes:
-    if not match[1] or not 0x40 <= match[1][0] <= 0x4F:
-        raise RemoteProtocolError("a HandlerSocket reply holds a broken escape")
-    return bytes((match[1][0] - 0x40,))
+    if b"\x01" not in token:
+        return None if token == _NULL else token
+    first, *rest = token.split(b"\x01")
+    try:
+        return first + b"".join([_UNESCAPES[part[0]] + part[1:] for part in rest])
+    except LookupError:
+        raise RemoteProtocolError("a HandlerSocket reply holds a broken escape") from None

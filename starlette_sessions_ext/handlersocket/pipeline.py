@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable
 from typing import Any, NamedTuple, cast
 
 from .connection import Connection, Reader
@@ -57,16 +58,14 @@ class Pipeline(asyncio.Protocol):
         """Whether a request would leave at once, without waiting until the server has taken earlier ones."""
         return not self._paused
 
-    async def ask(self, line: bytes, read: Reader) -> Any:
-        """Send a line; what `read` makes of the answer.
+    def ask(self, line: bytes, read: Reader) -> Awaitable[Any]:
+        """Send a line, now if there is room; what `read` makes of the answer.
 
         Raises `ServerError` for the server's answer that the request failed; and, when the
         connection has come to its end, which fails all who wait on it, `ConnectionLost`,
         `DeadlineExceeded` or `RemoteProtocolError`.
         """
-        if self._paused:
-            await self._wait_for_room()
-        return await self._send(line, read)
+        return self._send_later(line, read) if self._paused else self._send(line, read)
 
     async def aclose(self) -> None:
         """Let what is under way be answered, for up to `timeout` seconds, then close."""
@@ -106,8 +105,8 @@ class Pipeline(asyncio.Protocol):
         self._unsent.clear()
         self._unsent_bytes = 0
 
-    async def _wait_for_room(self) -> None:
-        """Until the server has taken what was written."""
+    async def _send_later(self, line: bytes, read: Reader) -> Any:
+        """When the server has taken what was written."""
         deadline = self._loop.time() + self.timeout
         while self._paused:
             turn: asyncio.Future[None] = self._loop.create_future()
@@ -115,6 +114,7 @@ class Pipeline(asyncio.Protocol):
             await asyncio.wait([turn], timeout=deadline - self._loop.time())
             if not turn.done():
                 raise DeadlineExceeded("HandlerSocket took no request within the deadline; it wasn't sent")
+        return await self._send(line, read)
 
     # What the event loop tells
 

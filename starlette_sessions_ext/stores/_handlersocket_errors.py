@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from ..errors import ConfigurationError, SessionError, StoreTimeout, StoreUnavailable
-from ..handlersocket import ConnectionLost, Index, RemoteProtocolError, ServerError
+from ..handlersocket import ConnectionLost, HandlerSocketError, Index, RemoteProtocolError, ServerError
 from ._mysql_tables import quote
 
 LOST = (ConnectionLost, RemoteProtocolError, TimeoutError)
 """No answer, or none that can be trusted: what was asked has been done or not."""
 
 _UNDONE = {"146", "149", "lock_tables"}
+
+
+class OurErrors:
+    """Raises the client's errors as ours: `with errors: ...`, as often as wanted, also at once."""
+
+    def __init__(self, host: str, index: Index) -> None:
+        self._host = host
+        self._index = index
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, HandlerSocketError | TimeoutError):
+            raise as_ours(error, self._host, self._index) from error
 
 
 def is_undone(error: ServerError) -> bool:

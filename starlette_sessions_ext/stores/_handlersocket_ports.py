@@ -91,9 +91,12 @@ class Ports:
     async def aclose(self) -> None:
         await asyncio.gather(self.reading.aclose(), self.writing.aclose())
 
-    async def _try(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    def _try(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> Awaitable[T]:
         client = pool.ready()
         if client is not None and client.pipeline.has_room:
-            return await request(client, *arguments, **options)  # each answer has a deadline as it is
+            return request(client, *arguments, **options)  # each answer has a deadline as it is
+        return self._try_later(pool, request, *arguments, **options)
+
+    async def _try_later(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         async with asyncio.timeout(self._patience):
             return await request(await pool.client(), *arguments, **options)

@@ -13,15 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Hashable
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeGuard
 
 from ..errors import ConfigurationError, StoreUnavailable
-from ..handlersocket import Client, HandlerSocketError, Row, ServerError, Value, Where
+from ..handlersocket import Client, Row, ServerError, Value, Where
 from . import _handlersocket_rows as rows
-from ._handlersocket_errors import LOST, as_ours
+from ._handlersocket_errors import LOST, OurErrors
 from ._handlersocket_ports import Address, Ports
 from ._handlersocket_probe import probe
 from ._mysql_rows import from_text, read_lifetime, to_text
@@ -100,6 +99,7 @@ class HandlerSocketStore(SessionStore):
         self._address = Address(host, port, port_wr, secret, secret if secret_wr is None else secret_wr)
         if (cookie_path, cookie_domain) != ("/", ""):
             _logger.warning("cookie_path and cookie_domain do nothing here: give SessionMiddleware path and domain")
+        self._errors = OurErrors(host, self._indexes.rows)
         self._lifetime = read_lifetime(lifetime)
         self._sql = _sql(mysql_url, self._indexes, timeout) if mysql_url else None
         self._confirm = confirm_writes
@@ -114,7 +114,7 @@ class HandlerSocketStore(SessionStore):
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        with self._our_errors():
+        with self._errors:
             ports = await self._ready()
             found = await ports.read(Client.find, self._indexes.rows, Where("=", (key,)))
         if not found:
@@ -126,7 +126,7 @@ class HandlerSocketStore(SessionStore):
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         values = (key, self._modified(expires_at), to_text(data, self._column_bytes), rows.first_version())
-        with self._our_errors():
+        with self._errors:
             ports = await self._ready()
             try:
                 made = await self._insert(ports, key, values)
@@ -144,7 +144,7 @@ class HandlerSocketStore(SessionStore):
         if not _is_version(version):
             return False
         where, next_version = rows.living(key, self._newest_expired(), version), rows.version_after(version)
-        with self._our_errors():
+        with self._errors:
             ports = await self._ready()
             values = (key, modified, text, next_version)
             try:
@@ -163,7 +163,7 @@ class HandlerSocketStore(SessionStore):
         check_key(key)
         check_expires_at(expires_at)
         where, values = rows.living(key, self._newest_expired()), (key, self._modified(expires_at))
-        with self._our_errors():
+        with self._errors:
             ports = await self._ready()
             return bool(await ports.write(Client.fetch_and_update, self._indexes.expiries, where, values))
 
@@ -172,7 +172,7 @@ class HandlerSocketStore(SessionStore):
         if version is not None and not _is_version(version):
             return False
         where = rows.living(key, self._newest_expired(), version)
-        with self._our_errors():
+        with self._errors:
             ports = await self._ready()
             return bool(await ports.write(Client.fetch_and_delete, self._indexes.expiries, where))
 
@@ -183,7 +183,7 @@ class HandlerSocketStore(SessionStore):
         end some of them in a deadlock.
         """
         removed, newest_expired = 0, self._newest_expired()
-        with self._our_errors():
+        with self._errors:
             ports = await self._ready()
             while removed < limit:
                 size = min(_BATCH, limit - removed)
@@ -201,7 +201,7 @@ class HandlerSocketStore(SessionStore):
         page: list[Row] = [(b"",)]
         while page:
             where = Where(">", page[-1], limit=1000)
-            with self._our_errors():
+            with self._errors:
                 ports = await self._ready()
                 page = await ports.read(Client.find, self._indexes.keys, where)
             for (name,) in page:
@@ -225,7 +225,7 @@ class HandlerSocketStore(SessionStore):
 
     async def open(self) -> None:
         """Reach the server and check the table. `ConfigurationError` says the statement that mends it."""
-        with self._our_errors():
+        with self._errors:
             await self._check(self._current())
         if self._sql is not None:
             for finding in await self._sql.findings():
@@ -292,14 +292,6 @@ class HandlerSocketStore(SessionStore):
 
     def _modified(self, expires_at: int) -> str:
         return rows.to_time(expires_at - self._lifetime)
-
-    @contextmanager
-    def _our_errors(self) -> Iterator[None]:
-        """The one place where the client's errors become ours."""
-        try:
-            yield
-        except (HandlerSocketError, TimeoutError) as error:
-            raise as_ours(error, self._address.host, self._indexes.rows) from error
 
 
 def _sql(url: str, indexes: rows.Indexes, timeout: float) -> SQL:
