@@ -24,6 +24,7 @@ from .session import Session
 from .stores.base import SessionStore, Stored
 from .stores.handlersocket import HandlerSocketStore
 from .stores.memory import MemoryStore
+from .stores.migrating import MigratingStore
 from .stores.sqlite import SQLiteStore
 from .urls import store_from_url
 
@@ -40,6 +41,7 @@ __all__ = [
     "HandlerSocketStore",
     "JSONSerializer",
     "MemoryStore",
+    "MigratingStore",
     "MongoStore",
     "NotSerializable",
     "RedisStore",

@@ -1,0 +1,136 @@
+"""Changing stores without signing anybody out: sessions move from the old store when they are next used.
+
+A session is in one store at any moment, whatever is interrupted and whoever else moves it. What the
+new store holds under its key says in which:
+
+    nothing     the old one
+    a claim     the old one; somebody has begun to move the session
+    a copy      the new one; what the old one may still hold is to be removed
+    else        the new one, and the old one holds nothing: it has been moved, or was made here
+
+Whoever meets a claim or a copy goes on from there, so a move that was cut short is finished by the
+next load. A session is used, changed and ended only once it has been moved. A claim becomes a copy
+only if the old row was still there after the claim was made: who read the old row, was held up, and
+makes a claim after others have moved and deleted the session, finds that out, and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import TypeGuard
+
+import anyio
+
+from ..errors import StoreTimeout
+from .base import DEFAULT_TIMEOUT, SessionStore, Stored, check_row
+
+_CLAIM = b"session-move 7d2f90c4b81a63e5 claim "
+_COPY = b"session-move 7d2f90c4b81a63e5 copy "
+
+
+class MigratingStore(SessionStore):
+    """A store that takes over, session by session, what `old` holds, and keeps everything in `new`.
+
+    Loading a session that has been moved costs one round trip to `new`, as ever; the first load of
+    one that hasn't costs ten, once. Until the two are parted again making a session, and looking for
+    one that isn't there, asks `old` too: if it can't be reached they raise.
+
+    All processes have to use both stores from the same moment on; what writes to `old` by itself
+    meanwhile is lost. `timeout` is the budget of moving one session in seconds. A session that
+    `new` can't hold raises `SessionTooLarge` when it is loaded, and stays in `old`.
+    """
+
+    def __init__(self, new: SessionStore, old: SessionStore, *, timeout: float = 2 * DEFAULT_TIMEOUT) -> None:
+        limits = [old.max_data_bytes, None if new.max_data_bytes is None else new.max_data_bytes - len(_COPY)]
+        self.max_data_bytes = min((limit for limit in limits if limit is not None), default=None)
+        self._new = new
+        self._old = old
+        self._timeout = timeout
+
+    async def load(self, key: str) -> Stored | None:
+        row = await self._new.load(key)
+        if _has_moved(row):
+            return row
+        with self._budget():
+            return await self._move(key, row)
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        return await self._old.load(key) is None and await self._new.create(key, data, expires_at)
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        return await self._new.replace(key, data, expires_at, version)  # `load`, which gave the version, has moved it
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        return await self.load(key) is not None and await self._new.touch(key, expires_at)
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        if version is not None:
+            return await self._new.delete(key, version)
+        with self._budget():
+            while row := await self.load(key):
+                if await self._new.delete(key, row.version):  # by version, so that it can't hit a claim
+                    return True
+        return False
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        collected = await self._new.delete_expired(limit)
+        return collected + (await self._old.delete_expired(limit - collected) if collected < limit else 0)
+
+    async def open(self) -> None:
+        await self._new.open()
+        await self._old.open()
+
+    async def aclose(self) -> None:
+        try:
+            await self._new.aclose()
+        finally:
+            await self._old.aclose()
+
+    async def _move(self, key: str, row: Stored | None) -> Stored | None:
+        """Take one step after another, as many as are left, until the session is in the new store or in none."""
+        while not _has_moved(row):
+            if row is None:
+                if not await self._claim(key):
+                    return None
+            elif row.data.startswith(_CLAIM):
+                await self._copy(key, row)
+            else:
+                await self._finish(key, row)
+            row = await self._new.load(key)
+        return row
+
+    async def _claim(self, key: str) -> bool:
+        """Begin. False if the session is in neither store."""
+        old = await self._old.load(key)
+        if old is None:
+            return await self._new.load(key) is not None  # or it was moved between the two looks
+        await self._new.create(key, _CLAIM + secrets.token_hex(8).encode(), old.expires_at)
+        return True
+
+    async def _copy(self, key: str, claim: Stored) -> None:
+        """From here on the new store has the say, unless the claim came too late."""
+        old = await self._old.load(key)
+        if old is None:
+            await self._new.delete(key, claim.version)
+        else:
+            await self._new.replace(key, _COPY + old.data, old.expires_at, claim.version)
+
+    async def _finish(self, key: str, copy: Stored) -> None:
+        await self._old.delete(key)
+        await self._new.replace(key, copy.data.removeprefix(_COPY), copy.expires_at, copy.version)
+
+    @contextmanager
+    def _budget(self) -> Iterator[None]:
+        try:
+            with anyio.fail_after(self._timeout):
+                yield
+        except TimeoutError as error:
+            raise StoreTimeout(f"moving a session took longer than {self._timeout:g} s") from error
+
+
+def _has_moved(row: Stored | None) -> TypeGuard[Stored]:
+    return row is not None and not row.data.startswith((_CLAIM, _COPY))
