@@ -4,6 +4,11 @@ Calls that come while the disk is busy wait together, and whoever is first in li
 one transaction on a worker thread: the event loop never blocks, and many writes share one sync to
 disk. The file is in WAL mode with synchronous=FULL, so what was acknowledged survives kill -9 and
 loss of power (sqlite.org/pragma.html#pragma_synchronous). A network file system can't promise that.
+
+What was deleted leaves the files: in the table it is overwritten at once (secure_delete), and about a
+second later the write-ahead log is emptied, which holds it until then, earlier versions included.
+Nobody's answer waits for that; who writes in the same moment waits as long as the disk takes. While
+somebody else reads the file for longer (a backup) it is put off; after a crash the next opening does it.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ import anyio
 import anyio.to_thread
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ._sqlite_eraser import Eraser
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -107,14 +113,13 @@ class SQLiteStore(SessionStore):
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         if version is None:
-            return await self._change(_DELETE, key, self._clock())
+            return await self._remove(_DELETE, key, self._clock()) == 1
         if not _is_version(version):
             return False
-        return await self._change(f"{_DELETE} AND version = ?", key, self._clock(), version)
+        return await self._remove(f"{_DELETE} AND version = ?", key, self._clock(), version) == 1
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        now = self._clock()
-        return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (now, limit)).rowcount)
+        return await self._remove(_DELETE_EXPIRED, self._clock(), limit)
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all rows; see `SupportsListing`."""
@@ -141,6 +146,7 @@ class SQLiteStore(SessionStore):
             if lines is not None:
                 await lines.reader.aclose()
                 await lines.writer.aclose()
+                await anyio.to_thread.run_sync(lines.eraser.close)
 
     async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         with _our_errors(self._path), anyio.fail_after(self._timeout):
@@ -153,22 +159,35 @@ class SQLiteStore(SessionStore):
     async def _change(self, statement: str, *values: object) -> bool:
         return await self._write(lambda db: db.execute(statement, values).rowcount == 1)
 
+    async def _remove(self, statement: str, *values: object) -> int:
+        """Delete rows, and have their bytes erased. Says how many."""
+        eraser = (self._lines or await self._open()).eraser
+
+        def remove(db: sqlite3.Connection) -> int:
+            removed = db.execute(statement, values).rowcount
+            if removed:
+                eraser.request()  # here, so that it is done for a caller too who no longer waits
+            return removed
+
+        return await self._write(remove)
+
     async def _open(self) -> _Lines:
         async with self._opening:
             if self._lines is None:
                 with _our_errors(self._path):
-                    reader, writer = await anyio.to_thread.run_sync(self._connect)
-                self._lines = _Lines(_Line(reader, "BEGIN"), _Line(writer, "BEGIN IMMEDIATE"))
+                    self._lines = await anyio.to_thread.run_sync(self._connect)
             return self._lines
 
-    def _connect(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-        """Open the file for reading and for writing. Runs on a thread."""
+    def _connect(self) -> _Lines:
+        """Open the file. Runs on a thread."""
         with suppress(FileExistsError):  # not opened here: closing a second handle would drop SQLite's locks
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         writer = self._connection()
         try:
             self._prepare(writer)
-            return self._connection(), writer
+            eraser = Eraser(self._connection())
+            eraser.request()  # for what was deleted right before a crash
+            return _Lines(_Line(self._connection(), "BEGIN"), _Line(writer, "BEGIN IMMEDIATE"), eraser)
         except BaseException:
             writer.close()
             raise
@@ -253,6 +272,7 @@ class _Lines(NamedTuple):
 
     reader: _Line
     writer: _Line
+    eraser: Eraser
 
 
 def _page_of_keys(db: sqlite3.Connection, after: str) -> list[str]:

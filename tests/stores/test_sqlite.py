@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import queue
+import random
+import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -11,6 +14,7 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores import _sqlite_eraser
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 pytestmark = pytest.mark.anyio
@@ -144,3 +148,133 @@ async def test_a_fault_of_ours_stops_nobody(tmp_path: Path, key: str, soon: int)
         with pytest.raises(ZeroDivisionError):
             await store._write(fault)
         assert await store.create(key, b"data", soon)
+
+
+def held(folder: Path, *words: bytes) -> list[bytes]:
+    """Which of the words are in the files."""
+    content = b"".join(path.read_bytes() for path in folder.iterdir())
+    return [word for word in words if word in content]
+
+
+async def finish_erasing(store: SQLiteStore) -> None:
+    """Wait for what the store erases by itself."""
+    thread = (await store._open()).eraser._thread
+    if thread is not None:
+        await anyio.to_thread.run_sync(thread.join)
+
+
+async def make(store: SQLiteStore, key: str, *versions: bytes, expires_at: int) -> None:
+    assert await store.create(key, versions[0], expires_at)
+    for data in versions[1:]:
+        row = await store.load(key)
+        assert row is not None
+        assert await store.replace(key, data, expires_at, row.version)
+
+
+async def test_V4_a_delete_removes_the_bytes_from_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
+) -> None:
+    """All versions of all sizes, in the file and in its log, beside sessions that stay."""
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    pick = random.Random(4)
+    sessions = {key_of(new_id()): [b"%032x" % pick.getrandbits(128) for _ in range(3)] for _ in range(150)}
+    deleted, kept = list(sessions)[::2], list(sessions)[1::2]
+    async with SQLiteStore(tmp_path / "sessions.db") as store:
+        for key, words in sessions.items():
+            await make(store, key, *(word + b"." * pick.choice([9, 900, 9000]) for word in words), expires_at=soon)
+        await finish_erasing(store)
+        words = [word for key in deleted for word in sessions[key]]
+        assert held(tmp_path, *words)
+        for key in deleted:
+            assert await store.delete(key)
+        await finish_erasing(store)
+        assert held(tmp_path, *words) == []
+        living = [sessions[key][-1] for key in kept]
+        assert held(tmp_path, *living) == living
+
+
+async def test_V4_what_expired_is_removed_too_once_it_is_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, key: str, soon: int
+) -> None:
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    async with SQLiteStore(tmp_path / "sessions.db", clock=clock) as store:
+        await make(store, key, b"first", b"second", expires_at=soon)
+        clock.advance(3600)
+        assert await store.delete_expired() == 1
+        await finish_erasing(store)
+        assert held(tmp_path, b"first", b"second") == []
+
+
+async def test_V4_it_is_put_off_while_somebody_reads_and_nobody_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
+) -> None:
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0.01)
+    async with SQLiteStore(tmp_path / "sessions.db") as store:
+        await make(store, key, b"first", b"second", expires_at=soon)
+        await finish_erasing(store)
+        eraser = (await store._open()).eraser
+        outcomes: queue.Queue[bool] = queue.Queue()
+        empty_log = eraser._empty_log
+
+        def spy() -> bool:
+            outcomes.put(done := empty_log())
+            return done
+
+        monkeypatch.setattr(eraser, "_empty_log", spy)
+        backup = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
+        backup.execute("BEGIN")
+        assert backup.execute("SELECT data FROM starlette_sessions").fetchall() == [(b"second",)]
+        assert await store.delete(key)
+        for _ in range(20):
+            assert await store.create(key_of(new_id()), b"data", soon)
+        assert await anyio.to_thread.run_sync(outcomes.get) is False
+        assert held(tmp_path, b"second") == [b"second"], "the backup still reads it"
+        backup.execute("COMMIT")
+        backup.close()
+        await finish_erasing(store)
+        assert held(tmp_path, b"first", b"second") == []
+
+
+async def test_V4_after_a_crash_the_next_opening_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
+) -> None:
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    alive, crashed = tmp_path / "alive", tmp_path / "crashed"
+    alive.mkdir()
+    async with SQLiteStore(alive / "sessions.db") as store:
+        await make(store, key, b"first", b"second", expires_at=soon)
+        assert await store.delete(key)
+        await anyio.to_thread.run_sync(shutil.copytree, alive, crashed)  # as kill -9 would have left it
+    assert held(crashed, b"first", b"second") == [b"first", b"second"]
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    async with SQLiteStore(crashed / "sessions.db") as store:
+        await finish_erasing(store)
+        assert held(crashed, b"first", b"second") == []
+
+
+async def test_V4_closing_does_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int) -> None:
+    """Also if another process goes on: SQLite itself empties the log only behind the last one."""
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    other = sqlite3.connect(tmp_path / "sessions.db")
+    async with SQLiteStore(tmp_path / "sessions.db") as store:
+        await make(store, key, b"first", b"second", expires_at=soon)
+        other.execute("SELECT count(*) FROM starlette_sessions").fetchall()
+        assert await store.delete(key)
+        assert held(tmp_path, b"second")
+    assert held(tmp_path, b"first", b"second") == []
+    other.close()
+
+
+async def test_a_log_that_cant_be_emptied_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
+) -> None:
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    async with SQLiteStore(tmp_path / "sessions.db") as store:
+        await finish_erasing(store)
+        eraser = (await store._open()).eraser
+        eraser._connection.close()  # whatever is done with it raises an error of sqlite3
+        await make(store, key, b"first", b"second", expires_at=soon)
+        assert await store.delete(key)
+        await make(store, key, b"third", expires_at=soon)
+        assert eraser._thread is not None, "it is tried again and again"
+    assert eraser._thread is None

@@ -1,0 +1,66 @@
+"""Taking what was deleted out of SQLite's write-ahead log.
+
+A deleted row is overwritten in the table (secure_delete), but the log goes on holding the pages as
+they were before, earlier versions of the row included, until it is emptied. SQLite does that by
+itself only when the log has grown, or when the last connection closes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+ERASE_AFTER = 1.0
+"""Seconds until the log is emptied after a row was deleted: once for all that were deleted meanwhile."""
+
+WAIT = 20
+"""Milliseconds to wait for somebody who reads: those who want to write wait as long. Then it is put off."""
+
+
+class Eraser:
+    """Empties the log a while after it is asked to, on a thread that lives as long as there is something to do."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {WAIT}")
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._wanted = False
+        self._thread: threading.Thread | None = None
+
+    def request(self) -> None:
+        """Have erased what is deleted by now, or by a transaction that is running."""
+        with self._lock:
+            self._wanted = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sessions erased", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Erase at once what is due, and be done. Blocks."""
+        self._closing.set()
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while self._is_wanted():
+            self._closing.wait(ERASE_AFTER)
+            self._wanted = False  # who asks from here on may be too late for this time
+            if not self._empty_log() and not self._closing.is_set():
+                self._wanted = True
+
+    def _is_wanted(self) -> bool:
+        with self._lock:
+            if not self._wanted:
+                self._thread = None
+            return self._wanted
+
+    def _empty_log(self) -> bool:
+        """False if somebody was using it (sqlite.org/pragma.html#pragma_wal_checkpoint)."""
+        try:
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:  # a full or failing disk: who writes is told of it, here it is tried again
+            return False
+        return not busy
