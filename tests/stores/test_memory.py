@@ -1,12 +1,19 @@
+"""MemoryStore: the contract, and requirement L3."""
+
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from starlette_sessions_ext import MemoryStore, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, StoreContract
+
+from ..asgi import Browser, make_app
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +32,7 @@ async def fill(store: MemoryStore, count: int, data: bytes, expires_at: int) -> 
     return keys
 
 
-async def test_a_full_store_forgets_nobody(clock: FakeClock) -> None:
+async def test_L3_a_full_store_forgets_nobody(clock: FakeClock) -> None:
     store = MemoryStore(max_entries=3, clock=clock)
     soon = int(clock()) + 60
     keys = await fill(store, 3, b"data", soon)
@@ -37,7 +44,7 @@ async def test_a_full_store_forgets_nobody(clock: FakeClock) -> None:
     await fill(store, 1, b"data", soon)
 
 
-async def test_bytes_are_counted_too(clock: FakeClock) -> None:
+async def test_L3_bytes_are_counted_too(clock: FakeClock) -> None:
     store = MemoryStore(max_bytes=100, clock=clock)
     soon = int(clock()) + 60
     [key] = await fill(store, 1, b"x" * 60, soon)
@@ -53,18 +60,68 @@ async def test_bytes_are_counted_too(clock: FakeClock) -> None:
     await fill(store, 1, b"x" * 100, soon)
 
 
-async def test_short_sessions_reach_a_plateau(clock: FakeClock) -> None:
-    """Expired rows make room as new ones come, without anybody collecting."""
-    store = MemoryStore(max_entries=100, clock=clock)
-    for _ in range(50):
-        await fill(store, 100, b"data", int(clock()) + 60)
+@pytest.mark.timeout(300)
+async def test_L3_a_million_short_sessions_reach_a_plateau(clock: FakeClock) -> None:
+    """A thousand come every minute, each for a minute; some end early, some are used a little longer."""
+    store = MemoryStore(clock=clock)
+    letters = str.maketrans("0123456789", "abcdefghij")
+    rows, queued = [], []
+    for minute in range(1000):
+        soon = int(clock()) + 60
+        for number in range(1000):
+            key = f"{minute * 1000 + number:032d}".translate(letters)
+            assert await store.create(key, b"data", soon)
+            if number % 10 == 0:
+                await store.delete(key)
+            elif number % 10 == 1:
+                await store.touch(key, soon + 60)
         clock.advance(60)
-    assert len(store._rows) <= 100
+        rows.append(len(store._rows))
+        queued.append(len(store._queue))
+    assert max(rows) == max(rows[:10]) < 2500
+    assert max(queued) <= 2 * max(rows) + 64
+    assert store._bytes == sum(len(row.data) for row in store._rows.values())
 
 
-async def test_sessions_that_end_early_leave_nothing_behind(clock: FakeClock) -> None:
+async def test_L3_memory_itself_stops_growing(clock: FakeClock) -> None:
+    store = MemoryStore(clock=clock)
+
+    async def pass_by(count: int) -> int:
+        for number in range(count):
+            await store.create(key_of(new_id()), b"%0200d" % number, int(clock()) + 60)
+            clock.advance(0.5)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        first, second = await pass_by(2000), await pass_by(6000)
+    finally:
+        tracemalloc.stop()
+    assert second < 2 * first
+
+
+async def test_L3_sessions_that_end_early_leave_nothing_behind(clock: FakeClock) -> None:
     store = MemoryStore(clock=clock)
     for _ in range(1000):
         [key] = await fill(store, 1, b"data", int(clock()) + 60)
         await store.delete(key)
     assert len(store._queue) < 100
+
+
+async def test_L3_two_requests_never_share_what_they_loaded(clock: FakeClock) -> None:
+    sessions: list[dict[str, Any]] = []
+
+    async def fill(request: Request) -> None:
+        request.session["cart"] = ["tea"]
+
+    async def keep(request: Request) -> None:
+        sessions.append(request.session)
+
+    browser = Browser(make_app(MemoryStore(clock=clock), {"/fill": fill, "/keep": keep}, clock=clock))
+    for path in ("/fill", "/keep", "/keep"):
+        await browser.get(path)
+    one, other = sessions
+    one["cart"].append("milk")
+    assert other == {"cart": ["tea"]}
+    await browser.get("/keep")
+    assert sessions[-1] == {"cart": ["tea"]}
