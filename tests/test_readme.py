@@ -17,17 +17,15 @@ from starlette.testclient import TestClient
 
 from starlette_sessions_ext import EventKind, MemoryStore, SessionMiddleware, cli
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+from . import pages
+
+README = (pages.ROOT / "README.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, flags=re.MULTILINE | re.DOTALL))
 
 
 def run(section: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Execute the section's Python, as a reader would in an empty folder."""
-    monkeypatch.chdir(folder)
-    names: dict[str, Any] = {"__name__": "readme"}
-    for code in re.findall(r"```python\n(.*?)```", SECTIONS[section], flags=re.DOTALL):
-        exec(compile(code, "README.md", "exec", dont_inherit=True), names)
-    return names
+    """Execute the section's Python."""
+    return pages.run(SECTIONS[section], folder, monkeypatch)
 
 
 def test_the_quickstart_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -341,3 +341,11 @@ async def test_what_a_cut_short_move_left_behind_expires_with_the_session(clock:
     place = await interrupted_move(clock, steps)
     place.clock.advance(3600)
     assert await place.load() is None
+
+
+async def test_on_the_way_back_a_claim_that_came_too_late_is_no_session(clock: FakeClock) -> None:
+    """A process was killed right after it had made one; the two stores have been exchanged since."""
+    place = Place(clock)
+    assert await place.old.create(place.key, _CLAIM + b"0123456789abcdef", place.soon)
+    assert await place.load() is None
+    await check_gone(place)
