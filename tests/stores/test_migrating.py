@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from redis.asyncio import Redis
+from starlette.requests import Request
 
 from starlette_sessions_ext import (
     DatabaseStore,
@@ -24,6 +25,7 @@ from starlette_sessions_ext import (
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
+from ..asgi import Browser, make_app
 from ..mariadb_server import MariaDBServer
 from ..redis_server import RedisServer
 from .instruments import CountingStore, GatedStore
@@ -141,6 +143,25 @@ async def test_a_session_that_has_been_moved_needs_the_old_store_no_more(pair: P
 async def test_a_key_that_the_old_store_holds_is_taken(pair: Pair) -> None:
     assert not await pair.store.create(pair.key, b"mine", pair.soon)
     assert (await pair.store.load(pair.key) or b"")[0] == b"data"
+
+
+async def test_a_browser_notices_nothing_but_its_logout(pair: Pair, clock: FakeClock) -> None:
+    async def visit(request: Request) -> int:
+        request.session["visits"] = request.session.get("visits", 0) + 1
+        return int(request.session["visits"])
+
+    async def sign_out(request: Request) -> None:
+        request.state.session.destroy()
+
+    handlers = {"/": visit, "/sign_out": sign_out}
+    browser = Browser(make_app(pair.old, handlers, clock=clock))
+    assert (await browser.get("/")).json() == 1
+    browser.app = make_app(pair.store, handlers, clock=clock)
+    copied = browser.tab()
+    answer = await browser.get("/")
+    assert (answer.json(), answer.set_cookies) == (2, [])
+    await browser.get("/sign_out")
+    assert (await copied.get("/")).json() == 1
 
 
 async def test_expired_rows_of_both_stores_are_collected_up_to_the_limit(pair: Pair, clock: FakeClock) -> None:
