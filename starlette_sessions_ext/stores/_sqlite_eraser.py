@@ -33,7 +33,7 @@ class Eraser:
         with self._lock:
             self._wanted = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sessions erased", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="session eraser", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:

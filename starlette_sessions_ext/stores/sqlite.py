@@ -185,12 +185,12 @@ class SQLiteStore(SessionStore):
         writer = self._connection()
         try:
             self._prepare(writer)
-            eraser = Eraser(self._connection())
-            eraser.request()  # for what was deleted right before a crash
-            return _Lines(_Line(self._connection(), "BEGIN"), _Line(writer, "BEGIN IMMEDIATE"), eraser)
+            reader, eraser = self._connection(), Eraser(self._connection())
         except BaseException:
             writer.close()
             raise
+        eraser.request()  # for what was deleted right before a crash
+        return _Lines(_Line(reader, "BEGIN"), _Line(writer, "BEGIN IMMEDIATE"), eraser)
 
     def _connection(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
