@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ PASSWORD = "p@ss/wörd:%"  # what a URL has to quote, and what Latin-1 and UTF-8
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
-_PLUGINS = Path(__file__).parent.parent / ".cache" / "mariadb-plugins"  # scripts/servers puts HandlerSocket there
+_RUN = Path(__file__).parent.parent / "scripts" / "run-mariadb"
 
 # What the README of the PHP adapters prints.
 PHP_TABLES = """
@@ -39,38 +38,24 @@ CREATE TABLE `php_session` (
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8;
 """
 
-# Small files, no sync to disk: what was acknowledged survives kill -9, though not the loss of power.
-_SETTINGS = """
-skip-name-resolve
-skip-log-bin
-performance-schema=OFF
-character-set-server=utf8mb4
-max-connections=200
-innodb-buffer-pool-size=32M
-innodb-log-file-size=8M
-innodb-flush-log-at-trx-commit=2
-innodb-flush-method=nosync
-innodb-doublewrite=0
-aria-log-file-size=8M
-aria-pagecache-buffer-size=8M
-"""
-
-# --init-file wants one statement per line.
-_INIT = f"""CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';
-GRANT ALL ON *.* TO '{USER}'@'%';
-CREATE USER IF NOT EXISTS '{USER}'@'localhost' IDENTIFIED BY '{PASSWORD}';
-GRANT ALL ON *.* TO '{USER}'@'localhost';
-"""
+# Nothing is synced to disk: what was acknowledged survives kill -9, though not the loss of power.
+_QUICK = ("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync", "--innodb-doublewrite=0")
 
 
 class MariaDBServer(Server):
-    """A mariadbd with HandlerSocket. `options` are further lines of its settings file."""
+    """A mariadbd with HandlerSocket, run as in a container. `options` go to its command line."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder)
         self.socket = folder / "socket"
         self.hs_port, self.hs_secret = free_port(), secrets.token_hex(16)  # HandlerSocket's port for reading
         self.hs_port_wr, self.hs_secret_wr = free_port(), secrets.token_hex(16)  # and that for writing
+        self.environment = {
+            "MARIADB_USER": USER,
+            "MARIADB_PASSWORD": PASSWORD,
+            "HANDLERSOCKET_SECRET": self.hs_secret,
+            "HANDLERSOCKET_SECRET_WR": self.hs_secret_wr,
+        }
         self._options = options
 
     def url(self, database: str, port: int | None = None) -> str:
@@ -94,57 +79,15 @@ class MariaDBServer(Server):
         return done.stdout
 
     def command(self) -> list[str]:
-        if not (self.folder / "data").exists():
-            self._install()
-        return [_program("mariadbd"), f"--defaults-file={self.folder / 'my.cnf'}", *_as_user()]
+        ports = {"port": self.port, "handlersocket-port": self.hs_port, "handlersocket-port-wr": self.hs_port_wr}
+        places = [f"--{name}={port}" for name, port in ports.items()]
+        places += ["--bind-address=127.0.0.1", "--handlersocket-address=127.0.0.1"]
+        return [str(_RUN), str(self.folder), *places, *_QUICK, *self._options]
 
     def answers(self) -> bool:
         """Whether all three ports are this server's: with one taken by another it would run on without a word."""
         ports = {self.hs_port: self.hs_secret, self.hs_port_wr: self.hs_secret_wr}
         return _greets(self.port) and all(_lets_in(port, secret) for port, secret in ports.items())
-
-    def _install(self) -> None:
-        (self.folder / "tmp").mkdir(exist_ok=True)
-        (self.folder / "init.sql").write_text(_INIT)
-        paths = f"datadir={self.folder / 'data'}\ntmpdir={self.folder / 'tmp'}\nsocket={self.socket}\n"
-        common = (
-            f"[mariadbd]\n{paths}pid-file={self.folder / 'pid'}\nport={self.port}\nbind-address=127.0.0.1{_SETTINGS}"
-        )
-        (self.folder / "install.cnf").write_text(common)
-        own = "\n".join([f"init-file={self.folder / 'init.sql'}", *self._handlersocket(), *self._options, ""])
-        (self.folder / "my.cnf").write_text(common + own)
-        done = subprocess.run(
-            [
-                _program("mariadb-install-db"),
-                f"--defaults-file={self.folder / 'install.cnf'}",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                *_as_user(),
-            ],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise RuntimeError(f"mariadb-install-db failed: {done.stdout}{done.stderr}")
-
-    def _handlersocket(self) -> list[str]:
-        """Settings that the server knows only with the plugin, so mariadb-install-db isn't given them."""
-        if not (_PLUGINS / "handlersocket.so").exists():
-            raise RuntimeError(
-                "the tests need HandlerSocket: scripts/servers puts it into .cache (scripts/test does it)"
-            )
-        return [
-            f"plugin-dir={_PLUGINS}",
-            "plugin-maturity=beta",
-            "plugin-load-add=handlersocket",
-            "loose-handlersocket-address=127.0.0.1",
-            f"loose-handlersocket-port={self.hs_port}",
-            f"loose-handlersocket-port-wr={self.hs_port_wr}",
-            f"loose-handlersocket-plain-secret={self.hs_secret}",
-            f"loose-handlersocket-plain-secret-wr={self.hs_secret_wr}",
-            "loose-handlersocket-threads=2",
-            "loose-handlersocket-threads-wr=1",
-        ]
 
 
 @contextmanager
@@ -160,20 +103,6 @@ def make_databases(server: MariaDBServer) -> None:
     for database in ("fresh", "php"):
         for migration in sorted(MIGRATIONS.glob("*.sql")):
             server.run(migration.read_text(), database)
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise RuntimeError(
-            f"the tests need {name}: apt-get install mariadb-server-core mariadb-client-core (scripts/test does it)"
-        )
-    return found
-
-
-def _as_user() -> list[str]:
-    """mariadbd refuses to run as root unless it is told to."""
-    return ["--user=root"] if os.geteuid() == 0 else []
 
 
 def _greets(port: int) -> bool:

@@ -22,7 +22,7 @@ class RedisServer(Server):
         self._options = options
 
     def command(self) -> list[str]:
-        return [str(_binary(self.folder)), *self._options, "--port", str(self.port), "--bind", "127.0.0.1"]
+        return [str(binary(self.folder)), *self._options, "--port", str(self.port), "--bind", "127.0.0.1"]
 
     def answers(self) -> bool:
         try:
@@ -83,7 +83,7 @@ def _is_clustered(port: int) -> bool:
     return b"cluster_state:ok" in info.stdout
 
 
-def _binary(folder: Path) -> Path:
+def binary(folder: Path) -> Path:
     """redis-server; Debian's redis-tools carries it under another name, and it goes by the name it is called by."""
     if found := shutil.which("redis-server"):
         return Path(found)

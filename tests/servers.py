@@ -23,6 +23,7 @@ class Server:
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.port = port or free_port()
         self.folder = folder
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
@@ -39,7 +40,11 @@ class Server:
         log = self.folder / f"{Path(command[0]).name}-{self.port}.log"
         with log.open("ab") as output:
             process = self._process = subprocess.Popen(
-                [*die_with_parent(), *command], stdout=output, stderr=output, cwd=self.folder
+                [*die_with_parent(), *command],
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env={**os.environ, **self.environment},
             )
 
         def is_ready() -> bool:

@@ -300,8 +300,8 @@ async def test_tls(tmp_path_factory: pytest.TempPathFactory, key: str, soon: int
     subprocess.run(
         [*make.split(), "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True
     )
-    files = (f"ssl-cert={folder / 'cert.pem'}", f"ssl-key={folder / 'key.pem'}")
-    with running_mariadb(folder, *files, "require-secure-transport=ON") as server:
+    files = (f"--ssl-cert={folder / 'cert.pem'}", f"--ssl-key={folder / 'key.pem'}")
+    with running_mariadb(folder, *files, "--require-secure-transport=ON") as server:
         server.run("CREATE DATABASE fresh")
         server.run((MIGRATIONS / "0001_create.sql").read_text(), "fresh")
         async with DatabaseStore(server.url(f"fresh?ssl_ca={folder / 'cert.pem'}")) as store:
