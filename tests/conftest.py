@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from blockbuster import BlockBuster
@@ -8,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from starlette_sessions_ext.testing import FakeClock
 
+from .given_servers import mongo_database, mysql_database, redis_database
 from .mariadb_server import MariaDBServer, make_databases, running_mariadb
 from .mongo_server import MongoServer, running_mongo
 from .redis_server import RedisServer, running_redis
@@ -55,3 +60,52 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
         yield server
+
+
+# Where a store is only asked for by its URL, servers that the environment names take the place of the run's own.
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    given = os.environ.get("SESSIONS_TEST_REDIS")
+    with redis_database(given) if given else nullcontext(request.getfixturevalue("redis_server").url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    given = os.environ.get("SESSIONS_TEST_MYSQL")
+    with mysql_database(given) if given else nullcontext(request.getfixturevalue("mariadb").url("fresh")) as url:
+        yield url
+
+
+class HandlerSocketURLs(NamedTuple):
+    """The store's on the table `php_session` of a database, and that of the database for SQL."""
+
+    store: str
+    mysql: str
+
+
+@pytest.fixture(scope="session")
+def handlersocket_urls(request: pytest.FixtureRequest) -> HandlerSocketURLs:
+    """On the server that the environment names, if it does: SESSIONS_TEST_MYSQL then names the same one."""
+    given = os.environ.get("SESSIONS_TEST_HANDLERSOCKET")
+    if given:
+        mysql: str = request.getfixturevalue("mysql_url")
+        return HandlerSocketURLs(urlsplit(given)._replace(path=f"{urlsplit(mysql).path}/php_session").geturl(), mysql)
+    server: MariaDBServer = request.getfixturevalue("mariadb")
+    return HandlerSocketURLs(server.handlersocket_url("fresh"), server.url("fresh"))
+
+
+@pytest.fixture(scope="session")
+def handlersocket_url(handlersocket_urls: HandlerSocketURLs) -> str:
+    return handlersocket_urls.store
+
+
+@pytest.fixture(scope="session")
+def mongo_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    given = os.environ.get("SESSIONS_TEST_MONGO")
+    with (
+        mongo_database(given) if given else nullcontext(request.getfixturevalue("mongo_server").url + "/session") as url
+    ):
+        yield url

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from .servers import Server, free_port, running
 
 USER = "tester"
-PASSWORD = "p@ss/wörd:%"  # what a URL has to quote, and what Latin-1 and UTF-8 write differently
+PASSWORD = "p@ss/wörd:%'\\"  # what a URL or SQL has to quote, and what Latin-1 and UTF-8 write differently
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -69,14 +69,7 @@ class MariaDBServer(Server):
 
     def run(self, sql: str, database: str = "mysql") -> str:
         """Run statements by the command line client, as an operator would; rows come back as tab-separated lines."""
-        command = ["mariadb", "--no-defaults", f"--socket={self.socket}", f"--user={USER}", "--batch", database]
-        command += ["--skip-column-names", "--default-character-set=utf8mb4"]
-        done = subprocess.run(
-            command, input=sql, text=True, capture_output=True, env={**os.environ, "MYSQL_PWD": PASSWORD}
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr)
-        return done.stdout
+        return _query([f"--socket={self.socket}", f"--user={USER}", database], PASSWORD, sql)
 
     def command(self) -> list[str]:
         ports = {"port": self.port, "handlersocket-port": self.hs_port, "handlersocket-port-wr": self.hs_port_wr}
@@ -103,6 +96,28 @@ def make_databases(server: MariaDBServer) -> None:
     for database in ("fresh", "php"):
         for migration in sorted(MIGRATIONS.glob("*.sql")):
             server.run(migration.read_text(), database)
+
+
+def run_sql(url: str, sql: str) -> str:
+    """Run statements in the database of a URL, as `MariaDBServer.run` does."""
+    parts = urlsplit(url)
+    address = ["--protocol=tcp", f"--host={parts.hostname}", f"--port={parts.port or 3306}"]
+    account = [f"--user={unquote(parts.username or '')}", *parts.path.split("/")[1:]]
+    return _query(address + account, unquote(parts.password or ""), sql)
+
+
+def _query(arguments: list[str], password: str, sql: str) -> str:
+    options = ["--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"]
+    done = subprocess.run(
+        ["mariadb", *options, *arguments],
+        input=sql,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "MYSQL_PWD": password},
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout
 
 
 def _greets(port: int) -> bool:

@@ -21,9 +21,8 @@ from starlette_sessions_ext import (
 )
 from starlette_sessions_ext.testing import FakeClock
 
-from ..mariadb_server import MariaDBServer
-from ..mongo_server import MongoServer
-from ..redis_server import RedisServer
+from ..conftest import HandlerSocketURLs
+from ..mariadb_server import run_sql
 from ..stores.instruments import CountingStore
 
 
@@ -64,21 +63,27 @@ def anyio_backend(setting: Setting) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def redis(setting: Setting, request: pytest.FixtureRequest) -> RedisServer | None:
-    """The running server where the store needs one."""
-    return request.getfixturevalue("redis_server") if setting.store == "redis" else None
+def redis(setting: Setting, request: pytest.FixtureRequest) -> str | None:
+    """The URL of the server where the store needs one."""
+    return request.getfixturevalue("redis_url") if setting.store == "redis" else None
 
 
 @pytest.fixture
-def mysql(setting: Setting, request: pytest.FixtureRequest) -> MariaDBServer | None:
-    """The running server where the store needs one."""
-    return request.getfixturevalue("mariadb") if setting.store in ("mysql", "handlersocket") else None
+def mysql(setting: Setting, request: pytest.FixtureRequest) -> str | None:
+    """The URL of the server where the store needs one."""
+    return request.getfixturevalue("mysql_url") if setting.store == "mysql" else None
 
 
 @pytest.fixture
-def mongo(setting: Setting, request: pytest.FixtureRequest) -> MongoServer | None:
-    """The running server where the store needs one."""
-    return request.getfixturevalue("mongo_server") if setting.store == "mongo" else None
+def handlersocket(setting: Setting, request: pytest.FixtureRequest) -> HandlerSocketURLs | None:
+    """The URLs of the server where the store needs one."""
+    return request.getfixturevalue("handlersocket_urls") if setting.store == "handlersocket" else None
+
+
+@pytest.fixture
+def mongo(setting: Setting, request: pytest.FixtureRequest) -> str | None:
+    """The URL of the server where the store needs one."""
+    return request.getfixturevalue("mongo_url") if setting.store == "mongo" else None
 
 
 @pytest.fixture
@@ -86,26 +91,27 @@ async def store(
     setting: Setting,
     clock: FakeClock,
     tmp_path: Path,
-    redis: RedisServer | None,
-    mysql: MariaDBServer | None,
-    mongo: MongoServer | None,
+    redis: str | None,
+    mysql: str | None,
+    handlersocket: HandlerSocketURLs | None,
+    mongo: str | None,
 ) -> AsyncIterator[CountingStore]:
     """An empty, open store of the setting's kind, which counts the calls that reach it."""
     inner: SessionStore
     if redis is not None:
-        async with Redis.from_url(redis.url) as client:
-            await client.flushall()
-        inner = RedisStore(redis.url, clock=clock)
-    elif mysql is not None and setting.store == "handlersocket":
-        mysql.run("DELETE FROM php_session", "fresh")
-        inner = store_from_url(mysql.handlersocket_url("fresh"), clock=clock)
+        async with Redis.from_url(redis) as client:
+            await client.flushdb()
+        inner = RedisStore(redis, clock=clock)
+    elif handlersocket is not None:
+        run_sql(handlersocket.mysql, "DELETE FROM php_session")
+        inner = store_from_url(handlersocket.store, clock=clock)
     elif mysql is not None:
-        mysql.run("DELETE FROM session_data", "fresh")
-        inner = DatabaseStore(mysql.url("fresh"), clock=clock)
+        run_sql(mysql, "DELETE FROM session_data")
+        inner = DatabaseStore(mysql, clock=clock)
     elif mongo is not None:
-        with MongoClient[Any](mongo.url) as client:
-            client["session"].drop_collection("session_data")
-        inner = MongoStore(mongo.url, clock=clock)
+        with MongoClient[Any](mongo) as client:
+            client.get_default_database().drop_collection("session_data")
+        inner = MongoStore(mongo, clock=clock)
     elif setting.store == "sqlite":
         inner = SQLiteStore(tmp_path / "sessions.db", clock=clock)
     else:
@@ -115,13 +121,13 @@ async def store(
 
 
 @pytest.fixture
-def advance(clock: FakeClock, redis: RedisServer | None) -> Callable[[float], Awaitable[None]]:
+def advance(clock: FakeClock, redis: str | None) -> Callable[[float], Awaitable[None]]:
     """Let seconds pass, for the package and for the server."""
 
     async def advance(seconds: float) -> None:
         clock.advance(seconds)
         if redis is not None:
-            async with Redis.from_url(redis.url) as client:
+            async with Redis.from_url(redis) as client:
                 async for key in client.scan_iter():
                     await client.pexpire(key, await client.pttl(key) - int(seconds * 1000))
 
@@ -131,22 +137,25 @@ def advance(clock: FakeClock, redis: RedisServer | None) -> Callable[[float], Aw
 @pytest.fixture
 def dump(
     store: CountingStore,
-    redis: RedisServer | None,
-    mysql: MariaDBServer | None,
-    mongo: MongoServer | None,
+    redis: str | None,
+    mysql: str | None,
+    handlersocket: HandlerSocketURLs | None,
+    mongo: str | None,
     tmp_path: Path,
 ) -> Callable[[], Awaitable[bytes]]:
     """Everything that the backend holds, keys and values, as bytes to search in."""
 
     async def dump() -> bytes:
         if redis is not None:
-            async with Redis.from_url(redis.url) as client:
+            async with Redis.from_url(redis) as client:
                 return b"\n".join([key + b"=" + await client.get(key) async for key in client.scan_iter()])
         if mysql is not None:
-            return mysql.run("SELECT * FROM session_data; SELECT * FROM php_session", "fresh").encode()
+            return run_sql(mysql, "SELECT * FROM session_data").encode()
+        if handlersocket is not None:
+            return run_sql(handlersocket.mysql, "SELECT * FROM php_session").encode()
         if mongo is not None:
-            with MongoClient[Any](mongo.url) as client:
-                return repr(list(client["session"]["session_data"].find())).encode()
+            with MongoClient[Any](mongo) as client:
+                return repr(list(client.get_default_database()["session_data"].find())).encode()
         if isinstance(store.store, MemoryStore):
             return repr(store.store._rows).encode()
         return b"\n".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))

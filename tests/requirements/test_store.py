@@ -40,7 +40,6 @@ from starlette_sessions_ext.record import Record, decode
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, make_app
-from ..redis_server import RedisServer
 from ..servers import free_port
 from ..stores.instruments import CountingStore
 from .conftest import SETTINGS
@@ -529,13 +528,11 @@ def test_S6_prefix_that_isnt_plain_text_is_refused(prefix: Any) -> None:
 
 
 @pytest.mark.parametrize("setting", [SETTINGS["redis-asyncio"], SETTINGS["redis-uvloop"]], indirect=True)
-async def test_S6_prefix_is_data_and_never_a_command(
-    store: CountingStore, redis: RedisServer, clock: FakeClock
-) -> None:
+async def test_S6_prefix_is_data_and_never_a_command(store: CountingStore, redis: str, clock: FakeClock) -> None:
     """Redis takes arguments by their length, so that quotes and separators mean nothing to it."""
     prefix = "a'b\"c`d;e,f*{g}\\" + "x" * 48
     assert len(prefix) == 64
-    async with RedisStore(redis.url, prefix=prefix, clock=clock) as prefixed, Redis.from_url(redis.url) as client:
+    async with RedisStore(redis, prefix=prefix, clock=clock) as prefixed, Redis.from_url(redis) as client:
         await prefixed.create(KEY, b"data", int(clock()) + 60)
         assert await prefixed.load(KEY) is not None
         assert await client.keys() == [(prefix + KEY).encode()]
@@ -774,7 +771,7 @@ async def test_S9_time_that_isnt_one_is_refused_before_any_io(unreachable: Sessi
     ids=repr,
 )
 async def test_S9_every_row_has_an_end(
-    store: CountingStore, clock: FakeClock, redis: RedisServer | None, options: dict[str, Any]
+    store: CountingStore, clock: FakeClock, redis: str | None, options: dict[str, Any]
 ) -> None:
     app = make_app(store, HANDLERS, clock=clock, **options)
     for step, path in enumerate(("/put?a=1", "/put?b=1", "/rotate", "/remember", "/count", "/")):
@@ -786,9 +783,9 @@ async def test_S9_every_row_has_an_end(
     assert all(ttl > 0 for ttl in await ttls(redis))
 
 
-async def ttls(redis: RedisServer | None) -> list[int]:
+async def ttls(redis: str | None) -> list[int]:
     """The milliseconds left to each key of the server; -1 is a key without an end."""
     if redis is None:
         return []
-    async with Redis.from_url(redis.url) as client:
+    async with Redis.from_url(redis) as client:
         return [await client.pttl(key) async for key in client.scan_iter()]

@@ -78,8 +78,14 @@ class TestURL(NetworkStoreContract):
     database = "fresh"
 
     @pytest.fixture
-    async def store(self, mariadb: MariaDBServer, control: Any, clock: FakeClock) -> AsyncIterator[DatabaseStore]:
-        async with DatabaseStore(mariadb.url(self.database), clock=clock) as store:
+    def url(self, mysql_url: str) -> str:
+        return mysql_url
+
+    @pytest.fixture
+    async def store(self, url: str, clock: FakeClock) -> AsyncIterator[DatabaseStore]:
+        async with await asyncmy.connect(**settings_of(url), autocommit=True) as connection:
+            await query(connection, "DELETE FROM session_data")
+        async with DatabaseStore(url, clock=clock) as store:
             yield store
 
     @pytest.fixture
@@ -99,6 +105,10 @@ class TestUpgradedTable(TestURL):
     """On the PHP adapter's own table, whose text is in utf8mb3."""
 
     database = "php"
+
+    @pytest.fixture
+    def url(self, mariadb: MariaDBServer) -> str:
+        return mariadb.url(self.database)
 
     async def test_an_emoji_survives(self, store: SessionStore, key: str, soon: int) -> None:
         session = {"elephant": "🐘", "name": "Zoë"}

@@ -91,10 +91,10 @@ class TestURL(NetworkStoreContract):
         yield url
 
     @pytest.fixture
-    async def store(
-        self, mongo_server: MongoServer, rows: Collection[Any], clock: FakeClock, collected: None
-    ) -> AsyncIterator[MongoStore]:
-        async with self.given(mongo_server.url) as given, MongoStore(given, clock=clock) as store:
+    async def store(self, mongo_url: str, clock: FakeClock, collected: None) -> AsyncIterator[MongoStore]:
+        with MongoClient[Any](mongo_url) as client:
+            client.get_default_database().session_data.delete_many({})
+        async with self.given(mongo_url) as given, MongoStore(given, clock=clock) as store:
             yield store
 
     @pytest.fixture
@@ -115,14 +115,14 @@ class TestGivenCollection(TestURL):
     @asynccontextmanager
     async def given(self, url: str) -> AsyncIterator[Any]:
         async with client_of(AsyncMongoClient, url) as client:
-            yield client.session.session_data
+            yield client.get_default_database("session").session_data
 
 
 class TestGivenCollectionOfMotor(TestURL):
     @asynccontextmanager
     async def given(self, url: str) -> AsyncIterator[Any]:
         async with client_of(AsyncIOMotorClient, url) as client:
-            yield client.session.session_data
+            yield client.get_default_database("session").session_data
 
 
 @pytest.fixture

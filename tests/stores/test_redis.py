@@ -56,7 +56,7 @@ class RedisContract(StoreContract):
     @pytest.fixture
     async def store(self, client: Any, clock: FakeClock) -> AsyncIterator[RedisStore]:
         self.control = client
-        await client.flushall()
+        await client.flushdb()
         async with RedisStore(client, clock=clock) as store:
             yield store
 
@@ -68,8 +68,8 @@ class RedisContract(StoreContract):
 
 class TestGivenClient(RedisContract):
     @pytest.fixture
-    async def client(self, redis_server: RedisServer) -> AsyncIterator[Redis]:
-        async with Redis.from_url(redis_server.url) as client:
+    async def client(self, redis_url: str) -> AsyncIterator[Redis]:
+        async with Redis.from_url(redis_url) as client:
             yield client
 
 
@@ -92,9 +92,9 @@ class TestSentinelsMaster(RedisContract):
 
 class TestURL(NetworkStoreContract):
     @pytest.fixture
-    async def store(self, redis_server: RedisServer, clock: FakeClock) -> AsyncIterator[RedisStore]:
-        async with Redis.from_url(redis_server.url) as self.control, RedisStore(redis_server.url, clock=clock) as store:
-            await self.control.flushall()
+    async def store(self, redis_url: str, clock: FakeClock) -> AsyncIterator[RedisStore]:
+        async with Redis.from_url(redis_url) as self.control, RedisStore(redis_url, clock=clock) as store:
+            await self.control.flushdb()
             yield store
 
     @pytest.fixture
