@@ -677,6 +677,31 @@ async def test_a_connection_handed_to_somebody_who_just_left_goes_to_the_next(ma
     await connections.aclose()
 
 
+async def test_a_dial_that_fails_fails_nobody_who_came_after_its_request_left(
+    mariadb: MariaDBServer, stalling: StallingProxy
+) -> None:
+    connections = OwnPool(settings_of(mariadb.url("fresh", stalling.port)), size=1, timeout=10)
+
+    async def ask() -> list[Any]:
+        async with connections.acquire() as connection:
+            return await query(connection, "SELECT 1")
+
+    async def dialed() -> bool:
+        return bool(stalling._writers)
+
+    stalling.stalling = True
+    first = asyncio.create_task(ask())
+    await until(dialed)
+    first.cancel()  # its deadline has passed
+    await asyncio.wait([first])
+    second = asyncio.create_task(ask())
+    await anyio.wait_all_tasks_blocked()  # it waits for the same dial: no other is allowed
+    stalling.stalling = False
+    stalling.reset()
+    assert await second == [(1,)]
+    await connections.aclose()
+
+
 async def test_killed_connections_are_replaced(store: DatabaseStore, control: Any, key: str, soon: int) -> None:
     await store.create(key, b"one", soon)
     for _ in range(3):
