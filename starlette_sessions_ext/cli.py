@@ -87,15 +87,25 @@ async def revoke(options: argparse.Namespace) -> int:
 
 
 async def _collect(store: SessionStore, batch: int) -> None:
-    """One round of collection, with a running count on a terminal and a line per batch elsewhere."""
-    total = 0
-    line_end = "\r" if sys.stderr.isatty() else "\n"
+    """One round of collection. How many are left would be a count as slow as the work, so there is no bar for it."""
+    total, started = 0, anyio.current_time()
     while removed := await store.delete_expired(batch):
         total += removed
-        print(f"{total} expired sessions removed ...", end=line_end, file=sys.stderr, flush=True)
+        _tell_progress(total, anyio.current_time() - started)
         if removed < batch:
             break
-    print(f"{total} expired sessions removed    ", flush=True)
+    if sys.stderr.isatty():
+        print(end="\r\x1b[K", file=sys.stderr, flush=True)  # back to the start of the line, and erase it
+    print(f"{total} expired sessions removed", flush=True)
+
+
+def _tell_progress(total: int, seconds: float) -> None:
+    """One line that is written over and over on a terminal, a line per batch elsewhere."""
+    done = f"{total} expired sessions removed"
+    if sys.stderr.isatty():
+        print(f"\r{done}, {total / max(seconds, 0.01):.0f} a second\x1b[K", end="", file=sys.stderr, flush=True)
+    else:
+        print(f"{done} ...", file=sys.stderr, flush=True)
 
 
 async def _with_session(options: argparse.Namespace, act: Callable[[SessionStore, str], Awaitable[None]]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pty
+import re
 import runpy
 import subprocess
 import sys
@@ -96,8 +98,26 @@ def test_gc_removes_what_has_expired(tmp_path: Path, clock: FakeClock, capsys: p
     assert main(["gc", "--batch", "10", url]) == 0
     out, err = capsys.readouterr()
     assert err.splitlines() == [f"{count} expired sessions removed ..." for count in (10, 20, 25)]
-    assert out.strip() == "25 expired sessions removed"
+    assert out == "25 expired sessions removed\n"
     assert is_there(url, living)
+
+
+def test_gc_writes_one_line_over_and_over_on_a_terminal(
+    tmp_path: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    fill(url, 25, int(clock()) - 1)
+    screen, terminal = pty.openpty()
+    with open(screen, "rb", buffering=0) as screen_file, open(terminal, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        assert main(["gc", "--batch", "10", url]) == 0
+        shown = screen_file.read(10_000).decode()
+    assert re.sub(r"\d+ a second", "fast", shown).split("\r") == [
+        "",
+        *(f"{count} expired sessions removed, fast\x1b[K" for count in (10, 20, 25)),
+        "\x1b[K",
+    ]
+    assert capsys.readouterr().out == "25 expired sessions removed\n"
 
 
 def test_gc_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
