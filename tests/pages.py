@@ -22,6 +22,11 @@ def run(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     return names
 
 
+def sections(text: str) -> dict[str, str]:
+    """The parts under the headings of the second level."""
+    return dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+
+
 def links(text: str) -> list[str]:
     """Where the page links to, outside of code."""
     prose = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)

@@ -8,7 +8,8 @@ import anyio
 import asyncmy
 import pytest
 
-from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable, migrations
+from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.migrations import apply, find, pending, split
 from starlette_sessions_ext.stores.database import DatabaseStore
 
@@ -147,6 +148,23 @@ async def test_another_process_that_doesnt_end_is_told(mariadb: MariaDBServer, c
             await apply(connection, wait=0.1)
         assert await pending(connection) == FILES
     assert await apply(connection) == NAMES
+
+
+async def test_few_rights_are_enough(mariadb: MariaDBServer, database: str) -> None:
+    """Those that docs/stores.md names: for the migrations, then for the store."""
+    mariadb.run(f"CREATE USER few IDENTIFIED BY 'pw'; GRANT CREATE, ALTER, SELECT, INSERT ON {database}.* TO few")
+    mariadb.run(PHP_TABLES, database)
+    url = f"mysql://few:pw@127.0.0.1:{mariadb.port}/{database}"
+    async with migrations.connect(url) as connection:
+        assert await apply(connection) == NAMES
+    mariadb.run(f"REVOKE ALL ON {database}.* FROM few; GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO few")
+    async with DatabaseStore(url) as store:
+        key = key_of(new_id())
+        assert await store.create(key, b"data", 2_000_000_000)
+        assert await store.touch(key, 2_000_000_001)
+        assert await store.delete_expired() == 0
+        assert await store.delete(key)
+    mariadb.run("DROP USER few")
 
 
 async def test_a_failure_says_where_and_the_next_run_goes_on(mariadb: MariaDBServer, connection: Any) -> None:

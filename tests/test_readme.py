@@ -1,4 +1,4 @@
-"""The README tells the truth: its code runs, its table of options is that of the code."""
+"""The README and docs/stores.md tell the truth: their code runs, their tables of options are those of the code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import re
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+import starlette_sessions_ext
 from starlette_sessions_ext import EventKind, MemoryStore, SessionMiddleware, cli
 
 from . import pages
 
 README = (pages.ROOT / "README.md").read_text()
-SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, flags=re.MULTILINE | re.DOTALL))
+SECTIONS = pages.sections(README)
+STORES = pages.sections((pages.DOCS / "stores.md").read_text())
 
 
 def run(section: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Execute the section's Python."""
+    """Execute the Python of a section of the README."""
     return pages.run(SECTIONS[section], folder, monkeypatch)
 
 
@@ -57,12 +60,12 @@ def test_the_handlers_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_stores_can_be_made_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run("Choosing a store", tmp_path, monkeypatch)
-    assert {"on_one_machine", "on_a_cluster", "as_phpredis_spreads_them", "in_mysql", "from_settings"} <= names.keys()
+    assert {"on_one_machine", "on_a_cluster", "in_mysql", "from_settings"} <= names.keys()
 
 
-def test_the_table_of_options_is_that_of_the_code() -> None:
-    parameters = list(inspect.signature(SessionMiddleware).parameters.values())[1:]
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", SECTIONS["Options"], flags=re.MULTILINE)
+def assert_told(table: str, parameters: Sequence[inspect.Parameter]) -> None:
+    """Whether a table names the parameters in order, with their defaults."""
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", table, flags=re.MULTILINE)
     assert [name for name, _ in rows] == [parameter.name for parameter in parameters]
     for (name, told), parameter in zip(rows, parameters, strict=True):
         if told == "required":
@@ -73,15 +76,25 @@ def test_the_table_of_options_is_that_of_the_code() -> None:
             assert parameter.default == ast.literal_eval(told.strip("`")), name
 
 
+def test_the_table_of_options_is_that_of_the_code() -> None:
+    assert_told(SECTIONS["Options"], list(inspect.signature(SessionMiddleware).parameters.values())[1:])
+
+
+@pytest.mark.parametrize("store", ["SQLiteStore", "RedisStore", "DatabaseStore", "MongoStore", "MemoryStore"])
+def test_the_settings_of_a_store_are_those_of_the_code(store: str) -> None:
+    kind = getattr(starlette_sessions_ext, store)
+    assert_told(STORES[store], list(inspect.signature(kind).parameters.values()))
+
+
 def test_all_events_are_named() -> None:
     for kind in EventKind:
         assert kind.value in SECTIONS["Options"]
 
 
-def test_the_command_lines_are_understood() -> None:
-    lines = re.findall(r"^sessions-ext (.+)$", SECTIONS["Command line"], flags=re.MULTILINE)
+@pytest.mark.parametrize("text", [SECTIONS["Command line"], STORES["In operation"] + STORES["DatabaseStore"]])
+def test_the_command_lines_are_understood(text: str) -> None:
     named = set()
-    for line in lines:
-        options = cli._parser().parse_args(shlex.split(line, comments=True))
+    for line in re.findall(r"^sessions-ext (.+)$", text, flags=re.MULTILINE):
+        options = cli._parser().parse_args(shlex.split(line.partition(" > ")[0], comments=True))
         named.add(options.command.__name__)
     assert named == {"migrate", "gc", "doctor", "show", "revoke"}
