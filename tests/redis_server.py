@@ -71,7 +71,7 @@ def _ports_with_bus(count: int) -> list[int]:
     ports: list[int] = []
     while len(ports) < count:
         port = free_port()
-        if port > 55_535:
+        if port > 22_767:  # the bus as well stays below the ports of outgoing connections
             port -= 10_000
         if port not in ports and not answers(port) and not answers(port + 10_000):
             ports.append(port)
