@@ -5,172 +5,24 @@ import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import pytest
 from bson.objectid import ObjectId
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.collection import Collection
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from starlette_sessions_ext import (
-    ConfigurationError,
-    MongoStore,
-    SessionStore,
-    SessionTooLarge,
-    Stored,
-    StoreUnavailable,
-)
+from starlette_sessions_ext import ConfigurationError, MongoStore, SessionTooLarge, Stored, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
+from starlette_sessions_ext.testing import FakeClock
 
-from ..mongo_server import MongoServer
+from ...mongo_server import MongoServer
+from .clients import DRIVERS, Sent, client_of, load, one_of_each, until
 
-# A call that is cancelled while pymongo connects leaves its socket to the garbage collector. `collected` has it
-# found while this filter holds, not in another module's test.
-pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
-
-ASYNCIO = ("asyncio", {"use_uvloop": False})
-UVLOOP = ("asyncio", {"use_uvloop": True})
-
-
-@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def control(mongo_server: MongoServer) -> Iterator[MongoClient[Any]]:
-    """A client of the tests' own."""
-    with MongoClient[Any](mongo_server.url) as client:
-        yield client
-
-
-@pytest.fixture
-def rows(control: MongoClient[Any]) -> Collection[Any]:
-    """The documents, of which there are none yet."""
-    control.session.session_data.delete_many({})
-    return control.session.session_data
-
-
-@pytest.fixture
-def collected(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    if "cancelled" in request.node.name:
-        gc.collect()
-
-
-@asynccontextmanager
-async def client_of(driver: Any, url: str, **options: Any) -> AsyncIterator[Any]:
-    """A client of `AsyncMongoClient` or motor."""
-    client = driver(url, **options)
-    try:
-        yield client
-    finally:
-        if driver is AsyncMongoClient:
-            await client.close()
-        else:  # motor's waits for its threads, and they for a proxy on this loop
-            await anyio.to_thread.run_sync(client.close)
-
-
-def through(proxy: FaultProxy) -> str:
-    """With heartbeats that are asked for: one that the server sends by itself could be taken for a reply."""
-    return f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&serverMonitoringMode=poll"
-
-
-class TestURL(NetworkStoreContract):
-    @asynccontextmanager
-    async def given(self, url: str) -> AsyncIterator[Any]:
-        """What the store is made from."""
-        yield url
-
-    @pytest.fixture
-    async def store(self, mongo_url: str, clock: FakeClock, collected: None) -> AsyncIterator[MongoStore]:
-        with MongoClient[Any](mongo_url) as client:
-            client.get_default_database().session_data.delete_many({})
-        async with self.given(mongo_url) as given, MongoStore(given, clock=clock) as store:
-            yield store
-
-    @pytest.fixture
-    async def proxy(self, mongo_server: MongoServer, rows: Collection[Any]) -> AsyncIterator[FaultProxy]:
-        async with FaultProxy("127.0.0.1", mongo_server.port) as proxy:
-            yield proxy
-
-    @pytest.fixture
-    async def proxied(self, proxy: FaultProxy, clock: FakeClock) -> AsyncIterator[MongoStore]:
-        async with self.given(through(proxy)) as given:
-            async with MongoStore(given, timeout=self.timeout, clock=clock) as store:
-                yield store
-                proxy.silent = False
-                proxy.reset()  # a client says goodbye, and waits for an answer
-
-
-class TestGivenCollection(TestURL):
-    @asynccontextmanager
-    async def given(self, url: str) -> AsyncIterator[Any]:
-        async with client_of(AsyncMongoClient, url) as client:
-            yield client.get_default_database("session").session_data
-
-
-class TestGivenCollectionOfMotor(TestURL):
-    @asynccontextmanager
-    async def given(self, url: str) -> AsyncIterator[Any]:
-        async with client_of(AsyncIOMotorClient, url) as client:
-            yield client.get_default_database("session").session_data
-
-
-@pytest.fixture
-async def store(mongo_server: MongoServer, rows: Collection[Any], clock: FakeClock) -> AsyncIterator[MongoStore]:
-    async with MongoStore(mongo_server.url, clock=clock) as store:
-        yield store
-
-
-DRIVERS = pytest.mark.parametrize("driver", [AsyncMongoClient, AsyncIOMotorClient], ids=["pymongo", "motor"])
-
-
-async def load(store: SessionStore, key: str) -> Stored:
-    row = await store.load(key)
-    assert row is not None
-    return row
-
-
-async def until(done: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
-        while not done():  # noqa: ASYNC110 - the server tells nobody
-            await anyio.sleep(0.02)
-
-
-class Sent(CommandListener):
-    """The commands that a client sent."""
-
-    def __init__(self) -> None:
-        self.commands: list[Any] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.commands.append(dict(event.command))
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
-
-    def names(self) -> list[str]:
-        return [next(iter(command)) for command in self.commands]
-
-
-async def one_of_each(store: SessionStore, key: str, soon: int) -> None:
-    assert await store.create(key, b"one", soon)
-    version = (await load(store, key)).version
-    assert await store.replace(key, b"two", soon, version)
-    assert await store.touch(key, soon + 60)
-    assert await store.delete(key)
+pytestmark = pytest.mark.anyio
 
 
 # What is sent
@@ -370,14 +222,6 @@ def test_every_event_loop_gets_a_client_of_its_own(
 
 
 # The driver's own log
-
-
-@pytest.fixture
-def validated(control: MongoClient[Any]) -> str:
-    """A collection that refuses every document."""
-    control.session.drop_collection("validated")
-    control.session.create_collection("validated", validator={"never": {"$exists": True}})
-    return "validated"
 
 
 @pytest.mark.parametrize("length", [1, 1000], ids=["short", "long"])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -18,39 +18,11 @@ from starlette_sessions_ext import MongoStore, Stored, StoreTimeout, StoreUnavai
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
-from ..mongo_server import MongoServer, running_mongo, running_replica_set
-from ..servers import free_port
-from .test_mongo import DRIVERS, Sent, client_of, load, one_of_each, through, until
+from ...mongo_server import MongoServer, running_mongo, running_replica_set
+from ...servers import free_port
+from .clients import DRIVERS, Sent, client_of, load, one_of_each, through, until
 
 pytestmark = pytest.mark.anyio
-
-ASYNCIO = ("asyncio", {"use_uvloop": False})
-UVLOOP = ("asyncio", {"use_uvloop": True})
-
-
-@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def control(mongo_server: MongoServer) -> Iterator[MongoClient[Any]]:
-    """A client of the tests' own."""
-    with MongoClient[Any](mongo_server.url) as client:
-        yield client
-
-
-@pytest.fixture
-def rows(control: MongoClient[Any]) -> Collection[Any]:
-    """The documents, of which there are none yet."""
-    control.session.session_data.delete_many({})
-    return control.session.session_data
-
-
-@pytest.fixture
-async def store(mongo_server: MongoServer, rows: Collection[Any], clock: FakeClock) -> AsyncIterator[MongoStore]:
-    async with MongoStore(mongo_server.url, clock=clock) as store:
-        yield store
 
 
 @pytest.fixture(scope="module")
@@ -165,14 +137,6 @@ async def test_a_refused_document_is_told_without_what_it_holds(
         assert key not in told(failure.value)
         assert failure.value.__cause__ is None
         assert await store.load(key) is None
-
-
-@pytest.fixture
-def validated(control: MongoClient[Any]) -> str:
-    """A collection that refuses every document."""
-    control.session.drop_collection("validated")
-    control.session.create_collection("validated", validator={"never": {"$exists": True}})
-    return "validated"
 
 
 # Races

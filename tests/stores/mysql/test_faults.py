@@ -1,0 +1,177 @@
+"""Locks, deadlocks and killed connections; a server that crashes or freezes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import asyncmy.errors
+import pytest
+
+from starlette_sessions_ext import SessionTooLarge, StoreError, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores._mysql_errors import as_ours
+from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.testing import FakeClock
+
+from ...mariadb_server import MariaDBServer
+from .control import load, locked, more, query, status, until, waiting
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_killed_connections_are_replaced(store: DatabaseStore, control: Any, key: str, soon: int) -> None:
+    await store.create(key, b"one", soon)
+    for _ in range(3):
+        for (number,) in await query(
+            control, "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()"
+        ):
+            with suppress(asyncmy.errors.OperationalError):  # gone already
+                await query(control, f"KILL {number}")
+        row = await load(store, key)  # told by the server's farewell, or by the broken connection
+        assert await store.replace(key, row.data + b"+", soon, row.version)
+    assert (await load(store, key)).data == b"one+++"
+
+
+@pytest.mark.parametrize("call", ["create", "replace", "delete"])
+async def test_a_statement_killed_while_it_waits_was_not_run(
+    store: DatabaseStore, control: Any, key: str, soon: int, call: str
+) -> None:
+    await store.create(key, b"one", soon)
+    row = await load(store, key)
+    calls: dict[str, Callable[[], Awaitable[bool]]] = {
+        "create": lambda: store.create(key, b"two", soon),
+        "replace": lambda: store.replace(key, b"two", soon, row.version),
+        "delete": lambda: store.delete(key),
+    }
+
+    async def refused() -> None:
+        with pytest.raises(StoreUnavailable):
+            await calls[call]()
+
+    async with locked(control, key), anyio.create_task_group() as group:
+        group.start_soon(refused)
+        await until(lambda: waiting(control, 1))
+        [(number,)] = await query(
+            control, "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+        )
+        await query(control, f"KILL {number}")
+    assert await store.load(key) == row
+
+
+async def test_a_row_locked_for_long_ends_in_a_timeout_and_hinders_nobody_else(
+    mariadb: MariaDBServer, control: Any, clock: FakeClock, key: str, soon: int
+) -> None:
+    async with DatabaseStore(mariadb.url("fresh"), timeout=0.6, clock=clock) as store:
+        other = key_of(new_id())
+        await store.create(key, b"one", soon)
+        await store.create(other, b"one", soon)
+        row, other_row = await load(store, key), await load(store, other)
+        async with locked(control, key):
+            calls: list[Callable[[], Awaitable[bool]]] = [
+                lambda: store.replace(key, b"two", soon, row.version),
+                lambda: store.touch(key, soon + 60),
+                lambda: store.delete(key),
+            ]
+            for call in calls:
+                started = time.monotonic()
+                with pytest.raises(StoreTimeout):
+                    await call()
+                assert time.monotonic() - started < 2 * 0.6
+                assert await store.load(key) == row
+            assert await store.replace(other, b"two", soon, other_row.version)
+            await until(lambda: waiting(control, 0))  # the server has given up as well: nothing comes late
+        assert await store.load(key) == row
+        assert await store.replace(key, b"two", soon, row.version)
+
+
+async def test_a_wait_for_a_lock_that_ends_in_time_is_no_failure(
+    mariadb: MariaDBServer, control: Any, clock: FakeClock, key: str, soon: int
+) -> None:
+    """The server gives up after a second (error 1205), the store asks again."""
+    async with DatabaseStore(mariadb.url("fresh"), timeout=3, clock=clock) as store:
+        await store.create(key, b"data", soon)
+        touched: list[bool] = []
+
+        async def touch() -> None:
+            touched.append(await store.touch(key, soon + 60))
+
+        async with anyio.create_task_group() as group:
+            async with locked(control, key):
+                before = await status(control, "Com_update")
+                group.start_soon(touch)
+                await until(lambda: more(control, "Com_update", before + 1))
+        assert touched == [True]
+
+
+async def test_of_a_deadlock_each_has_its_answer(store: DatabaseStore, control: Any, key: str, soon: int) -> None:
+    """Two that wait to insert what a third takes back: InnoDB lets both read, then stops one of them (error 1213)."""
+    results: list[bool] = []
+
+    async def create(data: bytes) -> None:
+        results.append(await store.create(key, data, soon))
+
+    before = await status(control, "Innodb_deadlocks")
+    async with anyio.create_task_group() as group:
+        await query(control, "BEGIN")
+        await query(control, "INSERT INTO session_data (session_id, data, created_at) VALUES (%s, 'x', %s)", key, soon)
+        group.start_soon(create, b"one")
+        group.start_soon(create, b"two")
+        await until(lambda: waiting(control, 2))
+        await query(control, "ROLLBACK")
+    assert sorted(results) == [False, True]
+    assert await status(control, "Innodb_deadlocks") == before + 1
+
+
+async def test_what_was_acknowledged_survives_kill_9(mariadb: MariaDBServer, control: Any, soon: int) -> None:
+    acknowledged: dict[str, int] = {}
+    sent: dict[str, int] = {}
+    restarted = False
+
+    async def write(store: DatabaseStore) -> None:
+        """Until a write fails, or, where the server was gone between two writes, to the end."""
+        key = key_of(new_id())
+        with suppress(StoreUnavailable):
+            for number in range(1_000_000):
+                if restarted:
+                    break
+                sent[key] = number
+                if number == 0:
+                    assert await store.create(key, b"0", soon)
+                else:
+                    assert await store.replace(key, b"%d" % number, soon, (await load(store, key)).version)
+                acknowledged[key] = number
+
+    async def enough() -> bool:
+        return len(acknowledged) == 8 and sum(acknowledged.values()) > 500
+
+    async with DatabaseStore(mariadb.url("fresh")) as store:
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(write, store)
+            await until(enough)
+            mariadb.stop()
+            mariadb.start()
+            restarted = True
+        for key, number in acknowledged.items():
+            assert number <= int((await load(store, key)).data) <= sent[key]
+
+
+async def test_a_frozen_server_ends_in_a_timeout(mariadb: MariaDBServer, control: Any, key: str) -> None:
+    async with DatabaseStore(mariadb.url("fresh"), timeout=0.5) as store:
+        with mariadb.frozen(), pytest.raises(StoreTimeout):
+            await store.load(key)
+        assert await store.load(key) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(1205, StoreTimeout), (1969, StoreTimeout), (1153, SessionTooLarge), (1290, StoreUnavailable)]
+)
+async def test_errors_are_told_by_number_and_without_the_servers_words(code: int, kind: type[StoreError]) -> None:
+    error = as_ours(asyncmy.errors.OperationalError(code, "Duplicate entry 'secret'"), "MySQL at host:3306")
+    assert type(error) is kind
+    assert str(code) in str(error)
+    assert "secret" not in str(error)

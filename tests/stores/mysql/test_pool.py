@@ -1,0 +1,199 @@
+"""The connections of a DatabaseStore: how many, for whom, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from starlette_sessions_ext import StoreTimeout, StoreUnavailable
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores._mysql_pool import OwnPool
+from starlette_sessions_ext.stores._mysql_url import settings_of
+from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.testing import FaultProxy
+
+from ...mariadb_server import MariaDBServer
+from .control import load, locked, query, status, until, waiting
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_one_round_trip_for_each_operation(store: DatabaseStore, control: Any, key: str, soon: int) -> None:
+    await store.create(key, b"one", soon)
+    version = (await load(store, key)).version
+    operations: dict[str, Callable[[], Awaitable[Any]]] = {
+        "Com_select": lambda: store.load(key),
+        "Com_update": lambda: store.replace(key, b"two", soon, version),
+        "Com_insert": lambda: store.create(key_of(new_id()), b"new", soon),
+        "Com_delete": lambda: store.delete(key),
+    }
+    for name, operation in operations.items():
+        questions, commands = await status(control, "Questions"), await status(control, name)
+        assert await operation()
+        assert await status(control, "Questions") - questions == 1 + 2, "what was asked, and two of these"
+        assert await status(control, name) - commands == 1
+    questions = await status(control, "Questions")
+    assert not await store.touch(key, soon)
+    assert await status(control, "Questions") - questions == 1 + 1
+
+
+async def test_no_more_connections_than_allowed(mariadb: MariaDBServer, control: Any, key: str) -> None:
+    async with FaultProxy("127.0.0.1", mariadb.port) as proxy:
+        async with DatabaseStore(mariadb.url("fresh", proxy.port), pool_size=3) as store:
+            async with anyio.create_task_group() as group:
+                for _ in range(60):
+                    group.start_soon(store.load, key)
+            assert proxy.connections <= 3
+
+
+class StallingProxy(FaultProxy):
+    """Takes new connections, and says nothing to them."""
+
+    stalling = False
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.stalling:
+            self._writers.add(writer)
+        else:
+            super()._accept(reader, writer)
+
+
+@pytest.fixture
+async def stalling(mariadb: MariaDBServer, control: Any) -> AsyncIterator[StallingProxy]:
+    async with StallingProxy("127.0.0.1", mariadb.port) as proxy:
+        yield proxy
+
+
+async def test_a_stalled_connect_blocks_nobody_else(mariadb: MariaDBServer, stalling: StallingProxy, key: str) -> None:
+    """Who asked for a connection that never comes gets the next one that is given back."""
+    async with DatabaseStore(mariadb.url("fresh", stalling.port)) as store:
+        stalling.stalling = True
+        with anyio.fail_after(1):
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(store.load, key)
+            for _ in range(20):
+                assert await store.load(key) is None
+
+
+async def test_a_connect_that_stalls_for_all_ends_in_a_timeout(
+    mariadb: MariaDBServer, stalling: StallingProxy, key: str
+) -> None:
+    stalling.stalling = True
+    async with DatabaseStore(mariadb.url("php", mariadb.port)) as other:
+        store = DatabaseStore(mariadb.url("fresh", stalling.port), timeout=0.5)
+        with pytest.raises(StoreTimeout):
+            await store.load(key)
+        assert await other.load(key) is None
+        stalling.stalling = False
+        await store.load(key)
+        await store.aclose()
+
+
+async def test_closing_ends_who_waits_for_a_connection(
+    mariadb: MariaDBServer, stalling: StallingProxy, key: str
+) -> None:
+    store = DatabaseStore(mariadb.url("fresh", stalling.port), pool_size=1)
+    stalling.stalling = True
+    failures: list[StoreUnavailable] = []
+
+    async def load() -> None:
+        with pytest.raises(StoreUnavailable, match="closed") as failure:
+            await store.load(key)
+        failures.append(failure.value)
+
+    with anyio.fail_after(1):
+        async with anyio.create_task_group() as group:
+            group.start_soon(load)
+            group.start_soon(load)
+            await anyio.wait_all_tasks_blocked()
+            await store.aclose()
+    assert len(failures) == 2
+
+
+async def test_closing_lets_a_running_operation_end(store: DatabaseStore, control: Any, key: str, soon: int) -> None:
+    await store.create(key, b"data", soon)
+    async with locked(control, key), anyio.create_task_group() as group:
+        group.start_soon(store.touch, key, soon + 60)
+        await until(lambda: waiting(control, 1))
+        await store.aclose()
+        await query(control, "ROLLBACK")
+    assert await query(control, "SELECT modified_at FROM session_data") == [(soon + 60 - 1209600,)]
+
+
+async def test_a_connection_idle_for_long_is_replaced(
+    mariadb: MariaDBServer, control: Any, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FaultProxy("127.0.0.1", mariadb.port) as proxy:
+        async with DatabaseStore(mariadb.url("fresh", proxy.port)) as store:
+            await store.load(key)
+            assert proxy.connections == 1
+            monkeypatch.setattr("starlette_sessions_ext.stores._mysql_pool._IDLE_SECONDS", 0.0)
+            await store.load(key)
+            assert proxy.connections == 2
+
+
+@pytest.mark.parametrize("ticks", range(30))
+async def test_nobody_loses_a_connection_by_being_cancelled(
+    mariadb: MariaDBServer, control: Any, key: str, ticks: int
+) -> None:
+    """Whether it was waited for, dialed, handed over or in use."""
+    async with DatabaseStore(mariadb.url("fresh"), pool_size=2, timeout=1) as store:
+        for _ in range(3):
+            async with anyio.create_task_group() as group:
+                for _ in range(6):
+                    group.start_soon(store.load, key)
+                for _ in range(ticks):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+        async with anyio.create_task_group() as group:
+            for _ in range(6):
+                group.start_soon(store.load, key)
+
+
+async def test_a_connection_handed_to_somebody_who_just_left_goes_to_the_next(mariadb: MariaDBServer) -> None:
+    connections = OwnPool(settings_of(mariadb.url("fresh")), size=1, timeout=1)
+
+    async def use() -> None:
+        async with connections.acquire():
+            raise AssertionError("it was cancelled before")
+
+    async with connections.acquire() as first:
+        task = asyncio.create_task(use())
+        await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    async with connections.acquire() as second:
+        assert second is first
+    await connections.aclose()
+
+
+async def test_a_dial_that_fails_fails_nobody_who_came_after_its_request_left(
+    mariadb: MariaDBServer, stalling: StallingProxy
+) -> None:
+    connections = OwnPool(settings_of(mariadb.url("fresh", stalling.port)), size=1, timeout=10)
+
+    async def ask() -> list[Any]:
+        async with connections.acquire() as connection:
+            return await query(connection, "SELECT 1")
+
+    async def dialed() -> bool:
+        return bool(stalling._writers)
+
+    stalling.stalling = True
+    first = asyncio.create_task(ask())
+    await until(dialed)
+    first.cancel()  # its deadline has passed
+    await asyncio.wait([first])
+    second = asyncio.create_task(ask())
+    await anyio.wait_all_tasks_blocked()  # it waits for the same dial: no other is allowed
+    stalling.stalling = False
+    stalling.reset()
+    assert await second == [(1,)]
+    await connections.aclose()
