@@ -21,16 +21,9 @@ from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreCo
 
 from ..redis_server import RedisServer, running_cluster, running_sentinel
 from ..servers import free_port
+from .event_loops import anyio_backend as anyio_backend
 
 pytestmark = pytest.mark.anyio
-
-ASYNCIO = ("asyncio", {"use_uvloop": False})
-UVLOOP = ("asyncio", {"use_uvloop": True})
-
-
-@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,7 @@ from starlette_sessions_ext import MongoStore
 from starlette_sessions_ext.testing import FakeClock
 
 from ...mongo_server import MongoServer
-
-ASYNCIO = ("asyncio", {"use_uvloop": False})
-UVLOOP = ("asyncio", {"use_uvloop": True})
-
-
-@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
+from ..event_loops import anyio_backend as anyio_backend
 
 
 @pytest.fixture(scope="module")

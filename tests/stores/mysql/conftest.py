@@ -9,15 +9,8 @@ from starlette_sessions_ext.stores.database import DatabaseStore
 from starlette_sessions_ext.testing import FakeClock
 
 from ...mariadb_server import MariaDBServer
+from ..event_loops import anyio_backend as anyio_backend
 from .control import connect, query
-
-ASYNCIO = ("asyncio", {"use_uvloop": False})
-UVLOOP = ("asyncio", {"use_uvloop": True})
-
-
-@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
 
 
 @pytest.fixture

@@ -1,0 +1,15 @@
+"""The event loops that the drivers of servers run on: a module with this fixture tests on both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+ASYNCIO = ("asyncio", {"use_uvloop": False})
+UVLOOP = ("asyncio", {"use_uvloop": True})
+
+
+@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
