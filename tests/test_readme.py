@@ -86,6 +86,11 @@ def test_the_settings_of_a_store_are_those_of_the_code(store: str) -> None:
     assert_told(STORES[store], list(inspect.signature(kind).parameters.values()))
 
 
+def test_the_settings_of_handlersocket_are_those_of_the_code() -> None:
+    page = (pages.DOCS / "handlersocket.md").read_text()
+    assert_told(page, list(inspect.signature(starlette_sessions_ext.HandlerSocketStore).parameters.values()))
+
+
 def test_all_events_are_named() -> None:
     for kind in EventKind:
         assert kind.value in SECTIONS["Options"]
