@@ -32,8 +32,8 @@ IN_FLIGHT = 64
 BODY = b'{"user":42,"cart":["tea","cups"],"theme":"dark","csrf":"' + b"x" * 200 + b'"}'
 LIFETIME = 3600
 
-DURABLE = ("innodb-flush-log-at-trx-commit=1", "innodb-flush-method=fsync")
-UNSYNCED = ("innodb-flush-log-at-trx-commit=2",)
+DURABLE = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync")
+UNSYNCED = ("--innodb-flush-log-at-trx-commit=2",)
 
 Work = Callable[[SessionStore, list[str]], Awaitable[float]]
 """Does one round of work with these keys, and says how many operations a second it did."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,43 +36,6 @@ def told(error: BaseException) -> str:
 
 
 # Crashes
-
-
-async def test_what_was_acknowledged_survives_kill_9(tmp_path_factory: pytest.TempPathFactory, soon: int) -> None:
-    acknowledged: dict[str, bytes | None] = {}
-    sent: dict[str, bytes | None] = {}
-    restarted = False
-
-    async def write(store: MongoStore, name: int) -> None:
-        """Until a write fails, or, where the server was gone between two writes, to the end."""
-        with suppress(StoreUnavailable):
-            for number in range(1_000_000):
-                if restarted:
-                    break
-                key, data = key_of(new_id()), b"%d %d" % (name, number)
-                for step in (data, data + b"+", None)[: 2 + number % 2]:
-                    sent[key] = step
-                    if step is None:
-                        assert await store.delete(key)
-                    elif key in acknowledged:
-                        assert await store.replace(key, step, soon, (await load(store, key)).version)
-                    else:
-                        assert await store.create(key, step, soon)
-                    acknowledged[key] = step
-
-    with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
-        async with MongoStore(server.url) as store:
-            async with anyio.create_task_group() as group:
-                for name in range(8):
-                    group.start_soon(write, store, name)
-                await until(lambda: len(acknowledged) > 100)
-                await anyio.to_thread.run_sync(server.stop)
-                await anyio.to_thread.run_sync(server.start)
-                restarted = True
-            assert None in acknowledged.values()
-            for key, data in acknowledged.items():
-                row = await store.load(key)
-                assert (row and row.data) in (data, sent[key])
 
 
 # Failures

@@ -126,40 +126,6 @@ async def test_of_a_deadlock_each_has_its_answer(store: DatabaseStore, control: 
     assert await status(control, "Innodb_deadlocks") == before + 1
 
 
-async def test_what_was_acknowledged_survives_kill_9(mariadb: MariaDBServer, control: Any, soon: int) -> None:
-    acknowledged: dict[str, int] = {}
-    sent: dict[str, int] = {}
-    restarted = False
-
-    async def write(store: DatabaseStore) -> None:
-        """Until a write fails, or, where the server was gone between two writes, to the end."""
-        key = key_of(new_id())
-        with suppress(StoreUnavailable):
-            for number in range(1_000_000):
-                if restarted:
-                    break
-                sent[key] = number
-                if number == 0:
-                    assert await store.create(key, b"0", soon)
-                else:
-                    assert await store.replace(key, b"%d" % number, soon, (await load(store, key)).version)
-                acknowledged[key] = number
-
-    async def enough() -> bool:
-        return len(acknowledged) == 8 and sum(acknowledged.values()) > 500
-
-    async with DatabaseStore(mariadb.url("fresh")) as store:
-        async with anyio.create_task_group() as group:
-            for _ in range(8):
-                group.start_soon(write, store)
-            await until(enough)
-            mariadb.stop()
-            mariadb.start()
-            restarted = True
-        for key, number in acknowledged.items():
-            assert number <= int((await load(store, key)).data) <= sent[key]
-
-
 async def test_a_frozen_server_ends_in_a_timeout(mariadb: MariaDBServer, control: Any, key: str) -> None:
     async with DatabaseStore(mariadb.url("fresh"), timeout=0.5) as store:
         with mariadb.frozen(), pytest.raises(StoreTimeout):

@@ -1,23 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from starlette_sessions_ext import HandlerSocketStore, JSONSerializer, SessionStore
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
 
-from ..mariadb_server import MariaDBServer
-from .handlersocket_store import make_store
-
-ASYNCIO = ("asyncio", {"use_uvloop": False})
-UVLOOP = ("asyncio", {"use_uvloop": True})
-
-
-@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
+from ...mariadb_server import MariaDBServer
+from ..event_loops import anyio_backend as anyio_backend
+from .stores import make_store
 
 
 class TestFreshTable(NetworkStoreContract):

@@ -1,0 +1,121 @@
+"""A server that freezes, refuses or is closed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext.handlersocket import Index, ServerError
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores._handlersocket_errors import as_ours
+from starlette_sessions_ext.testing import FaultProxy
+
+from ...mariadb_server import MariaDBServer
+from ..mysql.control import load
+from .stores import make_store
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def measuring_lag() -> AsyncIterator[list[float]]:
+    """How many seconds late this machine was, each time, at waking somebody who slept meanwhile."""
+    lag: list[float] = [0.0]
+
+    async def sleep() -> None:
+        while True:
+            started = time.monotonic()
+            await anyio.sleep(0.01)
+            lag.append(time.monotonic() - started - 0.01)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleep)
+        yield lag
+        group.cancel_scope.cancel()
+
+
+async def test_P5_a_frozen_server_ends_in_a_timeout(mariadb: MariaDBServer, sql: Any, key: str, soon: int) -> None:
+    async with make_store(mariadb, timeout=0.6) as store:
+        await store.create(key, b"data", soon)
+        row = await load(store, key)
+        calls: list[Callable[[], Awaitable[Any]]] = [
+            lambda: store.load(key),
+            lambda: store.create(key_of(new_id()), b"new", soon),
+            lambda: store.replace(key, b"new", soon, row.version),
+            lambda: store.touch(key, soon),
+            lambda: store.delete(key, row.version),
+            store.delete_expired,
+        ]
+        with mariadb.frozen():
+            for call in calls:
+                async with measuring_lag() as lag:
+                    started = time.monotonic()
+                    with pytest.raises(StoreTimeout):
+                        await call()
+                    took = time.monotonic() - started
+                assert took < 0.6 + 0.1 + max(lag)
+        assert await store.load(key_of(new_id())) is None
+
+
+async def test_a_write_that_never_reached_the_server_is_an_error(
+    mariadb: MariaDBServer, sql: Any, key: str, soon: int
+) -> None:
+    async with FaultProxy("127.0.0.1", mariadb.hs_port_wr) as writing:
+        async with make_store(mariadb, port_wr=writing.port, timeout=1) as store:
+            await store.create(key, b"data", soon)
+            row = await load(store, key)
+            writing.refusing = True
+            writing.reset()
+            calls: list[Callable[[], Awaitable[Any]]] = [
+                lambda: store.create(key_of(new_id()), b"new", soon),
+                lambda: store.replace(key, b"new", soon, row.version),
+                lambda: store.touch(key, soon + 60),
+                lambda: store.delete(key),
+            ]
+            for call in calls:
+                with pytest.raises(StoreUnavailable):
+                    await call()
+            assert await store.load(key) == row
+            writing.refusing = False
+            assert await store.replace(key, b"new", soon, row.version)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "words"),
+    [
+        ("149", StoreTimeout, "waiting for a lock"),
+        ("120", StoreUnavailable, r"error 1 120"),
+        ("fld", ConfigurationError, "ALTER TABLE `a`.`b`"),
+    ],
+)
+async def test_errors_of_the_server_are_told_as_ours(reason: str, kind: type[Exception], words: str) -> None:
+    error = as_ours(ServerError(1, reason), "db", Index(0, "a", "b", "PRIMARY", ("id",)))
+    assert type(error) is kind
+    assert re.search(words, str(error))
+
+
+async def test_closing_ends_who_waits_for_a_connection(mariadb: MariaDBServer, key: str) -> None:
+    store = make_store(mariadb)
+    await store.open()
+    await store.drain(hold=0.5)
+    failures: list[str] = []
+
+    async def wait() -> None:
+        with pytest.raises(StoreUnavailable) as failure:
+            await store.load(key)
+        failures.append(str(failure.value))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        await store.aclose()
+    assert len(failures) == 2
