@@ -238,14 +238,20 @@ class _Line:
         try:
             async with self._turn:
                 if not job.done:
-                    jobs, self._waiting = self._waiting, []
-                    await anyio.to_thread.run_sync(self._run_all, jobs, limiter=self._limiter)
+                    await self._lead()
         finally:
             if job in self._waiting:  # cancelled before anybody took it up: it must not run later
                 self._waiting.remove(job)  # type: ignore[arg-type]
         if job.error is not None:
             raise job.error
         return job.result
+
+    async def _lead(self) -> None:
+        jobs, self._waiting = self._waiting, []
+        try:
+            await anyio.to_thread.run_sync(self._run_all, jobs, limiter=self._limiter)
+        finally:
+            self._waiting[:0] = [job for job in jobs if not job.done]  # cancelled before the thread took them up
 
     async def aclose(self) -> None:
         async with self._turn:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreTimeout, StoreUnavailable
@@ -103,6 +104,33 @@ async def test_waiting_in_line_ends_at_the_deadline_too(tmp_path: Path, soon: in
         assert outcomes == ["timeout"] * 5
         assert other.execute("SELECT count(*) FROM starlette_sessions").fetchone() == (0,), "nothing is done later"
         other.close()
+
+
+async def test_who_leaves_before_the_work_began_takes_nobody_along(tmp_path: Path, soon: int) -> None:
+    """Who is first in line works for all who wait, unless they are cancelled just then."""
+    created: list[bool] = []
+    async with SQLiteStore(tmp_path / "sessions.db") as store:
+        writer = (await store._open()).writer
+        other = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        first = anyio.CancelScope()
+
+        async def create(scope: anyio.CancelScope) -> None:
+            with scope:
+                created.append(await store.create(key_of(new_id()), b"data", soon))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(create, anyio.CancelScope())  # at work until the other process has done
+            await anyio.wait_all_tasks_blocked()
+            for scope in (first, anyio.CancelScope(), anyio.CancelScope()):
+                group.start_soon(create, scope)
+                await anyio.wait_all_tasks_blocked()
+            other.execute("ROLLBACK")
+            while writer._waiting:
+                await anyio.lowlevel.checkpoint()
+            first.cancel()
+        other.close()
+        assert created in ([True] * 3, [True] * 4)
 
 
 async def test_a_failing_call_fails_alone_or_not_at_all(tmp_path: Path, key: str, soon: int) -> None:
