@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Literal
 
-from starlette.datastructures import Secret
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .cookie import Clear, HTTPSOnly, Issue, SameSite, SessionCookie
 from .errors import ConfigurationError, SessionError, SessionGone, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .headers import is_local, set_cookie, vary_by_cookie
+from .ids import Successors
 from .record import Lifetimes
 from .rows import Rows
+from .secret import SecretKey, is_short, read_secrets
 from .serializers import JSONSerializer, Serializer
 from .session import Session
+from .state import Settings
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
-from .transaction import Settings, Transaction
+from .transaction import Transaction
 
 RETRY_AFTER = 5
 """Seconds that a 503 asks clients to wait: a store that restarts is back by then."""
@@ -38,6 +40,7 @@ class SessionMiddleware:
     `store`: where sessions are kept; a `MemoryStore` if not given, which one process alone sees.
     `idle_timeout`, `absolute_timeout`: how long a session lives without use, and at all.
     `touch_interval`: how far its expiry has to move before it is written; a tenth of the idle time.
+    `renew_after`: the age at which a session's id is replaced, without anybody noticing; None: never.
     `on_conflict`: what to do if parallel requests changed the same key: "merge" lets the later
     win, "raise" raises `SessionConflict`. Changes of different keys are always merged.
     `on_event`: called with a `SessionEvent` for what operators want to count.
@@ -49,7 +52,7 @@ class SessionMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        secret_key: str | Secret | Sequence[str | Secret],
+        secret_key: SecretKey,
         session_cookie: str = "session",
         max_age: int | timedelta | None = 14 * 24 * 60 * 60,
         path: str = "/",
@@ -62,6 +65,7 @@ class SessionMiddleware:
         idle_timeout: int | timedelta | None = None,
         absolute_timeout: int | timedelta | None = None,
         touch_interval: int | timedelta | None = None,
+        renew_after: int | timedelta | None = None,
         serializer: Serializer | None = None,
         on_conflict: Literal["merge", "raise"] = "merge",
         on_event: EventHandler | None = None,
@@ -89,9 +93,12 @@ class SessionMiddleware:
             partitioned=partitioned,
         )
         serializer = serializer or JSONSerializer()
-        lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval)
+        lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval, renew_after)
+        secrets = read_secrets(secret_key)
+        if any(map(is_short, secrets)):
+            logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
         self._settings = Settings(
-            rows=Rows(store, lifetimes, clock),
+            rows=Rows(store, lifetimes, clock, Successors(secrets)),
             serializer=serializer,
             nothing=serializer.dumps({}),
             overwrite=on_conflict == "merge",
@@ -132,7 +139,7 @@ class SessionMiddleware:
             await self._load(transaction, scope)
             await self.app(scope, receive, send_wrapper)
             if failure is None and (started or scope["type"] == "websocket"):
-                transaction.cookie_sent = True  # a socket that was refused had no headers for one
+                transaction.reply.is_sent = True  # a socket that was refused had no headers for one
                 await self._save(transaction)  # what changed after the response had started
         except Exception as error:
             if started:
@@ -168,7 +175,7 @@ class SessionMiddleware:
         """Save the session, then say so in the headers of the response that is about to start."""
         accessed = transaction.session.accessed  # by the application; a serializer reads it as well
         await self._save(transaction)
-        cookie = transaction.cookie
+        cookie = transaction.reply.cookie
         if cookie is None and not accessed:
             return
         headers = message["headers"] = list(message.get("headers", ()))
@@ -179,7 +186,7 @@ class SessionMiddleware:
     async def _save(self, transaction: Transaction) -> None:
         with suppress(SessionGone):  # a logout or a rotation in a parallel request stands; an event has told of it
             await transaction.commit()
-        transaction.cookie_sent = True
+        transaction.reply.is_sent = True
 
     def _render(self, cookie: Issue | Clear, scope: Scope) -> bytes:
         secure = self._cookie.secure

@@ -1,4 +1,4 @@
-"""The row of one session, whatever other requests do to it meanwhile: fetch, insert, swap, move.
+"""The row of one session, whatever other requests do to it meanwhile: fetch, insert, swap, move, renew, remove.
 
 A change is given as a function of the freshest row, and is tried until no other request came
 between. Everything rests on the store's `create`, `replace` and `delete` by version.
@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 
 from .errors import SessionConflict, SessionGone, StoreError
-from .ids import key_of, new_id, new_nonce
-from .record import Lifetimes, Record, decode
+from .ids import Successors, key_of, new_id, new_nonce
+from .record import Alias, Lifetimes, Record, decode
 from .stores.base import SessionStore
 
 CONFLICT_DEADLINE = 10.0
@@ -23,6 +23,9 @@ CONFLICT_DEADLINE = 10.0
 
 ID_TRIES = 3
 """How many fresh ids may be taken already before the random source, or the store, must be broken."""
+
+FORWARDING = 3600
+"""Seconds for which requests and sockets that were under way at a renewal still find the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,46 +44,62 @@ Change = Callable[[Row], Row | None]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a store. `clock` gives unix seconds."""
+    """The rows of a store. `clock` gives unix seconds, `successors` the ids of renewed sessions."""
 
     store: SessionStore
     lifetimes: Lifetimes
     clock: Callable[[], float]
+    successors: Successors = field(repr=False)
 
     async def fetch(self, session_id: str) -> Row | None:
-        """The row of an id; None if it is absent or expired. Raises `CorruptRecord`."""
-        key = key_of(session_id)
-        stored = await self.store.load(key)
-        if stored is None:
-            return None
-        now = self.clock()
-        record = decode(stored.data, key)
-        if now >= stored.expires_at or self.lifetimes.expired(record, now):
-            return None
-        return Row(session_id, record, stored.expires_at, stored.version)
+        """The row of an id that a request came with; None if it is absent or expired. Raises `CorruptRecord`.
+
+        Where the session was renewed, and the old id still leads to it, this is the row of the
+        new id. One step and no more: whoever has seen an id that has been renewed twice is late.
+        """
+        found = await self._read(session_id)
+        if isinstance(found, Alias):
+            found = None if self.clock() >= found.until else await self._read(self._successor(session_id, found))
+        return None if isinstance(found, Alias) else found
+
+    async def latest(self, row: Row) -> Row:
+        """The row of a session that is in use, under whatever id it has now. Raises `SessionGone`.
+
+        Who had the session before it was renewed goes on with it, also when the old id opens
+        nothing to others any more, and through any number of renewals.
+        """
+        session_id: str | None = row.session_id
+        found = await self._read(session_id)
+        while session_id is not None and isinstance(found, Alias):
+            session_id = self._successor(session_id, found)
+            found = await self._read(session_id)
+        if not isinstance(found, Row):
+            raise SessionGone("the session was destroyed, rotated or expired meanwhile; its changes weren't saved")
+        return found
 
     async def insert(self, body: bytes, created_at: int, lifetime: int | None) -> Row:
         """Make a row under a new id."""
         for _ in range(ID_TRIES):
-            session_id = new_id()
-            record = Record(key_of(session_id), created_at, lifetime, body)
-            expires_at = self.lifetimes.expires_at(record, self.clock())
-            if await self.store.create(record.key, record.encode(new_nonce()), expires_at):
-                return Row(session_id, record, expires_at)
+            row = await self._create(new_id(), body, created_at, lifetime)
+            if row is not None:
+                return row
         raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
 
-    async def swap(self, row: Row, change: Change) -> Row | None:
-        """Compare-and-swap. Returns what the row has become. Raises `SessionGone` and `SessionConflict`."""
+    async def swap(self, row: Row, change: Change, *, confirm: bool = False) -> Row | None:
+        """Compare-and-swap. Returns what the row has become. Raises `SessionGone` and `SessionConflict`.
+
+        `confirm`: also where nothing is to change, to be sure that the row is still what was loaded.
+        """
         pauses = _Pauses()
         row = await self._known(row)
         while True:
             wanted = change(row)
-            if wanted == row:  # somebody else has written just this
+            if wanted == row and not confirm:
                 return row
             if await self._put(row, wanted):
                 return wanted and replace(wanted, version=None)
             await pauses.wait()
-            row = await self._fetch_live(row)
+            row, confirm = await self.latest(row), False
 
     async def move(self, row: Row, change: Callable[[Row], Record]) -> Row:
         """Move a session to a new id; the old one is worthless at once. Raises as `swap` does.
@@ -99,7 +118,82 @@ class Rows:
                 return moved
             await self.store.delete(moved.record.key)
             await pauses.wait()
-            row = await self._fetch_live(row)
+            row = await self.latest(row)
+
+    async def renew(self, row: Row, change: Change, grace: int) -> tuple[Row | None, bool]:
+        """Give a session a new id, and let the old one lead to it for `grace` seconds. Raises as `swap` does.
+
+        As in `move` the new row comes first, and the compare-and-swap of the old one decides: it
+        becomes an alias. Of parallel renewals one wins, and the others change what it has made.
+        Returns what the row has become, and whether it was renewed here.
+        """
+        pauses = _Pauses()
+        session_id = row.session_id
+        row = await self._known(row)
+        while row.session_id == session_id and (wanted := change(row)) is not None:
+            record, nonce = wanted.record, new_nonce()
+            successor = self.successors.make(session_id, nonce)
+            renewed = await self._create(successor, record.body, record.created_at, record.lifetime)
+            if renewed is not None:
+                if await self._alias(row, renewed, nonce, grace):
+                    return renewed, True
+                await self.store.delete(renewed.record.key)
+            await pauses.wait()
+            row = await self.latest(row)
+        return await self.swap(row, change), False
+
+    async def touch(self, row: Row) -> Row | None:
+        """Move the expiry of a row that was used now, whatever it holds; None if it is gone."""
+        expires_at = self.lifetimes.expires_at(row.record, self.clock())
+        touched = await self.store.touch(row.record.key, expires_at)
+        return replace(row, expires_at=expires_at) if touched else None
+
+    async def remove(self, row: Row) -> Row | None:
+        """Delete a session, whatever others write meanwhile. Returns what was deleted, None if it was gone."""
+        pauses = _Pauses()
+        try:
+            row = await self._known(row)
+            while not await self.store.delete(row.record.key, row.version):
+                await pauses.wait()
+                row = await self.latest(row)
+        except SessionGone:
+            return None
+        return row
+
+    async def _read(self, session_id: str | None) -> Row | Alias | None:
+        if session_id is None:
+            return None
+        key = key_of(session_id)
+        stored = await self.store.load(key)
+        now = self.clock()
+        if stored is None or now >= stored.expires_at:
+            return None
+        found = decode(stored.data, key)
+        if isinstance(found, Alias):
+            return found
+        if self.lifetimes.expired(found, now):
+            return None
+        return Row(session_id, found, stored.expires_at, stored.version)
+
+    def _successor(self, session_id: str, alias: Alias) -> str | None:
+        return self.successors.find(session_id, alias.nonce, alias.target)
+
+    async def _create(self, session_id: str, body: bytes, created_at: int, lifetime: int | None) -> Row | None:
+        """Make a row; None if the id is taken."""
+        now = self.clock()
+        record = Record(key_of(session_id), created_at, int(now), lifetime, body)
+        expires_at = self.lifetimes.expires_at(record, now)
+        created = await self.store.create(record.key, record.encode(new_nonce()), expires_at)
+        return Row(session_id, record, expires_at) if created else None
+
+    async def _alias(self, row: Row, renewed: Row, nonce: str, grace: int) -> bool:
+        """Turn the old row into an alias of the new one, if it is still what was loaded.
+
+        The alias stays longer than it leads requests to the session, for those under way.
+        """
+        now = int(self.clock())
+        alias = Alias(row.record.key, now + grace, nonce, renewed.record.key)
+        return await self.store.replace(alias.key, alias.encode(), now + max(grace, FORWARDING), row.version)
 
     async def _put(self, row: Row, wanted: Row | None) -> bool:
         key = row.record.key
@@ -108,13 +202,7 @@ class Rows:
         return await self.store.replace(key, wanted.record.encode(new_nonce()), wanted.expires_at, row.version)
 
     async def _known(self, row: Row) -> Row:
-        return row if row.version is not None else await self._fetch_live(row)
-
-    async def _fetch_live(self, row: Row) -> Row:
-        fresh = await self.fetch(row.session_id)
-        if fresh is None:
-            raise SessionGone("the session was destroyed, rotated or expired meanwhile; its changes weren't saved")
-        return fresh
+        return row if row.version is not None else await self.latest(row)
 
 
 class _Pauses:

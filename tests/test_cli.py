@@ -14,7 +14,7 @@ import pytest
 from starlette_sessions_ext import SessionStore, SQLiteStore, store_from_url
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.ids import handle_of, key_of, new_id, new_nonce
-from starlette_sessions_ext.record import Record
+from starlette_sessions_ext.record import Alias, Record
 from starlette_sessions_ext.testing import FakeClock
 
 from .mariadb_server import MariaDBServer
@@ -50,7 +50,7 @@ def fill(url: str, count: int, expires_at: int, lifetime: int | None = None) -> 
     async def fill() -> None:
         async with store_from_url(url) as store:
             for key in keys:
-                record = Record(key, 1_700_000_000, lifetime, b'{"secret":"canary"}')
+                record = Record(key, 1_700_000_000, 1_700_000_000, lifetime, b'{"secret":"canary"}')
                 await store.create(key, record.encode(new_nonce()), expires_at)
 
     anyio.run(fill)
@@ -63,6 +63,18 @@ def is_there(url: str, key: str) -> bool:
             return await store.load(key) is not None
 
     return anyio.run(load)
+
+
+def test_show_of_an_old_id_names_the_handle_of_the_new_one(clock: FakeClock, tmp_path: Path, capsys: Any) -> None:
+    url, old, new = f"sqlite:///{tmp_path / 'sessions.db'}", key_of(new_id()), key_of(new_id())
+
+    async def renew() -> None:
+        async with store_from_url(url) as store:
+            await store.create(old, Alias(old, 0, new_nonce(), new).encode(), int(clock()) + 3600)
+
+    anyio.run(renew)
+    assert main(["show", handle_of(old), url]) == 0
+    assert f"handle {handle_of(new)}" in capsys.readouterr().out
 
 
 def test_show_and_revoke_by_the_public_handle(url: str, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,11 +140,11 @@ class Site:
 
         async def stranger(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Record(key_of(new_id()), 0, None, PAYLOAD.encode()).encode(new_nonce()))
+            await self.overwrite(Record(key_of(new_id()), 0, 0, None, PAYLOAD.encode()).encode(new_nonce()))
 
         async def not_json(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Record(self.key, 0, None, b"{" + PAYLOAD.encode()).encode(new_nonce()))
+            await self.overwrite(Record(self.key, 0, 0, None, b"{" + PAYLOAD.encode()).encode(new_nonce()))
 
         async def too_late(request: Request) -> Any:
             request.state.session.destroy()
@@ -380,6 +380,7 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
     assert stored is not None
     assert PAYLOAD.encode() in stored.data
     record = decode(stored.data, key)
+    assert isinstance(record, Record)
     middleware = SessionMiddleware(app, [SECRET, Secret(SECRET)], store=store, clock=clock)
     found = middleware._cookie.find([(b"cookie", f"session={browser.cookies['session']}".encode())])
     assert found.session_id == session_id
