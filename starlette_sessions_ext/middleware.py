@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .cookie import Clear, HTTPSOnly, Issue, SameSite, SessionCookie
 from .errors import ConfigurationError, SessionError, SessionGone, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
-from .headers import is_local, set_cookie, vary_by_cookie
+from .guard import Guard
+from .headers import is_local, keep_from_caches, set_cookie, vary_by_cookie
 from .ids import Successors
 from .record import Lifetimes
 from .rows import Rows
@@ -43,6 +44,8 @@ class SessionMiddleware:
     `renew_after`: the age at which a session's id is replaced, without anybody noticing; None: never.
     `on_conflict`: what to do if parallel requests changed the same key: "merge" lets the later
     win, "raise" raises `SessionConflict`. Changes of different keys are always merged.
+    `on_store_error`: what to do if a session can't be loaded: "unavailable" answers 503, "anonymous"
+    goes on with an empty one that is `degraded`, and answers 503 to whatever would change it.
     `on_event`: called with a `SessionEvent` for what operators want to count.
     `state_attr`: the name in `request.state`.
 
@@ -68,12 +71,15 @@ class SessionMiddleware:
         renew_after: int | timedelta | None = None,
         serializer: Serializer | None = None,
         on_conflict: Literal["merge", "raise"] = "merge",
+        on_store_error: Literal["unavailable", "anonymous"] = "unavailable",
         on_event: EventHandler | None = None,
         state_attr: str = "session",
         clock: Callable[[], float] = time.time,
     ) -> None:
         if on_conflict not in ("merge", "raise"):
             raise ConfigurationError('on_conflict must be "merge" or "raise"')
+        if on_store_error not in ("unavailable", "anonymous"):
+            raise ConfigurationError('on_store_error must be "unavailable" or "anonymous"')
         if not state_attr.isidentifier():
             raise ConfigurationError("state_attr must be a name that can stand after request.state.")
         if store is None:
@@ -98,12 +104,13 @@ class SessionMiddleware:
         if any(map(is_short, secrets)):
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
         self._settings = Settings(
-            rows=Rows(store, lifetimes, clock, Successors(secrets)),
+            rows=Rows(store, lifetimes, clock, Successors(secrets), Guard(store)),
             serializer=serializer,
             nothing=serializer.dumps({}),
             overwrite=on_conflict == "merge",
             emit=self._emit,
         )
+        self._degrades = on_store_error == "anonymous"
         self._on_event = on_event
         self._state_attr = state_attr
         self._warned_of_http = False
@@ -162,8 +169,14 @@ class SessionMiddleware:
         found = self._cookie.find(scope["headers"])
         if found.duplicates:
             self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
-        if found.session_id is not None:
-            await transaction.load(found.session_id, outdated=found.outdated)
+        try:
+            if found.session_id is not None:
+                await transaction.load(found.session_id, outdated=found.outdated)
+        except StoreUnavailable as error:
+            if not self._degrades:
+                raise
+            logger.error("went on without the session: %s", error)
+            transaction.degrade()
         state = scope.setdefault("state", {})
         if not isinstance(state.get(self._state_attr), Session | None):
             raise ConfigurationError(
@@ -180,6 +193,8 @@ class SessionMiddleware:
             return
         headers = message["headers"] = list(message.get("headers", ()))
         vary_by_cookie(headers)
+        if transaction.session._degraded:
+            keep_from_caches(headers)
         if cookie is not None:
             set_cookie(headers, self._cookie.name, self._render(cookie, scope))
 

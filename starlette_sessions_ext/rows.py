@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from .errors import SessionConflict, SessionGone, StoreError
+from .guard import Guard
 from .ids import Successors, key_of, new_id, new_nonce
 from .record import Alias, Lifetimes, Record, decode
 from .stores.base import SessionStore
@@ -50,6 +51,7 @@ class Rows:
     lifetimes: Lifetimes
     clock: Callable[[], float]
     successors: Successors = field(repr=False)
+    guard: Guard = field(repr=False)
 
     async def fetch(self, session_id: str) -> Row | None:
         """The row of an id that a request came with; None if it is absent or expired. Raises `CorruptRecord`.
@@ -114,9 +116,9 @@ class Rows:
         while True:
             record = change(row)
             moved = await self.insert(record.body, record.created_at, record.lifetime)
-            if await self.store.delete(row.record.key, row.version):
+            if await self._delete(row):
                 return moved
-            await self.store.delete(moved.record.key)
+            await self._delete(moved)
             await pauses.wait()
             row = await self.latest(row)
 
@@ -137,7 +139,7 @@ class Rows:
             if renewed is not None:
                 if await self._alias(row, renewed, nonce, grace):
                     return renewed, True
-                await self.store.delete(renewed.record.key)
+                await self._delete(renewed)
             await pauses.wait()
             row = await self.latest(row)
         return await self.swap(row, change), False
@@ -145,7 +147,8 @@ class Rows:
     async def touch(self, row: Row) -> Row | None:
         """Move the expiry of a row that was used now, whatever it holds; None if it is gone."""
         expires_at = self.lifetimes.expires_at(row.record, self.clock())
-        touched = await self.store.touch(row.record.key, expires_at)
+        with self.guard.watch("touch", row.record.key):
+            touched = await self.store.touch(row.record.key, expires_at)
         return replace(row, expires_at=expires_at) if touched else None
 
     async def remove(self, row: Row) -> Row | None:
@@ -153,7 +156,7 @@ class Rows:
         pauses = _Pauses()
         try:
             row = await self._known(row)
-            while not await self.store.delete(row.record.key, row.version):
+            while not await self._delete(row):
                 await pauses.wait()
                 row = await self.latest(row)
         except SessionGone:
@@ -164,7 +167,8 @@ class Rows:
         if session_id is None:
             return None
         key = key_of(session_id)
-        stored = await self.store.load(key)
+        with self.guard.watch("load", key):
+            stored = await self.store.load(key)
         now = self.clock()
         if stored is None or now >= stored.expires_at:
             return None
@@ -183,7 +187,8 @@ class Rows:
         now = self.clock()
         record = Record(key_of(session_id), created_at, int(now), lifetime, body)
         expires_at = self.lifetimes.expires_at(record, now)
-        created = await self.store.create(record.key, record.encode(new_nonce()), expires_at)
+        with self.guard.watch("create", record.key):
+            created = await self.store.create(record.key, record.encode(new_nonce()), expires_at)
         return Row(session_id, record, expires_at) if created else None
 
     async def _alias(self, row: Row, renewed: Row, nonce: str, grace: int) -> bool:
@@ -193,13 +198,21 @@ class Rows:
         """
         now = int(self.clock())
         alias = Alias(row.record.key, now + grace, nonce, renewed.record.key)
-        return await self.store.replace(alias.key, alias.encode(), now + max(grace, FORWARDING), row.version)
+        return await self._replace(row, alias.encode(), now + max(grace, FORWARDING))
 
     async def _put(self, row: Row, wanted: Row | None) -> bool:
-        key = row.record.key
         if wanted is None:
-            return await self.store.delete(key, row.version)
-        return await self.store.replace(key, wanted.record.encode(new_nonce()), wanted.expires_at, row.version)
+            return await self._delete(row)
+        return await self._replace(row, wanted.record.encode(new_nonce()), wanted.expires_at)
+
+    async def _replace(self, row: Row, data: bytes, expires_at: int) -> bool:
+        with self.guard.watch("replace", row.record.key):
+            return await self.store.replace(row.record.key, data, expires_at, row.version)
+
+    async def _delete(self, row: Row) -> bool:
+        """Delete the row if it is still what was loaded; one that was just made, whatever it is."""
+        with self.guard.watch("delete", row.record.key):
+            return await self.store.delete(row.record.key, row.version)
 
     async def _known(self, row: Row) -> Row:
         return row if row.version is not None else await self.latest(row)

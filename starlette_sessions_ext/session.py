@@ -41,6 +41,7 @@ class Session(StarletteSession):
     _created_at: int | None = None
     _expires_at: int | None = None
     _lifetime: int | None = None
+    _degraded = False
     _backing: Backing | None = None
 
     @property
@@ -65,6 +66,15 @@ class Session(StarletteSession):
         """The seconds without use that `set_lifetime` gave it; None where the middleware's settings hold."""
         self.accessed = True
         return self._lifetime
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the store couldn't be read, so that this is an empty session in place of one that isn't known.
+
+        Only with `on_store_error="anonymous"`. Whatever would change it raises `StoreUnavailable`.
+        """
+        self.accessed = True
+        return self._degraded
 
     def rotate(self, grace: int | timedelta | None = None) -> None:
         """Give the session a new id when it is saved; the old one is worthless at once.

@@ -49,6 +49,12 @@ class State:
             return self.row.record.body
         return self.dumps(self.session)
 
+    def is_asked(self) -> bool:
+        """Whether the handler has done anything to a session that it found empty."""
+        session = self.session
+        asked = session._destroy or session._cleared or session._rotate or session._lifetime_set
+        return asked or session._grace is not None or dict.__len__(session) > 0
+
     def draft(self, row: Row, body: bytes) -> Row | None:
         """What the row should become with this body; None if that leaves nothing. Notes whether its expiry moves."""
         now = self._clock()

@@ -50,9 +50,15 @@ class Transaction:
             self._state.keep(row)
             dict.update(self.session, data)
 
+    def degrade(self) -> None:
+        """The store couldn't be read: go on with an empty session, which can't be changed."""
+        self.session._degraded = True
+
     async def commit(self) -> None:
         """Save what changed since the last commit. Raises `SessionGone` if there is nothing left to save to."""
         state, session = self._state, self.session
+        if session._degraded and state.is_asked():
+            self._refuse()
         if state.gone:
             raise SessionGone("the session ended while this request ran; its changes weren't saved")
         if state.row is not None and (session._destroy or (session._cleared and not dict.__len__(session))):
@@ -66,6 +72,8 @@ class Transaction:
 
     async def save(self) -> None:
         """See `Session.save`."""
+        if self.session._degraded:
+            self._refuse()
         before = self._state.row
         await self.commit()
         if self.reply.is_sent and before is not None and self._state.row is before:
@@ -74,6 +82,8 @@ class Transaction:
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
         """See `Session.atomic`."""
         state = self._state
+        if self.session._degraded:
+            self._refuse()
         if state.gone or self.session._destroy or self.session._rotate:
             await self.commit()  # what fn changes must not end up under an id that is about to go
         row = state.row
@@ -225,6 +235,11 @@ class Transaction:
             raise
         self._state.keep(latest)
         self._state.adopt(self._state.loads(latest.record.body))
+
+    def _refuse(self) -> None:
+        raise StoreUnavailable(
+            "the session couldn't be loaded when this request began, so nothing of it can be changed"
+        )
 
     def _renew_due(self, row: Row) -> bool:
         return not self.reply.is_sent and self._lifetimes.renew_due(row.record, self._rows.clock())
