@@ -18,6 +18,7 @@ from .errors import (
     StoreUnavailable,
 )
 from .events import EventKind, SessionEvent
+from .legacy import LegacyCookie, LegacySession, StarletteCookie
 from .middleware import SessionMiddleware
 from .serializers import JSONSerializer, Serializer
 from .session import Session
@@ -37,6 +38,8 @@ __all__ = [
     "DatabaseStore",
     "EventKind",
     "JSONSerializer",
+    "LegacyCookie",
+    "LegacySession",
     "MemoryStore",
     "MongoStore",
     "NotSerializable",
@@ -52,6 +55,7 @@ __all__ = [
     "SessionNotSaved",
     "SessionStore",
     "SessionTooLarge",
+    "StarletteCookie",
     "StoreError",
     "StoreTimeout",
     "StoreUnavailable",

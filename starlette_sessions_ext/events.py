@@ -16,6 +16,7 @@ class EventKind(Enum):
     CREATED = "created"
     ROTATED = "rotated"  # a new id, and the old one is worthless
     RENEWED = "renewed"  # a new id, to which the old one leads for a moment
+    MIGRATED = "migrated"  # another middleware's cookie became a session, see `migrate_from`
     DESTROYED = "destroyed"
     MERGED = "merged"  # a parallel request had written meanwhile; both changes are kept
     OVERWRITTEN = "overwritten"  # both had changed the same key; the later write won

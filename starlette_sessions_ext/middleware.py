@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Literal
@@ -16,6 +16,7 @@ from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .guard import Guard
 from .headers import is_local, keep_from_caches, set_cookie, vary_by_cookie
 from .ids import Successors
+from .legacy import LegacyCookie, find_legacy
 from .record import Lifetimes
 from .rows import Rows
 from .secret import SecretKey, is_short, read_secrets
@@ -46,6 +47,7 @@ class SessionMiddleware:
     win, "raise" raises `SessionConflict`. Changes of different keys are always merged.
     `on_store_error`: what to do if a session can't be loaded: "unavailable" answers 503, "anonymous"
     goes on with an empty one that is `degraded`, and answers 503 to whatever would change it.
+    `migrate_from`: whose cookies to take over, such as `[StarletteCookie(secret_key=...)]`.
     `on_event`: called with a `SessionEvent` for what operators want to count.
     `state_attr`: the name in `request.state`.
 
@@ -72,6 +74,7 @@ class SessionMiddleware:
         serializer: Serializer | None = None,
         on_conflict: Literal["merge", "raise"] = "merge",
         on_store_error: Literal["unavailable", "anonymous"] = "unavailable",
+        migrate_from: Sequence[LegacyCookie] = (),
         on_event: EventHandler | None = None,
         state_attr: str = "session",
         clock: Callable[[], float] = time.time,
@@ -103,6 +106,8 @@ class SessionMiddleware:
         secrets = read_secrets(secret_key)
         if any(map(is_short, secrets)):
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
+        if not all(isinstance(one, LegacyCookie) for one in migrate_from):
+            raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
         self._settings = Settings(
             rows=Rows(store, lifetimes, clock, Successors(secrets), Guard(store)),
             serializer=serializer,
@@ -110,9 +115,11 @@ class SessionMiddleware:
             overwrite=on_conflict == "merge",
             emit=self._emit,
         )
+        self._legacy = list(migrate_from)
         self._degrades = on_store_error == "anonymous"
         self._on_event = on_event
         self._state_attr = state_attr
+        self._clock = clock
         self._warned_of_http = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,6 +179,8 @@ class SessionMiddleware:
         try:
             if found.session_id is not None:
                 await transaction.load(found.session_id, outdated=found.outdated)
+            elif legacy := await find_legacy(self._legacy, self._cookie.name, scope["headers"], self._clock()):
+                await transaction.migrate(*legacy)
         except StoreUnavailable as error:
             if not self._degrades:
                 raise

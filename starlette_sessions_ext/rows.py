@@ -16,7 +16,7 @@ import anyio
 from .errors import SessionConflict, SessionGone, StoreError
 from .guard import Guard
 from .ids import Successors, key_of, new_id, new_nonce
-from .record import Alias, Lifetimes, Record, decode
+from .record import END_OF_TIME, Alias, Lifetimes, Record, decode
 from .stores.base import SessionStore
 
 CONFLICT_DEADLINE = 10.0
@@ -27,6 +27,9 @@ ID_TRIES = 3
 
 FORWARDING = 3600
 """Seconds for which requests and sockets that were under way at a renewal still find the session."""
+
+CLOCKS_APART = 3600
+"""Seconds by which the clocks of processes may differ about the end of another middleware's cookie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,24 @@ class Rows:
             await pauses.wait()
             row = await self.latest(row)
         return await self.swap(row, change), False
+
+    async def adopt(self, legacy_id: str, body: bytes, valid_until: int) -> tuple[Row | None, bool]:
+        """The session of another middleware's cookie, and whether it was made now; None if it has ended.
+
+        It is made once: an alias under the cookie's own id leads to it as long as the cookie may
+        be valid, also when the session is gone. Of parallel requests one wins, for the others as well.
+        """
+        if await self._read(legacy_id) is None:
+            nonce = new_nonce()
+            row = await self._create(self.successors.make(legacy_id, nonce), body, int(self.clock()), None)
+            if row is not None:
+                until = min(valid_until + CLOCKS_APART, END_OF_TIME)
+                alias = Alias(key_of(legacy_id), until, nonce, row.record.key)
+                with self.guard.watch("create", alias.key):
+                    if await self.store.create(alias.key, alias.encode(), until):
+                        return row, True
+                await self._delete(row)
+        return await self.fetch(legacy_id), False
 
     async def touch(self, row: Row) -> Row | None:
         """Move the expiry of a row that was used now, whatever it holds; None if it is gone."""

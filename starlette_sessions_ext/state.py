@@ -80,7 +80,7 @@ class State:
         if merged.contested and not self._settings.overwrite:
             keys = ", ".join(map(repr, merged.contested))
             raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
-        self._emit(EventKind.OVERWRITTEN if merged.contested else EventKind.MERGED, theirs)
+        self.emit(EventKind.OVERWRITTEN if merged.contested else EventKind.MERGED, theirs)
         return self.dumps(merged.data)
 
     def sends_again(self, row: Row) -> bool:
@@ -110,7 +110,7 @@ class State:
         """Go on under a new id."""
         self.keep(row)
         self.issue(row)
-        self._emit(kind, row)
+        self.emit(kind, row)
 
     def settle(self, row: Row, saved: Row | None) -> None:
         """Go on with what the row has become; None: nothing was left of it."""
@@ -129,12 +129,12 @@ class State:
         """It was destroyed by this request."""
         self.keep(None)
         self.reply.clear()
-        self._emit(EventKind.DESTROYED, row)
+        self.emit(EventKind.DESTROYED, row)
 
     def lose(self, row: Row) -> None:
         """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""
         self.gone = True
-        self._emit(EventKind.DROPPED, row)
+        self.emit(EventKind.DROPPED, row)
 
     def saved(self) -> None:
         """What the handler asked for is done."""
@@ -148,5 +148,5 @@ class State:
     def loads(self, body: bytes) -> dict[str, Any]:
         return self._settings.serializer.loads(body)
 
-    def _emit(self, kind: EventKind, row: Row) -> None:
+    def emit(self, kind: EventKind, row: Row) -> None:
         self._settings.emit(SessionEvent(kind, handle_of(row.record.key)))

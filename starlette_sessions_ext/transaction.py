@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from .commit import Action, decide, merge
-from .errors import CorruptRecord, SessionGone, StoreUnavailable
+from .errors import CorruptRecord, NotSerializable, SessionGone, StoreUnavailable
 from .events import EventKind, SessionEvent, logger
-from .ids import handle_of, key_of
+from .ids import handle_of, id_of_legacy, key_of
+from .legacy import LegacySession
 from .record import RENEW_GRACE
 from .rows import FORWARDING, Row
 from .session import Session
@@ -39,16 +41,26 @@ class Transaction:
 
         `outdated`: the cookie was signed by an older secret, so it is sent again.
         """
-        try:
+        with self._telling_of_corruption(session_id):
             row = await self._rows.fetch(session_id)
-            data = {} if row is None else self._state.loads(row.record.body)
-        except CorruptRecord:
-            self._settings.emit(SessionEvent(EventKind.CORRUPT, handle_of(key_of(session_id))))
+            if row is not None:
+                self._fill(row)
+                self.reply.came_with(session_id, outdated)
+
+    async def migrate(self, cookie: str, legacy: LegacySession) -> None:
+        """Fill the session from another middleware's cookie, or from what has become of it since."""
+        legacy_id = id_of_legacy(cookie)
+        try:
+            body = self._state.dumps(legacy.data)
+        except NotSerializable as error:
+            logger.warning("another middleware's session was left out: %s", error)
             return
-        if row is not None:
-            self.reply.came_with(session_id, outdated)
-            self._state.keep(row)
-            dict.update(self.session, data)
+        with self._telling_of_corruption(legacy_id):
+            row, is_new = await self._rows.adopt(legacy_id, body, legacy.valid_until)
+            if row is not None:
+                self._fill(row)
+                if is_new:
+                    self._state.emit(EventKind.MIGRATED, row)
 
     def degrade(self) -> None:
         """The store couldn't be read: go on with an empty session, which can't be changed."""
@@ -133,6 +145,19 @@ class Transaction:
             return
         if self._state.row is row:  # the application may have saved it meanwhile
             self._state.keep(_with_the_body_of(row, latest))
+
+    def _fill(self, row: Row) -> None:
+        data = self._state.loads(row.record.body)
+        self._state.keep(row)
+        dict.update(self.session, data)
+
+    @contextmanager
+    def _telling_of_corruption(self, session_id: str) -> Iterator[None]:
+        """Leave the session empty and new where its row can't be read."""
+        try:
+            yield
+        except CorruptRecord:
+            self._settings.emit(SessionEvent(EventKind.CORRUPT, handle_of(key_of(session_id))))
 
     async def _save(self, row: Row) -> None:
         """Choose and carry out the one action that this row needs."""
