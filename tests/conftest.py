@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
@@ -55,3 +56,18 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store that processes can share."""
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        return redis.url
+    if request.param == "mysql":
+        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
+        return mariadb.url("fresh")
+    if request.param == "mongo":
+        mongo: MongoServer = request.getfixturevalue("mongo_server")
+        return mongo.url
+    return f"sqlite:///{tmp_path / 'sessions.db'}"

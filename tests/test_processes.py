@@ -10,9 +10,6 @@ import anyio
 import httpx2
 import pytest
 
-from .mariadb_server import MariaDBServer
-from .mongo_server import MongoServer
-from .redis_server import RedisServer
 from .workers import port_of, running_workers
 
 pytestmark = pytest.mark.anyio
@@ -26,21 +23,6 @@ SESSIONS = 10
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store that processes can share."""
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_server")
-        return redis.url
-    if request.param == "mysql":
-        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
-        return mariadb.url("fresh")
-    if request.param == "mongo":
-        mongo: MongoServer = request.getfixturevalue("mongo_server")
-        return mongo.url
-    return f"sqlite:///{tmp_path / 'sessions.db'}"
 
 
 def browser(port: int, cookies: Any = None) -> httpx2.AsyncClient:
