@@ -127,8 +127,8 @@ class Transaction:
     async def keep_alive(self) -> None:
         """A socket is in use: move its session's expiry now and then, without a cookie.
 
-        The look also follows a session that was renewed, before its trace is lost. That it has
-        ended is told by the next `save`.
+        The look also follows a session that was renewed, before its trace is lost. What is wrong
+        with it is told by the next `save`.
         """
         row, now = self._state.row, self._rows.clock()
         if row is None or now - self._looked_at < min(self._lifetimes.touch_every(row.record), FORWARDING // 2):
@@ -138,7 +138,7 @@ class Transaction:
             latest = await self._rows.latest(row)
             if self._lifetimes.touch_due(latest.record, latest.expires_at, now):
                 latest = await self._rows.touch(latest) or latest
-        except SessionGone:
+        except (SessionGone, CorruptRecord):
             return
         except StoreUnavailable as error:
             logger.warning("a session's expiry couldn't be moved: %s", error)
@@ -246,7 +246,7 @@ class Transaction:
             return
         try:
             self._state.issue(await self._rows.latest(row))
-        except SessionGone:
+        except (SessionGone, CorruptRecord):
             pass
         except StoreUnavailable as error:
             logger.warning("a session's new id couldn't be handed out: %s", error)
@@ -272,4 +272,6 @@ class Transaction:
 
 def _with_the_body_of(row: Row, latest: Row) -> Row:
     """The row as it is now, but to be compared with the data that was loaded."""
+    if latest.record.body == row.record.body:
+        return latest
     return replace(latest, record=replace(latest.record, body=row.record.body), version=None)

@@ -12,6 +12,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from starlette_sessions_ext import MemoryStore, SessionGone, SessionNotSaved, StoreUnavailable
+from starlette_sessions_ext.ids import key_of
 from starlette_sessions_ext.rows import FORWARDING
 from starlette_sessions_ext.testing import FakeClock
 
@@ -423,3 +424,33 @@ async def test_a_save_during_the_look_of_a_message_isnt_forgotten(store: Unreach
     socket.talk = talk
     await socket.connect("text")
     assert await socket.session() == {"user": "ann", "mine": "theirs", "more": 1}
+
+
+async def test_a_message_arrives_though_the_row_is_corrupt(store: Unreachable, clock: FakeClock) -> None:
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    seen: list[Any] = []
+
+    async def damage(websocket: WebSocket) -> None:
+        key = key_of(socket.browser.cookies["session"].partition(".")[0])
+        row = await store.store.load(key)
+        assert row is not None
+        await store.store.replace(key, b"damaged", row.expires_at, row.version)
+        await listening(clock, HOUR, seen)(websocket)
+
+    socket.talk = damage
+    await socket.connect("text")
+    assert seen == ["text"]
+
+
+async def test_after_a_look_an_unchanged_session_is_saved_in_one_call(store: Unreachable, clock: FakeClock) -> None:
+    async def change(websocket: WebSocket) -> None:
+        store.calls.clear()
+        websocket.session["more"] = 1
+
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    socket.talk = listening(clock, HOUR, [], change)
+    await socket.connect("text")
+    assert store.calls == ["replace"]
+    assert await socket.session() == {"user": "ann", "more": 1}

@@ -272,17 +272,17 @@ async def test_K2_what_is_saved_after_the_response_has_started_is_merged(store: 
 
 @pytest.mark.parametrize("end", ["/logout", "/login"])
 async def test_K5_a_socket_that_is_kept_alive_brings_nothing_back(
-    store: CountingStore, clock: FakeClock, end: str
+    store: CountingStore, clock: FakeClock, advance: Advance, end: str
 ) -> None:
     """Each message comes so late that the expiry has to be moved."""
 
     async def slowly(request: Request) -> Any:
-        clock.advance(HOUR)
+        await advance(HOUR)
         return await HANDLERS[end](request)
 
     async def hear(websocket: WebSocket) -> None:
         await websocket.accept()
-        clock.advance(HOUR)
+        await advance(HOUR)
         await websocket.receive_text()
 
     async def scenario(turnstile: Turnstile) -> None:

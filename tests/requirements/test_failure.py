@@ -1,4 +1,4 @@
-"""A store that is down, a client that goes away, a handler that is cancelled: rows F1, F2 and F8.
+"""A store that is down, a client that goes away, a handler that is cancelled: rows F1, F2, F8 and F9.
 
 F6 is in test_servers.py, F7 in test_recovery.py.
 """
@@ -14,8 +14,9 @@ import pytest
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
-from starlette_sessions_ext import SessionStore, Stored, StoreUnavailable
+from starlette_sessions_ext import SessionNotSaved, SessionStore, Stored, StoreUnavailable
 
 from ..asgi import Answer, Browser, Handler, make_app
 from ..stores.instruments import CountingStore, WrappedStore
@@ -188,6 +189,39 @@ async def test_F2_the_handlers_own_error_isnt_masked(down: Down) -> None:
     down.down = True
     with pytest.raises(ZeroDivisionError):
         await browser.get("/fail")
+
+
+# F9
+
+
+async def test_F9_the_write_comes_before_the_response_leaves(store: CountingStore) -> None:
+    calls_at_start: list[list[str]] = []
+    app = make_app(store, HANDLERS)
+
+    async def watching(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                calls_at_start.append(store.calls[:])
+            await send(message)
+
+        await app(scope, receive, watch)
+
+    browser = Browser(watching)
+    await browser.get("/put?name=ann")
+    await browser.get("/put?name=bob")
+    assert calls_at_start == [["create"], ["create", "load", "replace"]]
+
+
+async def test_F9_a_change_after_the_response_has_started_is_saved(store: CountingStore) -> None:
+    browser = await begun(store)
+    assert (await browser.get("/late")).set_cookies == []
+    assert (await browser.get("/")).json() == {"name": "ann", "late": 1}
+
+
+async def test_F9_a_session_that_begins_after_the_response_has_started_is_a_loud_error(store: CountingStore) -> None:
+    with pytest.raises(SessionNotSaved):
+        await Browser(make_app(store, HANDLERS)).get("/late")
+    assert store.calls == []
 
 
 # F8
