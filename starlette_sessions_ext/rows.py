@@ -6,21 +6,16 @@ between. Everything rests on the store's `create`, `replace` and `delete` by ver
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import anyio
-
-from .errors import SessionConflict, SessionGone, StoreError
+from .errors import SessionGone, StoreError
 from .guard import Guard
 from .ids import Successors, key_of, new_id, new_nonce
+from .pauses import Pauses
 from .record import END_OF_TIME, Alias, Lifetimes, Record, decode
 from .stores.base import SessionStore
-
-CONFLICT_DEADLINE = 10.0
-"""Seconds for which a change is merged and tried again while others win."""
 
 ID_TRIES = 3
 """How many fresh ids may be taken already before the random source, or the store, must be broken."""
@@ -95,7 +90,7 @@ class Rows:
 
         `confirm`: also where nothing is to change, to be sure that the row is still what was loaded.
         """
-        pauses = _Pauses()
+        pauses = Pauses()
         row = await self._known(row)
         while True:
             wanted = change(row)
@@ -114,7 +109,7 @@ class Rows:
         parallel request wrote meanwhile its changes are taken along, and if one destroyed or
         moved the session, that stands.
         """
-        pauses = _Pauses()
+        pauses = Pauses()
         row = await self._known(row)
         while True:
             record = change(row)
@@ -132,7 +127,7 @@ class Rows:
         becomes an alias. Of parallel renewals one wins, and the others change what it has made.
         Returns what the row has become, and whether it was renewed here.
         """
-        pauses = _Pauses()
+        pauses = Pauses()
         session_id = row.session_id
         row = await self._known(row)
         while row.session_id == session_id and (wanted := change(row)) is not None:
@@ -174,7 +169,7 @@ class Rows:
 
     async def remove(self, row: Row) -> Row | None:
         """Delete a session, whatever others write meanwhile. Returns what was deleted, None if it was gone."""
-        pauses = _Pauses()
+        pauses = Pauses()
         try:
             row = await self._known(row)
             while not await self._delete(row):
@@ -237,17 +232,3 @@ class Rows:
 
     async def _known(self, row: Row) -> Row:
         return row if row.version is not None else await self.latest(row)
-
-
-class _Pauses:
-    """Waits between tries, longer and longer and of random length, so that writers don't march in step."""
-
-    def __init__(self) -> None:
-        self._deadline = anyio.current_time() + CONFLICT_DEADLINE
-        self._longest = 0.001
-
-    async def wait(self) -> None:
-        if anyio.current_time() > self._deadline:
-            raise SessionConflict(f"other requests kept changing this session for {CONFLICT_DEADLINE:.0f} s")
-        await anyio.sleep(random.random() * self._longest)
-        self._longest = min(2 * self._longest, 0.05)

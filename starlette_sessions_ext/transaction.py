@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .commit import Action, decide, merge
+from .atomic import Rerun
+from .commit import Action, decide
 from .errors import CorruptRecord, NotSerializable, SessionGone, StoreUnavailable
 from .events import EventKind, SessionEvent, logger
 from .ids import handle_of, id_of_legacy, key_of
@@ -98,31 +99,18 @@ class Transaction:
             self._refuse()
         if state.gone or self.session._destroy or self.session._rotate:
             await self.commit()  # what fn changes must not end up under an id that is about to go
-        row = state.row
-        base = {} if row is None else state.loads(row.record.body)
-        mine = state.loads(state.dumps(self.session))
-        view: dict[str, Any] = {}
-        results: list[T] = []
-
-        def run(fresh: dict[str, Any]) -> bytes:
-            nonlocal view
-            before = merge(base, mine, fresh, state.dumps).data
-            view = state.loads(state.dumps(before))
-            results[:] = [fn(view)]
-            view = state.loads(state.dumps(view))
-            return state.dumps(merge(before, view, fresh, state.dumps).data)
-
+        row, rerun = state.row, Rerun(state, fn)
         if row is None:
-            if (body := run({})) != self._settings.nothing:
+            if (body := rerun.on({})) != self._settings.nothing:
                 await self._create(body)
         else:
             try:
-                await self._swap(row, lambda theirs: run(state.loads(theirs.record.body)))
+                await self._swap(row, lambda theirs: rerun.on(state.loads(theirs.record.body)))
             except SessionGone:
                 state.lose(row)
                 raise
-        state.adopt(view)
-        return results[0]
+        state.adopt(rerun.view)
+        return rerun.result
 
     async def keep_alive(self) -> None:
         """A socket is in use: move its session's expiry now and then, without a cookie.
