@@ -1,4 +1,4 @@
-"""Row F7: a store that is away for a while, with many clients, and its return."""
+"""A store that is away for a while, with many clients, or refuses to write, and its return: rows F4 and F7."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any, NamedTuple
 
 import anyio
 import pytest
+from redis.asyncio import Redis
 from starlette.requests import Request
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore
-from starlette_sessions_ext.breaker import PAUSE
+from starlette_sessions_ext.breaker import FAILURES, PAUSE
 from starlette_sessions_ext.testing import FaultProxy
 
 from .asgi import Answer, Browser, make_app
 from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
 from .redis_server import RedisServer
+from .servers import free_port
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +109,23 @@ async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend:
         with anyio.fail_after(2 * (1.25 * PAUSE + TIMEOUT)):
             await crowd.ask(lambda answer: answer.status == 200)
         assert crowd.seen[200] == CLIENTS
+
+
+async def test_F4_a_server_that_refuses_writes_serves_readers_and_writes_again_by_itself(
+    redis_server: RedisServer,
+) -> None:
+    """A primary that has become a replica, as in a failover, answers READONLY to whoever writes."""
+    async with RedisStore(redis_server.url) as store, Redis.from_url(redis_server.url) as control:
+        browser = Browser(make_app(store, {"/": view, "/put": put}))
+        await browser.get("/put?name=ann")
+        await control.replicaof("127.0.0.1", free_port())
+        try:
+            for _ in range(2 * FAILURES):
+                assert (await browser.get("/put?a=1")).status == 503
+                assert (await browser.get("/")).json() == {"name": "ann"}
+        finally:
+            await control.replicaof("NO", "ONE")
+        with anyio.fail_after(2 * 1.25 * PAUSE):
+            while (await browser.get("/put?a=1")).status != 200:
+                await anyio.sleep(0.01)
+        assert (await browser.get("/")).json() == {"name": "ann", "a": "1"}
