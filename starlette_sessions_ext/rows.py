@@ -154,9 +154,8 @@ class Rows:
             if row is not None:
                 until = min(valid_until + CLOCKS_APART, END_OF_TIME)
                 alias = Alias(key_of(legacy_id), until, nonce, row.record.key)
-                with self.guard.watch("create", alias.key):
-                    if await self.store.create(alias.key, alias.encode(), until):
-                        return row, True
+                if await self._make(alias.key, alias.encode(), until):
+                    return row, True
                 await self._delete(row)
         return await self.fetch(legacy_id), False
 
@@ -203,9 +202,8 @@ class Rows:
         now = self.clock()
         record = Record(key_of(session_id), created_at, int(now), lifetime, body)
         expires_at = self.lifetimes.expires_at(record, now)
-        with self.guard.watch("create", record.key):
-            created = await self.store.create(record.key, record.encode(new_nonce()), expires_at)
-        return Row(session_id, record, expires_at) if created else None
+        made = await self._make(record.key, record.encode(new_nonce()), expires_at)
+        return Row(session_id, record, expires_at) if made else None
 
     async def _alias(self, row: Row, renewed: Row, nonce: str, grace: int) -> bool:
         """Turn the old row into an alias of the new one, if it is still what was loaded.
@@ -220,6 +218,10 @@ class Rows:
         if wanted is None:
             return await self._delete(row)
         return await self._replace(row, wanted.record.encode(new_nonce()), wanted.expires_at)
+
+    async def _make(self, key: str, data: bytes, expires_at: int) -> bool:
+        with self.guard.watch("create", key):
+            return await self.store.create(key, data, expires_at)
 
     async def _replace(self, row: Row, data: bytes, expires_at: int) -> bool:
         with self.guard.watch("replace", row.record.key):
