@@ -66,6 +66,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return redis.url
     if request.param == "mysql":
         mariadb: MariaDBServer = request.getfixturevalue("mariadb")
+        mariadb.run("DELETE FROM session_data", "fresh")
         return mariadb.url("fresh")
     if request.param == "mongo":
         mongo: MongoServer = request.getfixturevalue("mongo_server")

@@ -28,21 +28,6 @@ def blockbuster() -> None:
     """A command may block its event loop, which nobody else uses: drivers are imported there."""
 
 
-@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_server")
-        return redis.url
-    if request.param == "mysql":
-        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
-        mariadb.run("DELETE FROM session_data", "fresh")
-        return mariadb.url("fresh")
-    if request.param == "mongo":
-        mongo: MongoServer = request.getfixturevalue("mongo_server")
-        return mongo.url
-    return f"sqlite:///{tmp_path / 'sessions.db'}"
-
-
 def fill(url: str, count: int, expires_at: int, lifetime: int | None = None) -> list[str]:
     """Make sessions that end at `expires_at`; their keys."""
     keys = [key_of(new_id()) for _ in range(count)]
