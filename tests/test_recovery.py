@@ -26,7 +26,7 @@ from .stores.instruments import CountingStore
 pytestmark = pytest.mark.anyio
 
 CLIENTS = 20
-TIMEOUT = 0.3
+TIMEOUT = 1.0
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend:
         before = proxy.connections
         proxy.silent = True
         start = time.monotonic()
-        await crowd.ask(lambda answer: time.monotonic() - start > 3 * PAUSE)
+        await crowd.ask(lambda answer: time.monotonic() - start > 4 * PAUSE)
         outage = time.monotonic() - start
         assert set(crowd.seen) == {503}
         assert len(store.calls) <= CLIENTS + outage / (0.75 * PAUSE) + 1, "all at once first, and then one by one"
@@ -106,7 +106,7 @@ async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend:
         assert proxy.connections - before <= 2 * len(store.calls)
         proxy.silent = False
         proxy.reset()
-        with anyio.fail_after(2 * (1.25 * PAUSE + TIMEOUT)):
+        with anyio.fail_after(10 * (PAUSE + TIMEOUT)):
             await crowd.ask(lambda answer: answer.status == 200)
         assert crowd.seen[200] == CLIENTS
 
@@ -125,7 +125,7 @@ async def test_F4_a_server_that_refuses_writes_serves_readers_and_writes_again_b
                 assert (await browser.get("/")).json() == {"name": "ann"}
         finally:
             await control.replicaof("NO", "ONE")
-        with anyio.fail_after(2 * 1.25 * PAUSE):
+        with anyio.fail_after(10 * PAUSE):
             while (await browser.get("/put?a=1")).status != 200:
                 await anyio.sleep(0.01)
         assert (await browser.get("/")).json() == {"name": "ann", "a": "1"}
