@@ -143,7 +143,7 @@ class SessionMiddleware:
         saves = True
         failure: Exception | None = None  # why the response that was about to start couldn't be saved
 
-        async def receive_wrapper() -> Message:
+        async def receive_message() -> Message:
             message = await receive()
             if message["type"] == "websocket.receive":
                 await transaction.keep_alive()
@@ -166,7 +166,7 @@ class SessionMiddleware:
 
         try:
             await self._load(transaction, scope)
-            await self.app(scope, receive_wrapper, send_wrapper)
+            await self.app(scope, receive_message if scope["type"] == "websocket" else receive, send_wrapper)
             if failure is None and saves and (started or scope["type"] == "websocket"):
                 transaction.reply.is_sent = True  # a socket that was refused had no headers for one
                 await self._save(transaction)  # what changed after the response had started
