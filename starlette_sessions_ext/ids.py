@@ -42,13 +42,13 @@ def new_nonce() -> str:
     return secrets.token_hex(8)
 
 
-def id_of_legacy(cookie: str) -> str:
-    """The id under which the session that was made of another middleware's cookie can be found again.
+def id_of_legacy(identity: str) -> str:
+    """The id under which the session that was made of another middleware's can be found again.
 
-    Only who has the cookie knows it. It is never sent, and no secret of ours goes into it, so that
-    changing the secrets doesn't bring back what has ended.
+    It is never sent, and would open nothing. No secret of ours goes into it, so that changing the
+    secrets doesn't bring back what has ended.
     """
-    return _base32(hashlib.sha256(b"legacy cookie " + cookie.encode()).digest()[:ID_BYTES])
+    return _base32(hashlib.sha256(b"legacy session " + identity.encode()).digest()[:ID_BYTES])
 
 
 class Successors:

@@ -22,8 +22,14 @@ MAX_CANDIDATES = 8
 
 @dataclass(frozen=True, slots=True)
 class LegacySession:
-    """What another middleware's cookie stands for. `valid_until` (unix seconds) is when that cookie ends."""
+    """What another middleware's cookie stands for.
 
+    `identity` is what was signed, or the old session's id: the same in every spelling of a cookie
+    that is accepted (base64 has several), and never that of another. `valid_until` (unix seconds)
+    is when the cookie ends.
+    """
+
+    identity: str = field(repr=False)
     data: Mapping[str, Any] = field(repr=False)
     valid_until: int
 
@@ -32,8 +38,8 @@ class LegacySession:
 class LegacyCookie(Protocol):
     """Reads the cookies of another session middleware.
 
-    Each cookie becomes a session once, and never again until `valid_until`, also when that session
-    has ended: of the same cookie `read` must always give the same `valid_until`, or an earlier one.
+    Each becomes a session once, and never again until `valid_until`, also when that session has
+    ended: for the same identity `read` must always give the same `valid_until`, or an earlier one.
     """
 
     name: str | None
@@ -91,18 +97,18 @@ class StarletteCookie:
         end = min(start + self._max_age + 1, self._end)
         if type(data) is not dict or not data or not start <= now < end:
             return None
-        return LegacySession(data, end)
+        return LegacySession(value.rpartition(".")[0], data, end)
 
 
 async def find_legacy(
     kinds: Sequence[LegacyCookie], our_name: str, headers: Iterable[tuple[bytes, bytes]], now: float
-) -> tuple[str, LegacySession] | None:
-    """The first cookie in a request's headers that one of `kinds` can read, as it was sent, and what it stands for."""
+) -> LegacySession | None:
+    """The first session in a request's headers that one of `kinds` can read."""
     for kind in kinds:
         for value in _values(headers, kind.name or our_name):
             session = await kind.read(value, now)
             if session is not None:
-                return value, session
+                return session
     return None
 
 

@@ -195,7 +195,7 @@ class SessionMiddleware:
             if found.session_id is not None:
                 await transaction.load(found.session_id, outdated=found.outdated)
             elif legacy := await find_legacy(self._legacy, self._cookie.name, scope["headers"], self._clock()):
-                await transaction.migrate(*legacy)
+                await transaction.migrate(legacy)
         except StoreUnavailable as error:
             if not self._degrades:
                 raise

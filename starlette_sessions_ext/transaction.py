@@ -48,9 +48,9 @@ class Transaction:
                 self._fill(row)
                 self.reply.came_with(session_id, outdated)
 
-    async def migrate(self, cookie: str, legacy: LegacySession) -> None:
-        """Fill the session from another middleware's cookie, or from what has become of it since."""
-        legacy_id = id_of_legacy(cookie)
+    async def migrate(self, legacy: LegacySession) -> None:
+        """Fill the session from another middleware's, or from what has become of it since."""
+        legacy_id = id_of_legacy(legacy.identity)
         try:
             body = self._state.dumps(legacy.data)
         except NotSerializable as error:

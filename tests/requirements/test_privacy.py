@@ -429,7 +429,7 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
         "successors": Successors([SECRET]),
         "guard": Guard(store),
         "legacy cookie": StarletteCookie(SECRET),
-        "legacy session": LegacySession({"name": PAYLOAD}, 0),
+        "legacy session": LegacySession(PAYLOAD, {"name": PAYLOAD}, 0),
     }
 
 
