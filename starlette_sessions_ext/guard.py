@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
+from types import TracebackType
 
 from .breaker import PAUSE, Breaker
 from .errors import StoreUnavailable
@@ -24,20 +24,35 @@ class Guard:
         self._clock = clock
         self._breakers: defaultdict[Hashable, Breaker] = defaultdict(Breaker)
 
-    @contextmanager
-    def watch(self, operation: str, key: str) -> Iterator[None]:
-        """Raise `StoreUnavailable` without a call where it would fail anyway; otherwise see how it ends."""
+    def watch(self, operation: str, key: str) -> Watch:
+        """To be entered for one call. Raises `StoreUnavailable` where the call would fail anyway."""
         server = None if self._sharding is None else self._sharding.server_of(key)
         breaker = self._breakers[operation, server]
         is_probe = breaker.is_open
-        if not breaker.admits(self._clock()):
+        if is_probe and not breaker.admits(self._clock()):
             raise StoreUnavailable("the store kept failing a moment ago; it is asked again within about a second")
-        try:
-            yield
-            breaker.succeeded()
-        except StoreUnavailable:
-            breaker.failed(self._clock(), PAUSE * (0.75 + random.random() / 2))  # not all processes at once
-            raise
-        finally:
-            if is_probe:
-                breaker.released()
+        return Watch(breaker, self._clock, is_probe)
+
+
+class Watch:
+    """Sees how one call ends. No generator: this is on the way of every request."""
+
+    __slots__ = ("_breaker", "_clock", "_is_probe")
+
+    def __init__(self, breaker: Breaker, clock: Callable[[], float], is_probe: bool) -> None:
+        self._breaker = breaker
+        self._clock = clock
+        self._is_probe = is_probe
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._breaker.succeeded()
+        elif issubclass(kind, StoreUnavailable):
+            self._breaker.failed(self._clock(), PAUSE * (0.75 + random.random() / 2))  # not all processes at once
+        if self._is_probe:
+            self._breaker.released()

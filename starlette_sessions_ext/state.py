@@ -63,12 +63,16 @@ class State:
         self.moves_expiry = record.lifetime != row.record.lifetime or (due and not self.reply.is_sent)
         if body == self._settings.nothing:
             return None
+        if record is row.record and not self.moves_expiry:
+            return row
         expires_at = self._lifetimes.expires_at(record, now) if self.moves_expiry else row.expires_at
         return replace(row, record=record, expires_at=expires_at)
 
     def record(self, row: Row, body: bytes) -> Record:
-        """The row's record with this body, and the lifetime that the handler set."""
+        """The row's record with this body, and the lifetime that the handler set; itself if that changes nothing."""
         lifetime = self.session._lifetime if self.session._lifetime_set else row.record.lifetime
+        if body == row.record.body and lifetime == row.record.lifetime:
+            return row.record
         return replace(row.record, body=body, lifetime=lifetime)
 
     def merged(self, base: Row, body: bytes, theirs: Row) -> bytes:

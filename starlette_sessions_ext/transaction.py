@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -42,11 +41,13 @@ class Transaction:
 
         `outdated`: the cookie was signed by an older secret, so it is sent again.
         """
-        with self._telling_of_corruption(session_id):
+        try:
             row = await self._rows.fetch(session_id)
             if row is not None:
                 self._fill(row)
                 self.reply.came_with(session_id, outdated)
+        except CorruptRecord:
+            self._tell_of_corruption(session_id)
 
     async def migrate(self, legacy: LegacySession) -> None:
         """Fill the session from another middleware's, or from what has become of it since."""
@@ -56,12 +57,14 @@ class Transaction:
         except NotSerializable as error:
             logger.warning("another middleware's session was left out: %s", error)
             return
-        with self._telling_of_corruption(legacy_id):
+        try:
             row, is_new = await self._rows.adopt(legacy_id, body, legacy.valid_until)
             if row is not None:
                 self._fill(row)
                 if is_new:
                     self._state.emit(EventKind.MIGRATED, row)
+        except CorruptRecord:
+            self._tell_of_corruption(legacy_id)
 
     def degrade(self) -> None:
         """The store couldn't be read: go on with an empty session, which can't be changed."""
@@ -139,20 +142,16 @@ class Transaction:
         self._state.keep(row)
         dict.update(self.session, data)
 
-    @contextmanager
-    def _telling_of_corruption(self, session_id: str) -> Iterator[None]:
-        """Leave the session empty and new where its row can't be read."""
-        try:
-            yield
-        except CorruptRecord:
-            self._settings.emit(SessionEvent(EventKind.CORRUPT, handle_of(key_of(session_id))))
+    def _tell_of_corruption(self, session_id: str) -> None:
+        """The session stays empty and new where its row can't be read."""
+        self._settings.emit(SessionEvent(EventKind.CORRUPT, handle_of(key_of(session_id))))
 
     async def _save(self, row: Row) -> None:
         """Choose and carry out the one action that this row needs."""
         state, session = self._state, self.session
         body = state.body()
         draft = state.draft(row, body)
-        changed = draft is None or draft.record != row.record
+        changed = draft is None or draft.record is not row.record
         asked = changed or session._rotate or session._grace is not None
         action = decide(
             empty=not dict.__len__(session),
