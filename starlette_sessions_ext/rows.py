@@ -38,7 +38,7 @@ class Row:
 
 
 Change = Callable[[Row], Row | None]
-"""What a row should become: another record or expiry. None: nothing is left of it."""
+"""What a row should become: itself, or another with no version yet. None: nothing is left of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,18 @@ class Rows:
                 return row
         raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
 
-    async def swap(self, row: Row, change: Change, *, confirm: bool = False) -> Row | None:
-        """Compare-and-swap. Returns what the row has become. Raises `SessionGone` and `SessionConflict`.
-
-        `confirm`: also where nothing is to change, to be sure that the row is still what was loaded.
-        """
+    async def swap(self, row: Row, change: Change) -> Row | None:
+        """Compare-and-swap. Returns what the row has become. Raises `SessionGone` and `SessionConflict`."""
         pauses = Pauses()
         row = await self._known(row)
         while True:
             wanted = change(row)
-            if wanted == row and not confirm:
+            if wanted is row:  # nothing to do, or somebody else has written just this
                 return row
             if await self._put(row, wanted):
-                return wanted and replace(wanted, version=None)
+                return wanted
             await pauses.wait()
-            row, confirm = await self.latest(row), False
+            row = await self.latest(row)
 
     async def move(self, row: Row, change: Callable[[Row], Record]) -> Row:
         """Move a session to a new id; the old one is worthless at once. Raises as `swap` does.

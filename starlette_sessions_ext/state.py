@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .commit import merge
@@ -56,7 +56,10 @@ class State:
         return asked or session._grace is not None or dict.__len__(session) > 0
 
     def draft(self, row: Row, body: bytes) -> Row | None:
-        """What the row should become with this body; None if that leaves nothing. Notes whether its expiry moves."""
+        """What the row should become with this body: itself if nothing changes, None if that leaves nothing.
+
+        Notes whether its expiry moves; then it is another row, also within the second.
+        """
         now = self._clock()
         record = self.record(row, body)
         due = self.reply.outdated or self._lifetimes.touch_due(record, row.expires_at, now)
@@ -66,14 +69,15 @@ class State:
         if record is row.record and not self.moves_expiry:
             return row
         expires_at = self._lifetimes.expires_at(record, now) if self.moves_expiry else row.expires_at
-        return replace(row, record=record, expires_at=expires_at)
+        return Row(row.session_id, record, expires_at)
 
     def record(self, row: Row, body: bytes) -> Record:
         """The row's record with this body, and the lifetime that the handler set; itself if that changes nothing."""
         lifetime = self.session._lifetime if self.session._lifetime_set else row.record.lifetime
-        if body == row.record.body and lifetime == row.record.lifetime:
-            return row.record
-        return replace(row.record, body=body, lifetime=lifetime)
+        known = row.record
+        if body == known.body and lifetime == known.lifetime:
+            return known
+        return Record(known.key, known.created_at, known.issued_at, lifetime, body)
 
     def merged(self, base: Row, body: bytes, theirs: Row) -> bytes:
         """My change of `base` into `body`, put onto what another request has saved meanwhile."""

@@ -186,7 +186,7 @@ class Transaction:
             await self._touch(row)
         elif action is not Action.NOTHING:
             # A touch whose cookie goes out is no mere touch: the session may have another id by now.
-            await self._swap(row, merged, confirm=action is Action.TOUCH)
+            await self._swap(row, merged)
 
     async def _create(self, body: bytes) -> None:
         self.reply.check()
@@ -208,8 +208,8 @@ class Transaction:
         else:
             self._state.settle(row, saved)
 
-    async def _swap(self, row: Row, change: Callable[[Row], bytes], *, confirm: bool = False) -> None:
-        saved = await self._rows.swap(row, lambda theirs: self._state.draft(theirs, change(theirs)), confirm=confirm)
+    async def _swap(self, row: Row, change: Callable[[Row], bytes]) -> None:
+        saved = await self._rows.swap(row, lambda theirs: self._state.draft(theirs, change(theirs)))
         self._state.settle(row, saved)
 
     async def _touch(self, row: Row) -> None:
