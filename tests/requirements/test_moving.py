@@ -131,6 +131,18 @@ async def test_a_logout_is_final_against_a_copy_of_the_old_cookie(
     assert (await copy.get("/")).json() == {}, "whatever secret of ours signs by then"
 
 
+async def test_a_damaged_trace_of_the_old_cookie_is_left_alone(store: CountingStore, clock: FakeClock) -> None:
+    events: list[SessionEvent] = []
+    browser = await moved(store, clock, on_event=events.append)
+    key = key_of(id_of_legacy(browser.cookies["session"].rpartition(".")[0]))
+    await store.store.create(key, b"damaged", int(clock()) + DAY)
+    assert (await browser.get("/")).json() == {}
+    assert [event.kind for event in events] == [EventKind.CORRUPT]
+    stored = await store.store.load(key)
+    assert stored is not None
+    assert stored.data == b"damaged"
+
+
 def spellings(cookie: str) -> list[str]:
     """The same cookie in ways that base64 reads alike: two bits at its end, and foreign characters, don't count."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
