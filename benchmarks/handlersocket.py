@@ -40,7 +40,8 @@ Work = Callable[[SessionStore, list[str]], Awaitable[float]]
 
 
 def encoded(key: str) -> bytes:
-    return Record(key, int(time.time()), None, BODY).encode(new_nonce())
+    now = int(time.time())
+    return Record(key, now, now, None, BODY).encode(new_nonce())
 
 
 async def load(store: SessionStore, keys: list[str]) -> float:

@@ -18,6 +18,7 @@ from .errors import (
     StoreUnavailable,
 )
 from .events import EventKind, SessionEvent
+from .legacy import LegacyCookie, LegacySession, StarletteCookie
 from .middleware import SessionMiddleware
 from .serializers import JSONSerializer, Serializer
 from .session import Session
@@ -40,6 +41,8 @@ __all__ = [
     "EventKind",
     "HandlerSocketStore",
     "JSONSerializer",
+    "LegacyCookie",
+    "LegacySession",
     "MemoryStore",
     "MigratingStore",
     "MongoStore",
@@ -56,6 +59,7 @@ __all__ = [
     "SessionNotSaved",
     "SessionStore",
     "SessionTooLarge",
+    "StarletteCookie",
     "StoreError",
     "StoreTimeout",
     "StoreUnavailable",

@@ -13,7 +13,7 @@ import anyio
 
 from .errors import ConfigurationError, CorruptRecord, SessionError
 from .ids import handle_of
-from .record import decode
+from .record import Alias, decode
 from .stores.base import SessionStore, SupportsDiagnosis, SupportsListing
 from .urls import EXAMPLES, store_from_url
 
@@ -128,6 +128,9 @@ async def _show(store: SessionStore, key: str) -> None:
     print(f"expires  {_moment(stored.expires_at)}\nsize     {len(stored.data)} bytes")
     with suppress(CorruptRecord):
         record = decode(stored.data, key)
+        if isinstance(record, Alias):
+            print(f"renewed  the session has the handle {handle_of(record.target)} now")
+            return
         print(f"created  {_moment(record.created_at)}")
         if record.lifetime is not None:
             print(f"lifetime {record.lifetime} seconds without use")

@@ -11,28 +11,28 @@ Dumps = Callable[[Data], bytes]
 
 
 class Action(Enum):
-    """What the store is asked to do."""
+    """What the store is asked to do with a session's row."""
 
     NOTHING = "nothing"
-    CREATE = "create"
     REPLACE = "replace"
     TOUCH = "touch"
     ROTATE = "rotate"
+    RENEW = "renew"
     DELETE = "delete"
 
 
-def decide(*, stored: bool, empty: bool, rotate: bool, changed: bool, due: bool) -> Action:
-    """Choose the one action for a session at the end of its request.
+def decide(*, empty: bool, rotate: bool, renew: bool, changed: bool, due: bool) -> Action:
+    """Choose the one action for a session, which has a row, at the end of its request.
 
-    `stored`: it has a row that this request loaded; `empty`: nothing is left in it; `rotate`: a
-    new id was asked for; `changed`: other bytes than loaded; `due`: its expiry has to be moved.
+    `empty`: nothing is left in it; `rotate`: a new id was asked for, `renew`: or is due, with the
+    old one leading to it; `changed`: other bytes than loaded; `due`: its expiry has to be moved.
     """
     if empty:
-        return Action.DELETE if stored else Action.NOTHING
-    if not stored:
-        return Action.CREATE
+        return Action.DELETE
     if rotate:
         return Action.ROTATE
+    if renew:
+        return Action.RENEW
     if changed:
         return Action.REPLACE
     return Action.TOUCH if due else Action.NOTHING

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
 from itsdangerous import Signer
-from starlette.datastructures import Secret
 
 from .errors import ConfigurationError
-from .events import logger
+from .secret import SecretKey, derived_key, read_secrets
 
 SameSite = Literal["lax", "strict", "none"]
 HTTPSOnly = bool | Literal["auto"]
-SecretKey = str | Secret | Sequence[str | Secret]
 Headers = Iterable[tuple[bytes, bytes]]
 
 MAX_CANDIDATES = 8
 """How many well-formed cookies of our name are verified in one request; what follows is ignored."""
 
-_SALT = b"starlette_sessions_ext.cookie"
+_PURPOSE = b"starlette_sessions_ext.cookie"
 _VALUE = rb"([a-z2-7]{32})\.([A-Za-z0-9_-]{43})"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 _PATH = re.compile(r"/[\x21-\x2b\x2d-\x3a\x3c-\x7e]*")  # no control character, space, comma, semicolon
@@ -80,7 +78,7 @@ class SessionCookie:
         needs_secure = same_site == "none" or partitioned or _is_prefixed(name)
         self.secure: HTTPSOnly = True if https_only == "auto" and needs_secure else https_only
         self._single = name.lower().startswith("__host-")
-        self._signers = [_signer(secret) for secret in _secrets(secret_key)]
+        self._signers = [_signer(secret) for secret in read_secrets(secret_key)]
         self._pattern = re.compile(rb"(?:^|;)[ \t]*" + re.escape(name.encode()) + b"=" + _VALUE + rb"(?=;|\Z)")
         self._path = path
         self._flags = f"httponly; samesite={same_site}"
@@ -146,21 +144,7 @@ class SessionCookie:
 
 def _signer(secret: str) -> Signer:
     """A signer that already holds its derived key, so that nothing is derived per request."""
-    derived = Signer(secret, salt=_SALT, key_derivation="hmac", digest_method=sha256).derive_key()
-    return Signer(derived, key_derivation="none", digest_method=sha256)
-
-
-def _secrets(secret_key: SecretKey) -> list[str]:
-    # `or ()`: None comes from an environment variable that isn't set, and should be told what is wanted.
-    given = [secret_key] if isinstance(secret_key, str | Secret) else list(secret_key or ())
-    if not given or not all(isinstance(one, str | Secret) and str(one) for one in given):
-        raise ConfigurationError(
-            "secret_key must be a non-empty str or Secret, or a sequence of them (the first signs, all verify)"
-        )
-    secrets = [str(one) for one in given]
-    if any(len(one.encode()) < 16 for one in secrets):
-        logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
-    return secrets
+    return Signer(derived_key(secret, _PURPOSE), key_derivation="none", digest_method=sha256)
 
 
 def _is_prefixed(name: str) -> bool:

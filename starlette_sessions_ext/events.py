@@ -14,7 +14,9 @@ class EventKind(Enum):
     """The kinds of events, with what each means for the people who run the service."""
 
     CREATED = "created"
-    ROTATED = "rotated"
+    ROTATED = "rotated"  # a new id, and the old one is worthless
+    RENEWED = "renewed"  # a new id, to which the old one leads for a moment
+    MIGRATED = "migrated"  # another middleware's cookie became a session, see `migrate_from`
     DESTROYED = "destroyed"
     MERGED = "merged"  # a parallel request had written meanwhile; both changes are kept
     OVERWRITTEN = "overwritten"  # both had changed the same key; the later write won

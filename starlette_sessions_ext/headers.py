@@ -32,18 +32,21 @@ def vary_by_cookie(headers: Headers) -> None:
 def set_cookie(headers: Headers, name: str, line: bytes) -> None:
     """Add our Set-Cookie in place of any the application set under the same name, and keep caches off.
 
-    A cache that stored this response would hand the session's cookie to others: unless the
-    application said `private` or `no-store` itself, its Cache-Control becomes `no-store`.
+    A cache that stored this response would hand the session's cookie to others.
     """
-    private = any(key.lower() == b"cache-control" and _is_private(value) for key, value in headers)
     headers[:] = [
         (key, value)
         for key, value in headers
         if not (key.lower() == b"set-cookie" and _cookie_name(value) == name.encode())
-        and not (key.lower() == b"cache-control" and not private)
     ]
     headers.append((b"set-cookie", line))
-    if not private:
+    keep_from_caches(headers)
+
+
+def keep_from_caches(headers: Headers) -> None:
+    """Make the Cache-Control `no-store` (RFC 9111, 5.2.2.5), unless the application said that or `private` itself."""
+    if not any(key.lower() == b"cache-control" and _is_private(value) for key, value in headers):
+        headers[:] = [(key, value) for key, value in headers if key.lower() != b"cache-control"]
         headers.append((b"cache-control", b"no-store"))
 
 

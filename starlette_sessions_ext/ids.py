@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import secrets
+from collections.abc import Sequence
+
+from .secret import derived_key
 
 ID_BYTES = 20
 """160 random bits, above the 128 that OWASP's session management rules ask for."""
+
+_PURPOSE = b"starlette_sessions_ext.successor"
 
 
 def new_id() -> str:
@@ -34,6 +40,40 @@ def handle_of(key: str) -> str:
 def new_nonce() -> str:
     """16 hex digits that mark one write."""
     return secrets.token_hex(8)
+
+
+def id_of_legacy(identity: str) -> str:
+    """The id under which the session that was made of another middleware's can be found again.
+
+    It is never sent, and would open nothing. No secret of ours goes into it, so that changing the
+    secrets doesn't bring back what has ended.
+    """
+    return _base32(hashlib.sha256(b"legacy session " + identity.encode()).digest()[:ID_BYTES])
+
+
+class Successors:
+    """The ids that follow from another one by renewal.
+
+    Whoever holds the old id, the nonce and the secret can find the new id, so that the store needs
+    to keep none of the two ids; without the secret nobody can. As with cookies the first secret
+    makes new ones, and all of them are tried in looking for one.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._keys = [derived_key(secret, _PURPOSE) for secret in secrets]
+
+    def make(self, session_id: str, nonce: str) -> str:
+        """The id that follows `session_id` now."""
+        return _follow(self._keys[0], session_id, nonce)
+
+    def find(self, session_id: str, nonce: str, key: str) -> str | None:
+        """The id that followed `session_id` and has this store key; None if its secret is no longer known."""
+        candidates = (_follow(one, session_id, nonce) for one in self._keys)
+        return next((candidate for candidate in candidates if key_of(candidate) == key), None)
+
+
+def _follow(key: bytes, session_id: str, nonce: str) -> str:
+    return _base32(hmac.digest(key, f"{session_id} {nonce}".encode(), "sha256")[:ID_BYTES])
 
 
 def _base32(raw: bytes) -> str:

@@ -8,23 +8,27 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Literal
 
-from starlette.datastructures import Secret
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .cookie import Clear, HTTPSOnly, Issue, SameSite, SessionCookie
-from .errors import ConfigurationError, SessionError, SessionGone, StoreUnavailable
+from .errors import ConfigurationError, SessionGone, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
-from .headers import is_local, set_cookie, vary_by_cookie
+from .guard import Guard
+from .headers import is_local, keep_from_caches, set_cookie, vary_by_cookie
+from .ids import Successors
+from .legacy import LegacyCookie, find_legacy
+from .lifespan import live
 from .record import Lifetimes
+from .refusal import refuse
 from .rows import Rows
+from .secret import SecretKey, is_short, read_secrets
 from .serializers import JSONSerializer, Serializer
 from .session import Session
+from .skip import Skip, read_skip
+from .state import Settings
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
-from .transaction import Settings, Transaction
-
-RETRY_AFTER = 5
-"""Seconds that a 503 asks clients to wait: a store that restarts is back by then."""
+from .transaction import Transaction
 
 
 class SessionMiddleware:
@@ -38,8 +42,15 @@ class SessionMiddleware:
     `store`: where sessions are kept; a `MemoryStore` if not given, which one process alone sees.
     `idle_timeout`, `absolute_timeout`: how long a session lives without use, and at all.
     `touch_interval`: how far its expiry has to move before it is written; a tenth of the idle time.
+    `renew_after`: the age at which a session's id is replaced, without anybody noticing; None: never.
     `on_conflict`: what to do if parallel requests changed the same key: "merge" lets the later
     win, "raise" raises `SessionConflict`. Changes of different keys are always merged.
+    `on_store_error`: what to do if a session can't be loaded: "unavailable" answers 503, "anonymous"
+    goes on with an empty one that is `degraded`, and answers 503 to whatever would change it.
+    `skip`: a predicate on the scope, or path prefixes: these requests have no session and cost nothing.
+    `save_when`: given the response's status says whether to save; None: always. An exception that
+    nobody handled saves nothing in any case, and `Session.save` always saves.
+    `migrate_from`: whose cookies to take over, such as `[StarletteCookie(secret_key=...)]`.
     `on_event`: called with a `SessionEvent` for what operators want to count.
     `state_attr`: the name in `request.state`.
 
@@ -49,7 +60,7 @@ class SessionMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        secret_key: str | Secret | Sequence[str | Secret],
+        secret_key: SecretKey,
         session_cookie: str = "session",
         max_age: int | timedelta | None = 14 * 24 * 60 * 60,
         path: str = "/",
@@ -62,14 +73,21 @@ class SessionMiddleware:
         idle_timeout: int | timedelta | None = None,
         absolute_timeout: int | timedelta | None = None,
         touch_interval: int | timedelta | None = None,
+        renew_after: int | timedelta | None = None,
         serializer: Serializer | None = None,
         on_conflict: Literal["merge", "raise"] = "merge",
+        on_store_error: Literal["unavailable", "anonymous"] = "unavailable",
+        skip: Skip = None,
+        save_when: Callable[[int], bool] | None = None,
+        migrate_from: Sequence[LegacyCookie] = (),
         on_event: EventHandler | None = None,
         state_attr: str = "session",
         clock: Callable[[], float] = time.time,
     ) -> None:
         if on_conflict not in ("merge", "raise"):
             raise ConfigurationError('on_conflict must be "merge" or "raise"')
+        if on_store_error not in ("unavailable", "anonymous"):
+            raise ConfigurationError('on_store_error must be "unavailable" or "anonymous"')
         if not state_attr.isidentifier():
             raise ConfigurationError("state_attr must be a name that can stand after request.state.")
         if store is None:
@@ -89,22 +107,32 @@ class SessionMiddleware:
             partitioned=partitioned,
         )
         serializer = serializer or JSONSerializer()
-        lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval)
+        lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval, renew_after)
+        secrets = read_secrets(secret_key)
+        if any(map(is_short, secrets)):
+            logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
+        if not all(isinstance(one, LegacyCookie) for one in migrate_from):
+            raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
         self._settings = Settings(
-            rows=Rows(store, lifetimes, clock),
+            rows=Rows(store, lifetimes, clock, Successors(secrets), Guard(store)),
             serializer=serializer,
             nothing=serializer.dumps({}),
             overwrite=on_conflict == "merge",
             emit=self._emit,
         )
+        self._skips = read_skip(skip)
+        self._save_when = save_when
+        self._legacy = list(migrate_from)
+        self._degrades = on_store_error == "anonymous"
         self._on_event = on_event
         self._state_attr = state_attr
+        self._clock = clock
         self._warned_of_http = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        elif scope["type"] in ("http", "websocket"):
+            await live(self.app, self.store, scope, receive, send)
+        elif scope["type"] in ("http", "websocket") and not self._skips(scope):
             await self._serve(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -112,15 +140,23 @@ class SessionMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         transaction = Transaction(self._settings)
         started = False
+        saves = True
         failure: Exception | None = None  # why the response that was about to start couldn't be saved
 
+        async def receive_message() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                await transaction.keep_alive()
+            return message
+
         async def send_wrapper(message: Message) -> None:
-            nonlocal started, failure
+            nonlocal started, saves, failure
             if not started and message["type"] in _STARTS:
                 # After a failed save an error page goes out as it is; anything else has to save first.
                 if failure is None or message.get("status", 200) < 400:
                     try:
-                        await self._commit(transaction, scope, message)
+                        saves = self._saves(message)
+                        await self._commit(transaction, scope, message, save=saves)
                     except Exception as error:
                         failure = error
                         raise
@@ -130,9 +166,9 @@ class SessionMiddleware:
 
         try:
             await self._load(transaction, scope)
-            await self.app(scope, receive, send_wrapper)
-            if failure is None and (started or scope["type"] == "websocket"):
-                transaction.cookie_sent = True  # a socket that was refused had no headers for one
+            await self.app(scope, receive_message if scope["type"] == "websocket" else receive, send_wrapper)
+            if failure is None and saves and (started or scope["type"] == "websocket"):
+                transaction.reply.is_sent = True  # a socket that was refused had no headers for one
                 await self._save(transaction)  # what changed after the response had started
         except Exception as error:
             if started:
@@ -142,7 +178,7 @@ class SessionMiddleware:
             if not isinstance(error, StoreUnavailable):
                 raise error
             logger.error("answered 503: %s", error)
-            await _refuse(scope, send)
+            await refuse(scope, send)
         finally:
             transaction.session._backing = None
 
@@ -155,8 +191,16 @@ class SessionMiddleware:
         found = self._cookie.find(scope["headers"])
         if found.duplicates:
             self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
-        if found.session_id is not None:
-            await transaction.load(found.session_id, outdated=found.outdated)
+        try:
+            if found.session_id is not None:
+                await transaction.load(found.session_id, outdated=found.outdated)
+            elif legacy := await find_legacy(self._legacy, self._cookie.name, scope["headers"], self._clock()):
+                await transaction.migrate(legacy)
+        except StoreUnavailable as error:
+            if not self._degrades:
+                raise
+            logger.error("went on without the session: %s", error)
+            transaction.degrade()
         state = scope.setdefault("state", {})
         if not isinstance(state.get(self._state_attr), Session | None):
             raise ConfigurationError(
@@ -164,22 +208,30 @@ class SessionMiddleware:
             )
         state[self._state_attr] = scope["session"] = transaction.session
 
-    async def _commit(self, transaction: Transaction, scope: Scope, message: Message) -> None:
+    async def _commit(self, transaction: Transaction, scope: Scope, message: Message, *, save: bool) -> None:
         """Save the session, then say so in the headers of the response that is about to start."""
-        accessed = transaction.session.accessed  # by the application; a serializer reads it as well
-        await self._save(transaction)
-        cookie = transaction.cookie
+        session = transaction.session
+        accessed = session.accessed  # by the application; a serializer reads it as well
+        if save:
+            await self._save(transaction)
+        transaction.reply.is_sent = True
+        cookie = transaction.reply.cookie
         if cookie is None and not accessed:
             return
         headers = message["headers"] = list(message.get("headers", ()))
         vary_by_cookie(headers)
+        if session._degraded:
+            keep_from_caches(headers)
         if cookie is not None:
             set_cookie(headers, self._cookie.name, self._render(cookie, scope))
 
     async def _save(self, transaction: Transaction) -> None:
         with suppress(SessionGone):  # a logout or a rotation in a parallel request stands; an event has told of it
             await transaction.commit()
-        transaction.cookie_sent = True
+
+    def _saves(self, message: Message) -> bool:
+        """Whether the response that starts with this message saves the session; an accepted socket always does."""
+        return self._save_when is None or "status" not in message or self._save_when(message["status"])
 
     def _render(self, cookie: Issue | Clear, scope: Scope) -> bytes:
         secure = self._cookie.secure
@@ -193,34 +245,6 @@ class SessionMiddleware:
                 )
         return self._cookie.render(cookie, secure=secure)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Open the store once the application has started, and close it once the application has stopped.
-
-        If the store can't be opened the server is told so, and the application to shut down.
-        """
-        failure: SessionError | None = None
-
-        async def lifespan_receive() -> Message:
-            return await receive() if failure is None else {"type": "lifespan.shutdown"}
-
-        async def lifespan_send(message: Message) -> None:
-            nonlocal failure
-            if failure is not None:
-                return  # the server has its answer; this is the application shutting down
-            if message["type"] == "lifespan.startup.complete":
-                try:
-                    await self.store.open()
-                except SessionError as error:
-                    failure = error
-                    message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}
-            elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await self.store.aclose()
-            await send(message)
-
-        await self.app(scope, lifespan_receive, lifespan_send)
-        if failure is not None:
-            raise failure  # as Starlette does: its TestClient waits for ever on a failed start without an error
-
     def _emit(self, event: SessionEvent) -> None:
         log_event(event)
         if self._on_event is not None:
@@ -228,20 +252,3 @@ class SessionMiddleware:
 
 
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
-
-
-async def _refuse(scope: Scope, send: Send) -> None:
-    """Answer 503 (RFC 9110, 15.6.4): the store can't be reached. The cookie stays as it is."""
-    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1013, "reason": "session store unavailable"})
-        return
-    prefix = "websocket." if scope["type"] == "websocket" else ""
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"retry-after", str(RETRY_AFTER).encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": f"{prefix}http.response.start", "status": 503, "headers": headers})
-    await send(
-        {"type": f"{prefix}http.response.body", "body": b"Sessions are unavailable for a moment. Please try again."}
-    )

@@ -2,13 +2,20 @@
 
 A stored record is one header line and the serialized data:
 
-    s1 <key> <created_at> <lifetime> <nonce>\\n<body>
+    s1 <key> <created_at> <issued_at> <lifetime> <nonce>\\n<body>
 
-`created_at` is in unix seconds; `lifetime` is in seconds, or `-` where the middleware's settings
-hold. The record names its own key: bytes that end up under another session's key, by whatever
-fault of a server, a pool or a backup, are refused instead of shown to somebody else. The nonce is
-new for every write, so that a writer whose answer was lost can tell its own bytes from equal data
-that a parallel request wrote.
+`created_at` is when the session began and `issued_at` when it got its present id, in unix seconds;
+`lifetime` is in seconds, or `-` where the middleware's settings hold. The record names its own
+key: bytes that end up under another session's key, by whatever fault of a server, a pool or a
+backup, are refused instead of shown to somebody else. The nonce is new for every write, so that a
+writer whose answer was lost can tell its own bytes from equal data that a parallel request wrote.
+
+Where a session was renewed its old row has become an alias, which leads to the new one:
+
+    a1 <key> <until> <nonce> <key of the new id>\\n
+
+`until` (unix seconds) stands in the bytes, where nothing that moves a row's expiry can move it.
+The new id itself isn't there: it follows from the old id, the nonce and the secret.
 """
 
 from __future__ import annotations
@@ -19,11 +26,14 @@ from datetime import timedelta
 
 from .errors import ConfigurationError, CorruptRecord
 
-_HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}|-) [0-9a-f]{16}\n")
+_HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-) [0-9a-f]{16}\n")
+_ALIAS = re.compile(rb"a1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n")
 
 DEFAULT_IDLE = 14 * 24 * 60 * 60
 """Seconds that a browser-session cookie's session (`max_age=None`) lives without use."""
 
+RENEW_GRACE = 10
+"""Seconds for which the old id still leads to a session that `renew_after` renewed: any page has loaded by then."""
 
 END_OF_TIME = 253_402_300_799
 """9999-12-31 23:59:59 UTC, the last second that every database can write."""
@@ -52,24 +62,44 @@ class Record:
 
     key: str = field(repr=False)
     created_at: int
+    issued_at: int
     lifetime: int | None
     body: bytes = field(repr=False)
 
     def encode(self, nonce: str) -> bytes:
         """The bytes to store. `nonce` is 16 hex digits, another one for every write."""
         lifetime = "-" if self.lifetime is None else self.lifetime
-        return f"s1 {self.key} {self.created_at} {lifetime} {nonce}\n".encode() + self.body
+        return f"s1 {self.key} {self.created_at} {self.issued_at} {lifetime} {nonce}\n".encode() + self.body
 
 
-def decode(raw: bytes, key: str) -> Record:
-    """Read the record stored under `key`. Raise `CorruptRecord` if it is anything else."""
-    match = _HEADER.match(raw)
-    if match is None:
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What is left under an old id: until when (unix seconds) it leads to the session under the key `target`."""
+
+    key: str = field(repr=False)
+    until: int
+    nonce: str = field(repr=False)
+    target: str = field(repr=False)
+
+    def encode(self) -> bytes:
+        """The bytes to store."""
+        return f"a1 {self.key} {self.until} {self.nonce} {self.target}\n".encode()
+
+
+def decode(raw: bytes, key: str) -> Record | Alias:
+    """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
+    if match := _HEADER.match(raw):
+        owner, created_at, issued_at, lifetime = match.groups()
+        seconds = None if lifetime == b"-" else int(lifetime)
+        found: Record | Alias = Record(owner.decode(), int(created_at), int(issued_at), seconds, raw[match.end() :])
+    elif match := _ALIAS.fullmatch(raw):
+        owner, until, nonce, target = match.groups()
+        found = Alias(owner.decode(), int(until), nonce.decode(), target.decode())
+    else:
         raise CorruptRecord("a stored row isn't a session record; it was left as it is")
-    owner, created_at, lifetime = match.groups()
-    if owner != key.encode():
+    if found.key != key:
         raise CorruptRecord("a stored record belongs to another session; it was left as it is")
-    return Record(key, int(created_at), None if lifetime == b"-" else int(lifetime), raw[match.end() :])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +108,23 @@ class Lifetimes:
 
     `max_age` is the cookie's (None: until the browser closes), `idle` the time without use,
     `absolute` the time since sign-in that nothing extends, `touch_interval` how much a deadline
-    has to move before it is written again.
+    has to move before it is written again, `renew_after` the age of an id at which it is renewed.
     """
 
     max_age: int | None
     idle: int | None = None
     absolute: int | None = None
     touch_interval: int | None = None
+    renew_after: int | None = None
 
     @classmethod
     def configured(
-        cls, max_age: Duration | None, idle: Duration | None, absolute: Duration | None, touch_interval: Duration | None
+        cls,
+        max_age: Duration | None,
+        idle: Duration | None,
+        absolute: Duration | None,
+        touch_interval: Duration | None,
+        renew_after: Duration | None = None,
     ) -> Lifetimes:
         """Read the middleware's options. Raise `ConfigurationError` for what can't work.
 
@@ -103,6 +139,7 @@ class Lifetimes:
             None if idle is None else seconds(idle, "idle_timeout"),
             None if absolute is None else seconds(absolute, "absolute_timeout"),
             None if touch_interval is None else seconds(touch_interval, "touch_interval"),
+            None if renew_after is None else seconds(renew_after, "renew_after"),
         )
         lifetimes._check()
         return lifetimes
@@ -113,6 +150,10 @@ class Lifetimes:
             raise ConfigurationError("idle_timeout is longer than the cookie lives: raise max_age, or make it None")
         if self.touch_interval is not None and 0 < idle <= self.touch_interval:
             raise ConfigurationError("touch_interval must be shorter than the idle time, or sessions in use expire")
+        if self.renew_after is not None and self.renew_after <= RENEW_GRACE:
+            raise ConfigurationError(
+                f"renew_after must be longer than the {RENEW_GRACE} s for which the old id still leads to the session"
+            )
 
     def expires_at(self, record: Record, now: float) -> int:
         """When a session that is used now will expire (unix seconds)."""
@@ -122,13 +163,21 @@ class Lifetimes:
         """Whether the absolute deadline has come. The idle one is the store's `expires_at`."""
         return now >= self._absolute_end(record)
 
-    def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
-        """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
+    def touch_every(self, record: Record) -> int:
+        """How far (seconds) a session's expiry has to move before it is written."""
         idle = self._idle(record)
         interval = self.touch_interval
         if interval is None or interval >= idle:  # a session's own lifetime may be shorter than the interval
             interval = idle // 10
-        return self.expires_at(record, now) - expires_at >= max(interval, 1)
+        return max(interval, 1)
+
+    def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
+        """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
+        return self.expires_at(record, now) - expires_at >= self.touch_every(record)
+
+    def renew_due(self, record: Record, now: float) -> bool:
+        """Whether the session has had its id for so long that a use gives it another."""
+        return self.renew_after is not None and now - record.issued_at >= self.renew_after
 
     def cookie_max_age(self, record: Record, now: float) -> int | None:
         """The cookie's Max-Age in seconds; None for a cookie that ends with the browser."""

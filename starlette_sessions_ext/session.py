@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Backing(Protocol):
     """What carries a session between its request and the store."""
 
-    async def commit(self) -> None: ...
+    async def save(self) -> None: ...
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T: ...
 
@@ -34,12 +34,14 @@ class Session(StarletteSession):
     _destroy = False
     _cleared = False
     _rotate = False
+    _grace: int | None = None
     _lifetime_set = False
 
     # What the transaction tells.
     _created_at: int | None = None
     _expires_at: int | None = None
     _lifetime: int | None = None
+    _degraded = False
     _backing: Backing | None = None
 
     @property
@@ -65,15 +67,32 @@ class Session(StarletteSession):
         self.accessed = True
         return self._lifetime
 
-    def rotate(self) -> None:
+    @property
+    def degraded(self) -> bool:
+        """Whether the store couldn't be read, so that this is an empty session in place of one that isn't known.
+
+        Only with `on_store_error="anonymous"`. Whatever would change it raises `StoreUnavailable`.
+        """
+        self.accessed = True
+        return self._degraded
+
+    def rotate(self, grace: int | timedelta | None = None) -> None:
         """Give the session a new id when it is saved; the old one is worthless at once.
 
         Call it at every change of privilege, sign-in above all, so that an id somebody had
         before is of no use after (session fixation). Parallel requests that still hold the old
         id end normally, and what they would write is dropped.
+
+        With `grace` (seconds or timedelta) the id is only renewed, and for so long the old one
+        leads to the session: requests that come with it are given the new cookie, and none loses
+        a change. Whoever has the old id keeps the session, so this is never enough for a change
+        of privilege. Raises `ConfigurationError` unless it is positive.
         """
+        if grace is None:
+            self._rotate = True
+        else:
+            self._grace = seconds(grace, "grace")
         self.mark_modified()
-        self._rotate = True
 
     def destroy(self) -> None:
         """End the session: empty it, delete its row and clear its cookie. No slower request brings it back.
@@ -105,10 +124,13 @@ class Session(StarletteSession):
     async def save(self) -> None:
         """Save the changes now instead of when the response starts.
 
+        Once the response has started, or a WebSocket is accepted, it also looks when there is
+        nothing to save, so that whoever stays learns of a logout.
+
         Raises `SessionGone` if it was destroyed, rotated or expired meanwhile, `SessionConflict`
         if so asked for by `on_conflict="raise"`, and `StoreError` if the store failed.
         """
-        await self._bound().commit()
+        await self._bound().save()
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
         """Run `fn` on the freshest data and save what it changed, until no other request came between.

@@ -1,54 +1,40 @@
 """One session on its way between the store and one request: load, change, save.
 
-`commit` decides what to do, `rows` does it in the store; here the session, its cookie and its
-row are kept in step.
+`commit` decides what to do and `rows` does it in the store; `state` is what is known meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from .commit import Action, decide, merge
-from .cookie import Clear, Issue
-from .errors import CorruptRecord, SessionConflict, SessionGone, SessionNotSaved, StoreUnavailable
-from .events import EventHandler, EventKind, SessionEvent, logger
-from .ids import handle_of, key_of
-from .record import Record
-from .rows import Row, Rows
-from .serializers import Serializer
+from .atomic import Rerun
+from .commit import Action, decide
+from .errors import CorruptRecord, NotSerializable, SessionGone, StoreUnavailable
+from .events import EventKind, SessionEvent, logger
+from .ids import handle_of, id_of_legacy, key_of
+from .legacy import LegacySession
+from .record import RENEW_GRACE
+from .rows import FORWARDING, Row
 from .session import Session
+from .state import Settings, State
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What all transactions of a middleware share."""
-
-    rows: Rows
-    serializer: Serializer
-    nothing: bytes  # what the serializer makes of an empty session
-    overwrite: bool  # on_conflict="merge": the later of two changes of one key wins
-    emit: EventHandler
-
-
 class Transaction:
-    """The session of one request. `cookie` is what the response has to say about it, None for nothing."""
+    """The session of one request, and in `reply` what the response has to say about its cookie."""
 
     def __init__(self, settings: Settings) -> None:
-        self.session = Session()
-        self.session._backing = self
-        self.cookie: Issue | Clear | None = None
-        self.cookie_sent = False  # once the headers are out, no new id can be handed out
+        self._state = State(settings)
         self._settings = settings
         self._rows = settings.rows
         self._lifetimes = settings.rows.lifetimes
-        self._row: Row | None = None
-        self._gone = False
-        self._outdated = False
-        self._moves_expiry = False  # whether the latest draft does
+        self._looked_at = settings.rows.clock()
+        self.session: Session = self._state.session
+        self.session._backing = self
+        self.reply = self._state.reply
 
     async def load(self, session_id: str, *, outdated: bool = False) -> None:
         """Fill the session from the store. An unknown, expired or corrupt one leaves it empty and new.
@@ -57,197 +43,222 @@ class Transaction:
         """
         try:
             row = await self._rows.fetch(session_id)
-            data = {} if row is None else self._loads(row.record.body)
+            if row is not None:
+                self._fill(row)
+                self.reply.came_with(session_id, outdated)
         except CorruptRecord:
-            self._settings.emit(SessionEvent(EventKind.CORRUPT, handle_of(key_of(session_id))))
+            self._tell_of_corruption(session_id)
+
+    async def migrate(self, legacy: LegacySession) -> None:
+        """Fill the session from another middleware's, or from what has become of it since."""
+        legacy_id = id_of_legacy(legacy.identity)
+        try:
+            body = self._state.dumps(legacy.data)
+        except NotSerializable as error:
+            logger.warning("another middleware's session was left out: %s", error)
             return
-        if row is not None:
-            self._outdated = outdated
-            self._keep(row)
-            dict.update(self.session, data)
+        try:
+            row, is_new = await self._rows.adopt(legacy_id, body, legacy.valid_until)
+            if row is not None:
+                self._fill(row)
+                if is_new:
+                    self._state.emit(EventKind.MIGRATED, row)
+        except CorruptRecord:
+            self._tell_of_corruption(legacy_id)
+
+    def degrade(self) -> None:
+        """The store couldn't be read: go on with an empty session, which can't be changed."""
+        self.session._degraded = True
 
     async def commit(self) -> None:
         """Save what changed since the last commit. Raises `SessionGone` if there is nothing left to save to."""
-        session = self.session
-        if self._gone:
+        state, session = self._state, self.session
+        if session._degraded and state.is_asked():
+            self._refuse()
+        if state.gone:
             raise SessionGone("the session ended while this request ran; its changes weren't saved")
-        if self._row is not None and (session._destroy or (session._cleared and not dict.__len__(session))):
-            await self._destroy(self._row)
-        await self._save(self._row)
-        session._destroy = session._cleared = session._rotate = session._lifetime_set = False
+        if state.row is not None and (session._destroy or (session._cleared and not dict.__len__(session))):
+            await self._destroy(state.row)
+        if state.row is not None:
+            await self._save(state.row)
+        elif dict.__len__(session):
+            await self._create(state.body())
+        state.saved()
+        await self._hand_over()
+
+    async def save(self) -> None:
+        """See `Session.save`."""
+        if self.session._degraded:
+            self._refuse()
+        before = self._state.row
+        await self.commit()
+        if self.reply.is_sent and before is not None and self._state.row is before:
+            await self._look(before)
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
         """See `Session.atomic`."""
-        if self._gone or self.session._destroy or self.session._rotate:
+        state = self._state
+        if self.session._degraded:
+            self._refuse()
+        if state.gone or self.session._destroy or self.session._rotate:
             await self.commit()  # what fn changes must not end up under an id that is about to go
-        base = {} if self._row is None else self._loads(self._row.record.body)
-        mine = self._loads(self._dumps(self.session))
-        view: dict[str, Any] = {}
-        results: list[T] = []
-
-        def run(fresh: dict[str, Any]) -> bytes:
-            nonlocal view
-            before = merge(base, mine, fresh, self._dumps).data
-            view = self._loads(self._dumps(before))
-            results[:] = [fn(view)]
-            view = self._loads(self._dumps(view))
-            return self._dumps(merge(before, view, fresh, self._dumps).data)
-
-        if self._row is not None:
-            await self._swap(self._row, lambda theirs: run(self._loads(theirs.record.body)))
-        elif (body := run({})) != self._settings.nothing:
-            await self._create(body)
-        self._adopt(view)
-        return results[0]
-
-    async def _save(self, row: Row | None) -> None:
-        """Choose and carry out the one action that this session needs."""
-        session = self.session
-        empty = not dict.__len__(session)
-        if row is None and empty:
-            return
-        body = row.record.body if row is not None and not session.accessed else self._dumps(session)
-        draft = None if row is None else self._draft(row, body)
-        action = decide(
-            stored=row is not None,
-            empty=empty,
-            rotate=session._rotate,
-            changed=row is not None and draft is not None and draft.record != row.record,
-            due=self._moves_expiry,
-        )
+        row, rerun = state.row, Rerun(state, fn)
         if row is None:
-            await self._create(body)
-        elif action is Action.ROTATE:
-            await self._rotate(row, body)
-        elif action is Action.TOUCH and draft is not None:
-            await self._touch(draft)
-        elif action is not Action.NOTHING:
-            await self._swap(row, lambda theirs: self._merged(row, body, theirs))
-        if self._row is not None and self._row.record.body != body:  # what others changed is part of it now
-            self._adopt(self._loads(self._row.record.body))
+            if (body := rerun.on({})) != self._settings.nothing:
+                await self._create(body)
+        else:
+            try:
+                await self._swap(row, lambda theirs: rerun.on(state.loads(theirs.record.body)))
+            except SessionGone:
+                state.lose(row)
+                raise
+        state.adopt(rerun.view)
+        return rerun.result
 
-    async def _create(self, body: bytes) -> None:
-        self._check_headers()
-        lifetime = self.session._lifetime if self.session._lifetime_set else None
-        row = await self._rows.insert(body, int(self._rows.clock()), lifetime)
-        self._begin(row, EventKind.CREATED)
+    async def keep_alive(self) -> None:
+        """A socket is in use: move its session's expiry now and then, without a cookie.
 
-    async def _rotate(self, row: Row, body: bytes) -> None:
-        self._check_headers()
-        try:
-            moved = await self._rows.move(row, lambda theirs: self._record(theirs, self._merged(row, body, theirs)))
-        except SessionGone:
-            self._lose(row)
-            raise
-        self._begin(moved, EventKind.ROTATED)
-
-    async def _swap(self, row: Row, change: Callable[[Row], bytes]) -> None:
-        try:
-            saved = await self._rows.swap(row, lambda theirs: self._draft(theirs, change(theirs)))
-        except SessionGone:
-            self._lose(row)
-            raise
-        if saved is None:
-            self._end(row)
+        The look also follows a session that was renewed, before its trace is lost. What is wrong
+        with it is told by the next `save`.
+        """
+        row, now = self._state.row, self._rows.clock()
+        if row is None or now - self._looked_at < min(self._lifetimes.touch_every(row.record), FORWARDING // 2):
             return
-        self._keep(saved)
-        if self._moves_expiry:
-            self._send_again(saved)
-
-    async def _touch(self, row: Row) -> None:
+        self._looked_at = now
         try:
-            moved = await self._rows.store.touch(row.record.key, row.expires_at)
-        except StoreUnavailable as error:  # nothing is lost but time: the next request moves it
+            latest = await self._rows.latest(row)
+            if self._lifetimes.touch_due(latest.record, latest.expires_at, now):
+                latest = await self._rows.touch(latest) or latest
+        except (SessionGone, CorruptRecord):
+            return
+        except StoreUnavailable as error:
             logger.warning("a session's expiry couldn't be moved: %s", error)
             return
-        if moved:
-            self._keep(row)
-            self._send_again(row)
+        if self._state.row is row:  # the application may have saved it meanwhile
+            self._state.keep(_with_the_body_of(row, latest))
+
+    def _fill(self, row: Row) -> None:
+        data = self._state.loads(row.record.body)
+        self._state.keep(row)
+        dict.update(self.session, data)
+
+    def _tell_of_corruption(self, session_id: str) -> None:
+        """The session stays empty and new where its row can't be read."""
+        self._settings.emit(SessionEvent(EventKind.CORRUPT, handle_of(key_of(session_id))))
+
+    async def _save(self, row: Row) -> None:
+        """Choose and carry out the one action that this row needs."""
+        state, session = self._state, self.session
+        body = state.body()
+        draft = state.draft(row, body)
+        changed = draft is None or draft.record is not row.record
+        asked = changed or session._rotate or session._grace is not None
+        action = decide(
+            empty=not dict.__len__(session),
+            rotate=session._rotate,
+            renew=session._grace is not None or self._renew_due(row),
+            changed=changed,
+            due=state.moves_expiry,
+        )
+        try:
+            await self._carry_out(action, row, body)
+        except SessionGone:
+            if asked:
+                state.lose(row)
+                raise
+        except StoreUnavailable as error:
+            if asked:
+                raise
+            # Nothing is lost but time: the next request does it.
+            logger.warning("a session's expiry couldn't be moved, or its id renewed: %s", error)
+        if state.row is not None and state.row.record.body != body:  # what others changed is part of it now
+            state.adopt(state.loads(state.row.record.body))
+
+    async def _carry_out(self, action: Action, row: Row, body: bytes) -> None:
+        def merged(theirs: Row) -> bytes:
+            return self._state.merged(row, body, theirs)
+
+        if action is Action.ROTATE:
+            await self._rotate(row, merged)
+        elif action is Action.RENEW:
+            await self._renew(row, merged)
+        elif action is Action.TOUCH and not self._state.sends_again(row):
+            await self._touch(row)
+        elif action is not Action.NOTHING:
+            # A touch whose cookie goes out is no mere touch: the session may have another id by now.
+            await self._swap(row, merged)
+
+    async def _create(self, body: bytes) -> None:
+        self.reply.check()
+        lifetime = self.session._lifetime if self.session._lifetime_set else None
+        row = await self._rows.insert(body, int(self._rows.clock()), lifetime)
+        self._state.begin(row, EventKind.CREATED)
+
+    async def _rotate(self, row: Row, change: Callable[[Row], bytes]) -> None:
+        self.reply.check()
+        moved = await self._rows.move(row, lambda theirs: self._state.record(theirs, change(theirs)))
+        self._state.begin(moved, EventKind.ROTATED)
+
+    async def _renew(self, row: Row, change: Callable[[Row], bytes]) -> None:
+        self.reply.check()
+        grace = RENEW_GRACE if self.session._grace is None else self.session._grace
+        saved, mine = await self._rows.renew(row, lambda theirs: self._state.draft(theirs, change(theirs)), grace)
+        if mine and saved is not None:
+            self._state.begin(saved, EventKind.RENEWED)
+        else:
+            self._state.settle(row, saved)
+
+    async def _swap(self, row: Row, change: Callable[[Row], bytes]) -> None:
+        saved = await self._rows.swap(row, lambda theirs: self._state.draft(theirs, change(theirs)))
+        self._state.settle(row, saved)
+
+    async def _touch(self, row: Row) -> None:
+        touched = await self._rows.touch(row)
+        if touched is not None:
+            self._state.keep(touched)
 
     async def _destroy(self, row: Row) -> None:
-        removed = await self._rows.store.delete(row.record.key)
-        self._keep(None)
-        if removed:  # if somebody else destroyed it, only that response clears the cookie
-            self._end(row)
+        removed = await self._rows.remove(row)
+        self._state.keep(None)
+        if removed is not None:  # if somebody else destroyed it, only that response clears the cookie
+            self._state.end(removed)
 
-    def _merged(self, base: Row, body: bytes, theirs: Row) -> bytes:
-        """My change of `base` into `body`, put onto what another request has saved meanwhile."""
-        if theirs.record.body == base.record.body:
-            return body
-        before, mine, after = (self._loads(one) for one in (base.record.body, body, theirs.record.body))
-        merged = merge(before, mine, after, self._dumps)
-        if merged.contested and not self._settings.overwrite:
-            keys = ", ".join(map(repr, merged.contested))
-            raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
-        self._emit(EventKind.OVERWRITTEN if merged.contested else EventKind.MERGED, theirs)
-        return self._dumps(merged.data)
+    async def _hand_over(self) -> None:
+        """Send the id that the session has, if the browser came with one that only leads to it.
 
-    def _draft(self, row: Row, body: bytes) -> Row | None:
-        """What the row should become with this body; None if that leaves nothing. Notes whether its expiry moves."""
-        now = self._rows.clock()
-        record = self._record(row, body)
-        due = self._outdated or self._lifetimes.touch_due(record, row.expires_at, now)
-        self._moves_expiry = record.lifetime != row.record.lifetime or (due and not self.cookie_sent)
-        if body == self._settings.nothing:
-            return None
-        expires_at = self._lifetimes.expires_at(record, now) if self._moves_expiry else row.expires_at
-        return replace(row, record=record, expires_at=expires_at)
+        Only after another look: a sign-in meanwhile has given the browser a cookie that must stay.
+        """
+        row = self._state.row
+        if row is None or not self.reply.owes(row.session_id):
+            return
+        try:
+            self._state.issue(await self._rows.latest(row))
+        except (SessionGone, CorruptRecord):
+            pass
+        except StoreUnavailable as error:
+            logger.warning("a session's new id couldn't be handed out: %s", error)
 
-    def _record(self, row: Row, body: bytes) -> Record:
-        lifetime = self.session._lifetime if self.session._lifetime_set else row.record.lifetime
-        return replace(row.record, body=body, lifetime=lifetime)
+    async def _look(self, row: Row) -> None:
+        """Take over what others have saved; there is nothing of mine."""
+        try:
+            latest = await self._rows.latest(row)
+        except SessionGone:
+            self._state.gone = True
+            raise
+        self._state.keep(latest)
+        self._state.adopt(self._state.loads(latest.record.body))
 
-    def _adopt(self, data: dict[str, Any]) -> None:
-        """Let the session be `data`, keeping the objects that handlers may hold where they are equal."""
-        old = dict.copy(self.session)
-        dict.clear(self.session)
-        for key, value in data.items():
-            same = key in old and self._dumps({key: old[key]}) == self._dumps({key: value})
-            dict.__setitem__(self.session, key, old[key] if same else value)
+    def _refuse(self) -> None:
+        raise StoreUnavailable(
+            "the session couldn't be loaded when this request began, so nothing of it can be changed"
+        )
 
-    def _keep(self, row: Row | None) -> None:
-        session = self.session
-        self._row = row
-        session._created_at = None if row is None else row.record.created_at
-        session._expires_at = None if row is None else row.expires_at
-        if not session._lifetime_set:
-            session._lifetime = None if row is None else row.record.lifetime
+    def _renew_due(self, row: Row) -> bool:
+        return not self.reply.is_sent and self._lifetimes.renew_due(row.record, self._rows.clock())
 
-    def _begin(self, row: Row, kind: EventKind) -> None:
-        """Go on under a new id."""
-        self._keep(row)
-        self.cookie = Issue(row.session_id, self._lifetimes.cookie_max_age(row.record, self._rows.clock()))
-        self._emit(kind, row)
 
-    def _send_again(self, row: Row) -> None:
-        """Send the cookie once more, if that lets it live longer."""
-        now = self._rows.clock()
-        if self._outdated or self.session._lifetime_set or self._lifetimes.touch_moves_cookie(row.record, now):
-            self.cookie = Issue(row.session_id, self._lifetimes.cookie_max_age(row.record, now))
-            self._outdated = False
-
-    def _end(self, row: Row) -> None:
-        self._keep(None)
-        self.cookie = Clear()
-        self._emit(EventKind.DESTROYED, row)
-
-    def _lose(self, row: Row) -> None:
-        """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""
-        self._gone = True
-        self._emit(EventKind.DROPPED, row)
-
-    def _check_headers(self) -> None:
-        if self.cookie_sent:
-            raise SessionNotSaved(
-                "the response has started, so no cookie can be sent for a new session id: "
-                "fill a new session, and rotate one, before the response"
-            )
-
-    def _dumps(self, data: Mapping[str, Any]) -> bytes:
-        return self._settings.serializer.dumps(data)
-
-    def _loads(self, body: bytes) -> dict[str, Any]:
-        return self._settings.serializer.loads(body)
-
-    def _emit(self, kind: EventKind, row: Row) -> None:
-        self._settings.emit(SessionEvent(kind, handle_of(row.record.key)))
+def _with_the_body_of(row: Row, latest: Row) -> Row:
+    """The row as it is now, but to be compared with the data that was loaded."""
+    if latest.record.body == row.record.body:
+        return latest
+    return replace(latest, record=replace(latest.record, body=row.record.body), version=None)

@@ -14,17 +14,21 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message
+from starlette.websockets import WebSocket
 
 from starlette_sessions_ext import SessionMiddleware, SessionStore
 
 SECRET = "a secret of more than 16 bytes"
 
 Handler = Callable[[Request], Awaitable[Any]]
+Talk = Callable[[WebSocket], Awaitable[None]]
 
 
-def make_app(store: SessionStore, handlers: Mapping[str, Handler], **options: Any) -> Starlette:
+def make_app(
+    store: SessionStore, handlers: Mapping[str, Handler], sockets: Mapping[str, Talk] | None = None, **options: Any
+) -> Starlette:
     """An application with sessions: `handlers` by path; what one returns is sent as JSON, or as it is."""
 
     def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -37,6 +41,7 @@ def make_app(store: SessionStore, handlers: Mapping[str, Handler], **options: An
     app = Starlette(
         routes=[Route(path, endpoint(handler), methods=["GET", "POST"]) for path, handler in handlers.items()]
     )
+    app.routes.extend(WebSocketRoute(path, talk) for path, talk in (sockets or {}).items())
     app.add_middleware(SessionMiddleware, **{"secret_key": SECRET, "store": store, **options})
     return app
 
@@ -115,6 +120,37 @@ class Browser:
         await self.app(scope, receive, send)
         self._keep_cookies(answer)
         return answer
+
+    async def connect(self, path: str, *texts: str, scope: Mapping[str, Any] | None = None) -> list[Message]:
+        """Open a WebSocket, say `texts` and hang up. Returns what the server sent."""
+        said: list[Message] = [{"type": "websocket.receive", "text": text} for text in texts]
+        messages = iter([{"type": "websocket.connect"}, *said, {"type": "websocket.disconnect", "code": 1000}])
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return next(messages)
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            self._keep_cookies(Answer(0, list(message.get("headers", ()))))
+
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        await self.app(
+            {
+                "type": "websocket",
+                "scheme": "ws",
+                "path": path,
+                "root_path": "",
+                "query_string": b"",
+                "headers": [(b"host", b"localhost"), (b"cookie", cookies.encode())],
+                "subprotocols": [],
+                "extensions": {},
+                **(scope or {}),
+            },
+            receive,
+            send,
+        )
+        return sent
 
     def _keep_cookies(self, answer: Answer) -> None:
         for line in answer.set_cookies:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from starlette_sessions_ext.testing import FakeClock
 
 from .given_servers import mongo_database, mysql_database, redis_database
-from .mariadb_server import MariaDBServer, make_databases, running_mariadb
+from .mariadb_server import MariaDBServer, make_databases, run_sql, running_mariadb
 from .mongo_server import MongoServer, running_mongo
 from .redis_server import RedisServer, running_redis
 
@@ -109,3 +110,16 @@ def mongo_url(request: pytest.FixtureRequest) -> Iterator[str]:
         mongo_database(given) if given else nullcontext(request.getfixturevalue("mongo_server").url + "/session") as url
     ):
         yield url
+
+
+@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo", "handlersocket"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store that processes can share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'sessions.db'}"
+    if request.param == "mysql":
+        run_sql(request.getfixturevalue("mysql_url"), "DELETE FROM session_data")
+    if request.param == "handlersocket":
+        run_sql(request.getfixturevalue("handlersocket_urls").mysql, "DELETE FROM php_session")
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url

@@ -16,7 +16,7 @@ import pytest
 from starlette_sessions_ext import SessionStore, SQLiteStore, store_from_url
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.ids import handle_of, key_of, new_id, new_nonce
-from starlette_sessions_ext.record import Record
+from starlette_sessions_ext.record import Alias, Record
 from starlette_sessions_ext.testing import FakeClock
 
 from .mariadb_server import MariaDBServer
@@ -30,25 +30,6 @@ def blockbuster() -> None:
     """A command may block its event loop, which nobody else uses: drivers are imported there."""
 
 
-@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo", "handlersocket"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_server")
-        return redis.url
-    if request.param == "mysql":
-        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
-        mariadb.run("DELETE FROM session_data", "fresh")
-        return mariadb.url("fresh")
-    if request.param == "handlersocket":
-        server: MariaDBServer = request.getfixturevalue("mariadb")
-        server.run("DELETE FROM php_session", "fresh")
-        return server.handlersocket_url("fresh")
-    if request.param == "mongo":
-        mongo: MongoServer = request.getfixturevalue("mongo_server")
-        return mongo.url
-    return f"sqlite:///{tmp_path / 'sessions.db'}"
-
-
 def fill(url: str, count: int, expires_at: int, lifetime: int | None = None) -> list[str]:
     """Make sessions that end at `expires_at`; their keys."""
     keys = [key_of(new_id()) for _ in range(count)]
@@ -56,7 +37,7 @@ def fill(url: str, count: int, expires_at: int, lifetime: int | None = None) -> 
     async def fill() -> None:
         async with store_from_url(url) as store:
             for key in keys:
-                record = Record(key, 1_700_000_000, lifetime, b'{"secret":"canary"}')
+                record = Record(key, 1_700_000_000, 1_700_000_000, lifetime, b'{"secret":"canary"}')
                 await store.create(key, record.encode(new_nonce()), expires_at)
 
     anyio.run(fill)
@@ -69,6 +50,18 @@ def is_there(url: str, key: str) -> bool:
             return await store.load(key) is not None
 
     return anyio.run(load)
+
+
+def test_show_of_an_old_id_names_the_handle_of_the_new_one(clock: FakeClock, tmp_path: Path, capsys: Any) -> None:
+    url, old, new = f"sqlite:///{tmp_path / 'sessions.db'}", key_of(new_id()), key_of(new_id())
+
+    async def renew() -> None:
+        async with store_from_url(url) as store:
+            await store.create(old, Alias(old, 0, new_nonce(), new).encode(), int(clock()) + 3600)
+
+    anyio.run(renew)
+    assert main(["show", handle_of(old), url]) == 0
+    assert f"handle {handle_of(new)}" in capsys.readouterr().out
 
 
 def test_show_and_revoke_by_the_public_handle(url: str, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:

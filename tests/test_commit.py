@@ -23,27 +23,25 @@ SIDES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(VALUES))
 Side = Mapping[str, Any]
 
 
-def expected_action(stored: bool, empty: bool, rotate: bool, changed: bool, due: bool) -> Action:
-    match (stored, empty, rotate, changed, due):
-        case (False, True, _, _, _):
-            return Action.NOTHING
-        case (True, True, _, _, _):
+def expected_action(empty: bool, rotate: bool, renew: bool, changed: bool, due: bool) -> Action:
+    match (empty, rotate, renew, changed, due):
+        case (True, _, _, _, _):
             return Action.DELETE
-        case (False, False, _, _, _):
-            return Action.CREATE
-        case (True, False, True, _, _):
+        case (False, True, _, _, _):
             return Action.ROTATE
-        case (True, False, False, True, _):
+        case (False, False, True, _, _):
+            return Action.RENEW
+        case (False, False, False, True, _):
             return Action.REPLACE
-        case (True, False, False, False, True):
+        case (False, False, False, False, True):
             return Action.TOUCH
     return Action.NOTHING
 
 
-@pytest.mark.parametrize(("stored", "empty", "rotate", "changed", "due"), list(product([False, True], repeat=5)))
-def test_every_case_has_its_action(stored: bool, empty: bool, rotate: bool, changed: bool, due: bool) -> None:
-    action = decide(stored=stored, empty=empty, rotate=rotate, changed=changed, due=due)
-    assert action is expected_action(stored, empty, rotate, changed, due)
+@pytest.mark.parametrize(("empty", "rotate", "renew", "changed", "due"), list(product([False, True], repeat=5)))
+def test_every_case_has_its_action(empty: bool, rotate: bool, renew: bool, changed: bool, due: bool) -> None:
+    action = decide(empty=empty, rotate=rotate, renew=renew, changed=changed, due=due)
+    assert action is expected_action(empty, rotate, renew, changed, due)
 
 
 def test_every_action_is_taken_in_some_case() -> None:

@@ -171,6 +171,23 @@ async def test_a_write_during_a_logout_is_dropped_and_leaves_the_cookie_alone(
     assert (await browser.get("/")).json() == {}
 
 
+async def test_a_touch_of_a_session_that_has_ended_meanwhile_changes_nothing(
+    store: CountingStore, clock: FakeClock
+) -> None:
+    async def slow(request: Request) -> Any:
+        await other_tab.get("/destroy")
+
+    browser = Browser(make_app(store, {**HANDLERS, "/slow": slow}, clock=clock, max_age=None, idle_timeout=1000))
+    await browser.get("/put?name=ann")
+    other_tab = browser.tab()
+    clock.advance(500)
+    store.calls.clear()
+    answer = await browser.get("/slow")
+    assert (answer.status, answer.set_cookies) == (200, [])
+    assert store.calls == ["load", "load", "delete", "touch"]
+    assert (await browser.get("/")).json() == {}
+
+
 async def test_of_two_parallel_logouts_one_clears_the_cookie(store: CountingStore, browser: Browser) -> None:
     """The other one's delete cookie could meet a session that has begun since."""
     answer = await interrupted(store, browser, lambda request: request.state.session.destroy(), "/destroy")

@@ -239,6 +239,8 @@ async def test_on_event_hears_of_what_happens(store: CountingStore) -> None:
         ({"store": SQLiteStore}, "store must be"),
         ({"store": object()}, "store must be"),
         ({"on_conflict": "last"}, "on_conflict"),
+        ({"on_store_error": "ignore"}, "on_store_error"),
+        ({"renew_after": 10}, "renew_after"),
         ({"state_attr": "the session"}, "state_attr"),
         ({"state_attr": ""}, "state_attr"),
         ({"max_age": 60, "idle_timeout": 61}, "idle_timeout is longer"),

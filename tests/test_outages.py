@@ -160,12 +160,18 @@ async def test_a_new_session_that_wasnt_saved_gets_no_cookie(store: Faulty, brow
     assert visitor.cookies == {}
 
 
-async def test_a_failed_touch_costs_the_reader_nothing(store: Faulty, browser: Browser, clock: FakeClock) -> None:
-    store.fails = {"touch"}
+@pytest.mark.parametrize("call", ["touch", "replace"])
+async def test_a_failed_touch_costs_the_reader_nothing(store: Faulty, clock: FakeClock, call: str) -> None:
+    """A row is touched; if a cookie goes out with it, it is compared and swapped."""
+    max_age = None if call == "touch" else 1000
+    browser = Browser(make_app(store, HANDLERS, clock=clock, max_age=max_age, idle_timeout=1000))
+    await browser.get("/put?name=ann")
+    store.calls.clear()
+    store.fails = {call}
     clock.advance(500)
     answer = await browser.get("/")
     assert (answer.status, answer.json(), answer.set_cookies) == (200, {"name": "ann"}, [])
-    assert store.calls == ["load", "touch"]
+    assert store.calls == ["load", call]
 
 
 async def test_a_session_that_is_too_large_is_an_error_of_the_application(store: Faulty, browser: Browser) -> None:

@@ -25,15 +25,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo", "handlersocket"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store that processes can share."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'sessions.db'}"
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
-
-
 def browser(port: int, cookies: Any = None) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", cookies=cookies, timeout=30)
 

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from starlette_sessions_ext import ConfigurationError, CorruptRecord
 from starlette_sessions_ext.ids import key_of, new_id, new_nonce
-from starlette_sessions_ext.record import DEFAULT_IDLE, END_OF_TIME, Lifetimes, Record, decode, seconds
+from starlette_sessions_ext.record import (
+    DEFAULT_IDLE,
+    END_OF_TIME,
+    RENEW_GRACE,
+    Alias,
+    Lifetimes,
+    Record,
+    decode,
+    seconds,
+)
 
 HUNDRED_YEARS = 100 * 366 * 24 * 60 * 60
 KEY = "abcdefghijklmnopqrstuvwxyz234567"
@@ -20,7 +29,7 @@ NONCE = "0123456789abcdef"
 KEYS = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=32, max_size=32)
 TIMES = st.integers(0, 10**11)
 DURATIONS = st.integers(1, HUNDRED_YEARS)
-RECORDS = st.builds(Record, KEYS, TIMES, st.none() | DURATIONS, st.binary())
+RECORDS = st.builds(Record, KEYS, TIMES, TIMES, st.none() | DURATIONS, st.binary())
 
 NONSENSE: list[Any] = [
     *(0, -1, HUNDRED_YEARS + 1, 10**16, True, False, 1.0, float("nan"), float("inf"), "60", None, [60]),
@@ -29,7 +38,7 @@ NONSENSE: list[Any] = [
 
 
 def made(created_at: int = 1000, lifetime: int | None = None) -> Record:
-    return Record(KEY, created_at, lifetime, b"{}")
+    return Record(KEY, created_at, created_at, lifetime, b"{}")
 
 
 @given(record=RECORDS)
@@ -40,13 +49,21 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
 @pytest.mark.parametrize(
     ("record", "raw"),
     [
-        (Record(KEY, 1000, None, b"{}"), f"s1 {KEY} 1000 - {NONCE}\n{{}}".encode()),
-        (Record(KEY, 0, 60, b"\n\0"), f"s1 {KEY} 0 60 {NONCE}\n\n\0".encode()),
+        (Record(KEY, 1000, 1010, None, b"{}"), f"s1 {KEY} 1000 1010 - {NONCE}\n{{}}".encode()),
+        (Record(KEY, 0, 0, 60, b"\n\0"), f"s1 {KEY} 0 0 60 {NONCE}\n\n\0".encode()),
     ],
 )
 def test_the_bytes_of_a_record(record: Record, raw: bytes) -> None:
     assert record.encode(NONCE) == raw
     assert decode(raw, KEY) == record
+
+
+@given(alias=st.builds(Alias, KEYS, TIMES, st.just(NONCE), KEYS), other=KEYS)
+def test_an_alias_comes_back_as_it_was_and_is_refused_under_any_other_key(alias: Alias, other: str) -> None:
+    assert decode(alias.encode(), alias.key) == alias
+    if other != alias.key:
+        with pytest.raises(CorruptRecord, match="another session"):
+            decode(alias.encode(), other)
 
 
 @given(record=RECORDS, other=KEYS)
@@ -72,12 +89,17 @@ def test_other_bytes_are_corrupt(raw: bytes) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        *("", "\n", "{}", f"s1 {KEY} 1000 -\n", f"s1 {KEY} 1000 - {NONCE}", f"s1 {KEY} 1000 - {NONCE}\r\n"),
-        *(f"s2 {KEY} 1000 - {NONCE}\n", f" s1 {KEY} 1000 - {NONCE}\n", f"s1 {KEY.upper()} 1000 - {NONCE}\n"),
-        *(f"s1 {KEY[1:]} 1000 - {NONCE}\n", f"s1 {KEY}a 1000 - {NONCE}\n", f"s1 {KEY[1:]}\0 1000 - {NONCE}\n"),
-        *(f"s1 {KEY} -1 - {NONCE}\n", f"s1 {KEY} 1.5 - {NONCE}\n", f"s1 {KEY} 1000 -5 {NONCE}\n"),
-        *(f"s1 {KEY} \u0661 - {NONCE}\n", f"s1 {KEY} {10**12} - {NONCE}\n", f"s1 {KEY} 1000 {10**12} {NONCE}\n"),
-        *(f"s1 {KEY} 1000 - {NONCE[1:]}\n", f"s1 {KEY} 1000 - {NONCE.upper()}\n", f"s1  {KEY} 1000 - {NONCE}\n"),
+        *("", "\n", "{}", f"s1 {KEY} 1000 1000 -\n", f"s1 {KEY} 1000 1000 - {NONCE}"),
+        *(f"s1 {KEY} 1000 1000 - {NONCE}\r\n", f"s1 {KEY} 1000 - {NONCE}\n", f"s1 {KEY} 1000 1000 1000 - {NONCE}\n"),
+        *(f"s2 {KEY} 1000 1000 - {NONCE}\n", f" s1 {KEY} 1000 1000 - {NONCE}\n"),
+        *(f"s1 {KEY.upper()} 1000 1000 - {NONCE}\n", f"s1 {KEY[1:]}\0 1000 1000 - {NONCE}\n"),
+        *(f"s1 {KEY[1:]} 1000 1000 - {NONCE}\n", f"s1 {KEY}a 1000 1000 - {NONCE}\n"),
+        *(f"s1 {KEY} -1 1000 - {NONCE}\n", f"s1 {KEY} 1000 1.5 - {NONCE}\n", f"s1 {KEY} 1000 1000 -5 {NONCE}\n"),
+        *(f"s1 {KEY} \u0661 1000 - {NONCE}\n", f"s1 {KEY} 1000 {10**12} - {NONCE}\n"),
+        *(f"s1 {KEY} 1000 1000 {10**12} {NONCE}\n", f"s1  {KEY} 1000 1000 - {NONCE}\n"),
+        *(f"s1 {KEY} 1000 1000 - {NONCE[1:]}\n", f"s1 {KEY} 1000 1000 - {NONCE.upper()}\n"),
+        *(f"a1 {KEY} 1000 {NONCE}\n", f"a1 {KEY} 1000 {NONCE} {KEY[1:]}\n", f"a1 {KEY} - {NONCE} {KEY}\n"),
+        *(f"a1 {KEY} 1000 {NONCE} {KEY}", f"a1 {KEY} 1000 {NONCE} {KEY}\n\n", f"s1 {KEY} 1000 {NONCE} {KEY}\n"),
     ],
 )
 def test_other_headers_are_corrupt(header: str) -> None:
@@ -86,7 +108,10 @@ def test_other_headers_are_corrupt(header: str) -> None:
 
 
 def test_a_repr_holds_neither_key_nor_body() -> None:
-    assert repr(Record(key_of(new_id()), 1000, 60, b"secret")) == "Record(created_at=1000, lifetime=60)"
+    assert (
+        repr(Record(key_of(new_id()), 1000, 1010, 60, b"secret"))
+        == "Record(created_at=1000, issued_at=1010, lifetime=60)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,9 +147,10 @@ def test_nonsense_isnt_a_duration(value: Any) -> None:
         ((60, 60, 1, 59), Lifetimes(60, 60, 1, 59)),
         ((None, HUNDRED_YEARS, None, None), Lifetimes(None, HUNDRED_YEARS)),
         ((None, None, None, DEFAULT_IDLE - 1), Lifetimes(None, None, None, DEFAULT_IDLE - 1)),
+        ((60, None, None, None, timedelta(seconds=11)), Lifetimes(60, None, None, None, 11)),
     ],
 )
-def test_options_that_work(options: tuple[Any, Any, Any, Any], lifetimes: Lifetimes) -> None:
+def test_options_that_work(options: tuple[Any, ...], lifetimes: Lifetimes) -> None:
     assert Lifetimes.configured(*options) == lifetimes
 
 
@@ -136,13 +162,14 @@ def test_options_that_work(options: tuple[Any, Any, Any, Any], lifetimes: Lifeti
         *(((60, value, None, None), "idle_timeout") for value in NONSENSE if value is not None),
         *(((60, None, value, None), "absolute_timeout") for value in NONSENSE if value is not None),
         *(((60, None, None, value), "touch_interval") for value in NONSENSE if value is not None),
+        *(((60, None, None, None, value), "renew_after") for value in [*NONSENSE, RENEW_GRACE] if value is not None),
         ((60, 61, None, None), "idle_timeout"),
         ((60, None, None, 60), "touch_interval"),
         ((3600, 60, None, 60), "touch_interval"),
         ((None, None, None, DEFAULT_IDLE), "touch_interval"),
     ],
 )
-def test_options_that_cant_work_are_refused_by_name(options: tuple[Any, Any, Any, Any], named: str) -> None:
+def test_options_that_cant_work_are_refused_by_name(options: tuple[Any, ...], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         Lifetimes.configured(*options)
 

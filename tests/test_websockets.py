@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import WebSocketRoute
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
-from starlette_sessions_ext import MemoryStore, SessionMiddleware, SessionNotSaved, StoreUnavailable
+from starlette_sessions_ext import MemoryStore, SessionGone, SessionNotSaved, StoreUnavailable
+from starlette_sessions_ext.ids import key_of
+from starlette_sessions_ext.rows import FORWARDING
 from starlette_sessions_ext.testing import FakeClock
 
-from .asgi import SECRET, Answer, Browser
+from .asgi import Answer, Browser, Handler, Talk, make_app
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
 
-Talk = Callable[[WebSocket], Awaitable[None]]
-
 DENIALS = {"websocket.http.response": dict[str, Any]()}
+
+
+async def put(request: Request) -> Any:
+    """/put?key=value"""
+    request.state.session.update(request.query_params)
+
+
+async def view(request: Request) -> Any:
+    return dict(request.state.session)
+
+
+async def logout(request: Request) -> Any:
+    request.state.session.destroy()
+
+
+async def renew(request: Request) -> Any:
+    request.state.session.rotate(grace=10)
+
+
+HANDLERS: dict[str, Handler] = {"/": view, "/put": put, "/logout": logout, "/renew": renew}
 
 
 class Unreachable(CountingStore):
     """Raises at the calls named in `fails`."""
 
     fails: frozenset[str] = frozenset()
+    then: Callable[[], Awaitable[None]] | None = None  # what happens while the next call is under way
 
     async def before(self, call: str) -> None:
         await super().before(call)
+        if self.then is not None:
+            then, self.then = self.then, None
+            await then()
         if call in self.fails:
             raise StoreUnavailable("the server is away")
 
@@ -47,41 +70,18 @@ class Socket:
     `talk` is the server's side, and may be changed between connections.
     """
 
-    def __init__(self, store: CountingStore, talk: Talk, **scope: Any) -> None:
+    def __init__(
+        self, store: CountingStore, talk: Talk, options: Mapping[str, Any] | None = None, **scope: Any
+    ) -> None:
         self.store = store
         self.talk = talk
         self.scope = scope
-        self.app = Starlette(routes=[WebSocketRoute("/", self._talk)])
-        self.app.add_middleware(SessionMiddleware, secret_key=SECRET, store=store)
-        self.browser = Browser(self.app)
+        self.browser = Browser(make_app(store, HANDLERS, {"/socket": self._talk}, **(options or {})))
         self.sent: list[Message] = []
 
     async def connect(self, *incoming: str) -> None:
-        texts: list[Message] = [{"type": "websocket.receive", "text": text} for text in incoming]
-        messages: Iterator[Message] = iter(
-            [{"type": "websocket.connect"}, *texts, {"type": "websocket.disconnect", "code": 1000}]
-        )
-
-        async def receive() -> Message:
-            return next(messages)
-
-        async def send(message: Message) -> None:
-            self.sent.append(message)
-            self.browser._keep_cookies(Answer(0, list(message.get("headers", ()))))
-
-        cookies = "; ".join(f"{name}={value}" for name, value in self.browser.cookies.items())
         self.sent = []
-        scope = {
-            "type": "websocket",
-            "scheme": "ws",
-            "path": "/",
-            "query_string": b"",
-            "headers": [(b"host", b"localhost"), (b"cookie", cookies.encode())],
-            "subprotocols": [],
-            "extensions": {},
-            **self.scope,
-        }
-        await self.app(scope, receive, send)
+        self.sent = await self.browser.connect("/socket", *incoming, scope=self.scope)
 
     async def _talk(self, websocket: WebSocket) -> None:
         await self.talk(websocket)
@@ -90,19 +90,9 @@ class Socket:
         """The headers of the first message, which answers the handshake."""
         return Answer(0, list(self.sent[0].get("headers", ())))
 
-    async def session(self) -> dict[str, Any]:
-        """What another connection of this browser finds in the session."""
-        seen: list[dict[str, Any]] = []
-
-        async def look(websocket: WebSocket) -> None:
-            await websocket.accept()
-            seen.append(dict(websocket.session))
-            await websocket.close()
-
-        other = Socket(self.store, look)
-        other.browser.cookies = dict(self.browser.cookies)
-        await other.connect()
-        return seen[0]
+    async def session(self) -> Any:
+        """What another request of this browser finds in the session."""
+        return (await self.browser.tab().get("/")).json()
 
 
 async def greet(websocket: WebSocket) -> None:
@@ -268,3 +258,199 @@ async def test_a_save_that_fails_at_the_end_raises(store: Unreachable) -> None:
 
     with pytest.raises(StoreUnavailable):
         await Socket(store, talk).connect()
+
+
+# Sockets that stay open
+
+HOUR = 3600
+
+
+def listening(clock: FakeClock, every: float, seen: list[Any], then: Talk | None = None) -> Talk:
+    """A server's side that hears a text after so many seconds each, and notes when."""
+
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+        clock.advance(every)
+        async for text in websocket.iter_text():
+            seen.append(text)
+            clock.advance(every)
+        if then is not None:
+            await then(websocket)
+
+    return talk
+
+
+async def test_messages_keep_the_session_alive_without_a_cookie(store: Unreachable, clock: FakeClock) -> None:
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    seen: list[Any] = []
+    socket.talk = listening(clock, HOUR, seen)
+    store.calls.clear()
+    await socket.connect(*"123456789")
+    assert seen == list("123456789")
+    assert store.calls == ["load", *["load", "touch"] * 9]
+    assert [message["type"] for message in socket.sent] == ["websocket.accept"]
+    assert socket.headers().set_cookies == []
+    assert await socket.session() == {"user": "ann"}
+
+
+async def test_messages_in_quick_succession_cost_nothing(store: Unreachable, clock: FakeClock) -> None:
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    socket.talk = listening(clock, 1, [])
+    store.calls.clear()
+    await socket.connect(*("text",) * 100)
+    assert store.calls == ["load"]
+
+
+async def test_a_socket_on_which_nothing_is_said_keeps_nothing_alive(store: Unreachable, clock: FakeClock) -> None:
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    socket.talk = listening(clock, 5 * HOUR, [])
+    store.calls.clear()
+    await socket.connect()
+    assert store.calls == ["load"]
+    assert await socket.session() == {}
+
+
+async def test_a_message_arrives_though_the_store_is_away(store: Unreachable, clock: FakeClock) -> None:
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    seen: list[Any] = []
+    talk = listening(clock, HOUR, seen)
+
+    async def cut_off(websocket: WebSocket) -> None:
+        store.fails = frozenset({"load", "touch"})
+        await talk(websocket)
+        store.fails = frozenset()
+
+    socket.talk = cut_off
+    await socket.connect("one", "two")
+    assert seen == ["one", "two"]
+
+
+@pytest.mark.parametrize("says", [[], ["still here"]])
+async def test_the_application_is_told_at_the_next_save_that_the_session_has_ended(
+    store: Unreachable, clock: FakeClock, says: list[str]
+) -> None:
+    """Also if it has nothing to save, so that a socket can be closed when its user signs out."""
+
+    async def leave(websocket: WebSocket) -> None:
+        session = websocket.state.session
+        await session.save()
+        await socket.browser.tab().get("/logout")
+        if says:
+            session["late"] = 1
+        for _ in range(2):
+            with pytest.raises(SessionGone):
+                await session.save()
+        told.append(True)
+
+    told: list[bool] = []
+    socket = Socket(store, greet, {"clock": clock})
+    await socket.connect()
+    socket.talk = listening(clock, HOUR, [], leave)
+    await socket.connect(*says)
+    assert told == [True]
+    assert await socket.session() == {}
+
+
+async def test_a_session_that_ended_unnoticed_costs_a_look_now_and_then(store: Unreachable, clock: FakeClock) -> None:
+    async def talk(websocket: WebSocket) -> None:
+        await socket.browser.tab().get("/logout")
+        store.calls.clear()
+        await listening(clock, FORWARDING / 4, [])(websocket)
+
+    socket = Socket(store, greet, {"clock": clock})
+    await socket.connect()
+    socket.talk = talk
+    await socket.connect(*"12345678")
+    assert store.calls == ["load"] * 4
+
+
+async def test_a_save_without_changes_shows_what_others_saved(store: Unreachable, clock: FakeClock) -> None:
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await socket.browser.tab().get("/put?theirs=1")
+        await websocket.state.session.save()
+        seen.append(dict(websocket.session))
+
+    seen: list[Any] = []
+    socket = Socket(store, greet)
+    await socket.connect()
+    socket.talk = talk
+    await socket.connect()
+    assert seen == [{"user": "ann", "theirs": "1"}]
+
+
+async def test_a_socket_follows_its_session_through_renewals(store: Unreachable, clock: FakeClock) -> None:
+    """Its own id opens nothing any more by then, to anybody."""
+    socket = Socket(store, greet, {"clock": clock, "max_age": 24 * HOUR})
+    await socket.connect()
+    http = socket.browser.tab()
+
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            clock.advance(FORWARDING / 2)
+            await http.get(f"/put?{text}=1")
+            await http.get("/renew")
+            websocket.session["last"] = text
+
+    socket.talk = talk
+    await socket.connect(*"abcdef")
+    assert await socket.session() == {}
+    assert (await http.get("/")).json() == {"user": "ann", **dict.fromkeys("abcdef", "1"), "last": "f"}
+
+
+async def test_a_save_during_the_look_of_a_message_isnt_forgotten(store: Unreachable, clock: FakeClock) -> None:
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+
+    async def talk(websocket: WebSocket) -> None:
+        session = websocket.state.session
+
+        async def save() -> None:
+            session["mine"] = 1
+            await session.save()
+            await socket.browser.tab().get("/put?mine=theirs")
+
+        await websocket.accept()
+        clock.advance(HOUR)
+        store.then = save
+        await websocket.receive_text()
+        session["more"] = 1
+
+    socket.talk = talk
+    await socket.connect("text")
+    assert await socket.session() == {"user": "ann", "mine": "theirs", "more": 1}
+
+
+async def test_a_message_arrives_though_the_row_is_corrupt(store: Unreachable, clock: FakeClock) -> None:
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    seen: list[Any] = []
+
+    async def damage(websocket: WebSocket) -> None:
+        key = key_of(socket.browser.cookies["session"].partition(".")[0])
+        row = await store.store.load(key)
+        assert row is not None
+        await store.store.replace(key, b"damaged", row.expires_at, row.version)
+        await listening(clock, HOUR, seen)(websocket)
+
+    socket.talk = damage
+    await socket.connect("text")
+    assert seen == ["text"]
+
+
+async def test_after_a_look_an_unchanged_session_is_saved_in_one_call(store: Unreachable, clock: FakeClock) -> None:
+    async def change(websocket: WebSocket) -> None:
+        store.calls.clear()
+        websocket.session["more"] = 1
+
+    socket = Socket(store, greet, {"clock": clock, "max_age": 5 * HOUR})
+    await socket.connect()
+    socket.talk = listening(clock, HOUR, [], change)
+    await socket.connect("text")
+    assert store.calls == ["replace"]
+    assert await socket.session() == {"user": "ann", "more": 1}

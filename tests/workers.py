@@ -1,4 +1,4 @@
-"""Real uvicorn processes that share a store, each on a port of its own."""
+"""Real servers, uvicorn or hypercorn, that share a store, each on a port of its own."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.websockets import WebSocket
 
 from starlette_sessions_ext import store_from_url
 
-from .asgi import make_app
+from .asgi import Handler, make_app
 from .servers import answers, die_with_parent, free_port
 
 START_WITHIN = 30.0
@@ -40,15 +43,64 @@ async def count(request: Request) -> Any:
     return await request.state.session.atomic(increment)
 
 
+running = 0  # how many of the next are under way in this process
+
+
+async def slow(request: Request) -> Any:
+    """/slow?key=value, after a while"""
+    global running
+    running += 1
+    try:
+        await anyio.sleep(0.5)
+        request.state.session.update(request.query_params)
+        return {}
+    finally:
+        running -= 1
+
+
+async def under_way(request: Request) -> Any:
+    return running
+
+
+async def stream(request: Request) -> Any:
+    """Changes two keys of the session again and again while the response is under way."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(30):
+            request.state.session.update(one=number, two=number)
+            yield b"%d\n" % number
+            await anyio.sleep(0.01)
+
+    return StreamingResponse(body())
+
+
+async def listen(websocket: WebSocket) -> None:
+    """Keeps what it hears in the session."""
+    websocket.session["texts"] = []
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        websocket.session["texts"].append(text)
+
+
+async def deny(websocket: WebSocket) -> None:
+    websocket.session["denied"] = 1
+    await websocket.send_denial_response(PlainTextResponse("sign in first", 401))
+
+
 def create_app() -> Starlette:
     """What each worker runs. The store is named by the environment."""
-    return make_app(store_from_url(os.environ["SESSIONS"]), {"/": view, "/put": put, "/count": count})
+    handlers: dict[str, Handler] = {
+        **{"/": view, "/put": put, "/count": count, "/slow": slow, "/under-way": under_way, "/stream": stream}
+    }
+    return make_app(store_from_url(os.environ["SESSIONS"]), handlers, {"/listen": listen, "/deny": deny})
 
 
 @contextmanager
-def running_workers(count: int, url: str, log: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+def running_workers(
+    count: int, url: str, log: Path, server: str = "uvicorn"
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Start `count` workers on the store that `url` names."""
-    processes = [_start(url, log) for _ in range(count)]
+    processes = [_start(url, log, server) for _ in range(count)]
     try:
         for process in processes:
             _wait_for(process, log)
@@ -61,18 +113,23 @@ def running_workers(count: int, url: str, log: Path) -> Iterator[list[subprocess
 
 def port_of(process: subprocess.Popen[bytes]) -> int:
     assert isinstance(process.args, list)
-    return int(process.args[-1])
+    return int(process.args[-1].rpartition(":")[2])
 
 
-def _start(url: str, log: Path) -> subprocess.Popen[bytes]:
-    uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "tests.workers:create_app", "--log-level", "warning"]
+def _start(url: str, log: Path, server: str) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*die_with_parent(), *uvicorn, "--port", str(free_port())],
-            env={**os.environ, "SESSIONS": url},
+            [*die_with_parent(), sys.executable, "-m", *_command(server, free_port())],
+            env={**os.environ, "SESSIONS": url, "PYTHONWARNINGS": "always::ResourceWarning"},
             stdout=output,
             stderr=output,
         )
+
+
+def _command(server: str, port: int) -> list[str]:
+    if server == "hypercorn":
+        return ["hypercorn", "tests.workers:create_app()", "--log-level", "warning", "--bind", f"127.0.0.1:{port}"]
+    return ["uvicorn", "--factory", "tests.workers:create_app", "--log-level", "warning", "--port", str(port)]
 
 
 def _wait_for(process: subprocess.Popen[bytes], log: Path) -> None:

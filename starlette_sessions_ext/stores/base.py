@@ -132,6 +132,15 @@ class SupportsListing(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsSharding(Protocol):
+    """A store made of several servers, of which one may be down while the others serve."""
+
+    def server_of(self, key: str) -> Hashable:
+        """What tells the server that holds `key` from the others."""
+        ...
+
+
 def is_key(text: str) -> bool:
     """Whether this is what a key looks like: 32 characters of a-z2-7."""
     return _KEY.fullmatch(text) is not None

@@ -106,6 +106,10 @@ class WeightedRedisStore(SessionStore):
         """What is wrong with any of the servers; see `SupportsDiagnosis`."""
         return [finding for store in self._stores for finding in await store.diagnose()]
 
+    def server_of(self, key: str) -> int:
+        """Which of the servers holds `key`, by its place in the save path; see `SupportsSharding`."""
+        return pick(self._weights, key)
+
     async def open(self) -> None:
         for store in self._stores:
             await store.open()
@@ -116,7 +120,7 @@ class WeightedRedisStore(SessionStore):
 
     def _store(self, key: str) -> Part:
         check_key(key)
-        return self._stores[pick(self._weights, key)]
+        return self._stores[self.server_of(key)]
 
 
 def _server(address: str) -> Server:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.websockets import WebSocket
 
 from starlette_sessions_ext import EventKind, SessionConflict, SessionEvent, SessionGone, SessionStore
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import Answer, Browser, make_app
+from ..asgi import Answer, Browser, Handler, make_app
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, GatedStore
 
@@ -59,11 +61,39 @@ async def count(request: Request) -> Any:
         return "gone"
 
 
-HANDLERS = {"/": view, "/put": put, "/ping": ping, "/logout": logout, "/login": login, "/count": count}
+async def stream(request: Request) -> Any:
+    """Changes the session after the response has started."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first"
+        if "start" in request.state.session:
+            request.state.session["late"] = 1
+        yield b"last"
+
+    return StreamingResponse(body())
+
+
+async def talk(websocket: WebSocket) -> None:
+    """Changes the session while the socket is open, and hears a message."""
+    await websocket.accept()
+    if "start" in websocket.session:
+        websocket.session["late"] = 1
+    await websocket.receive_text()
+
+
+HANDLERS: dict[str, Handler] = {
+    "/stream": stream,
+    "/": view,
+    "/put": put,
+    "/ping": ping,
+    "/logout": logout,
+    "/login": login,
+    "/count": count,
+}
 
 
 async def signed_in(store: SessionStore, **options: Any) -> Browser:
-    browser = Browser(make_app(store, HANDLERS, **options))
+    browser = Browser(make_app(store, HANDLERS, {"/socket": talk}, **options))
     await browser.get("/put?start=0")
     return browser
 
@@ -91,7 +121,11 @@ async def in_every_order(
         def visit(number: int) -> Callable[[], Awaitable[None]]:
             async def go() -> None:
                 try:
-                    answers[number] = await tabs[number].get(requests[number])
+                    if requests[number] == "/socket":
+                        await tabs[number].connect("/socket", "text")
+                        answers[number] = Answer(200, [])
+                    else:
+                        answers[number] = await tabs[number].get(requests[number])
                 except SessionConflict:
                     answers[number] = Answer(500, [])
 
@@ -177,7 +211,7 @@ async def test_K3_atomic_loses_neither(store: CountingStore) -> None:
     assert await in_every_order(store, ["/count", "/count"], check) > 5
 
 
-@pytest.mark.parametrize("slow", ["/put?late=1", "/count", "/ping"])
+@pytest.mark.parametrize("slow", ["/put?late=1", "/count", "/ping", "/stream", "/socket"])
 async def test_K4_a_logout_is_final_whatever_a_slower_request_does(
     store: CountingStore, clock: FakeClock, advance: Advance, slow: str
 ) -> None:
@@ -226,6 +260,56 @@ async def test_K4_a_slower_request_leaves_the_cookie_alone(store: CountingStore)
     dropped: list[bool] = []
     await in_every_order(store, ["/put?late=1", "/logout"], check, on_event=events.append)
     assert dropped
+
+
+@pytest.mark.parametrize("slow", ["/stream", "/socket"])
+async def test_K2_what_is_saved_after_the_response_has_started_is_merged(store: CountingStore, slow: str) -> None:
+    async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
+        assert (await browser.get("/")).json() == {"start": "0", "a": "1", "late": 1}
+
+    assert await in_every_order(store, [slow, "/put?a=1"], check) > 5
+
+
+@pytest.mark.parametrize("end", ["/logout", "/login"])
+async def test_K5_a_socket_that_is_kept_alive_brings_nothing_back(
+    store: CountingStore, clock: FakeClock, advance: Advance, end: str
+) -> None:
+    """Each message comes so late that the expiry has to be moved."""
+
+    async def slowly(request: Request) -> Any:
+        await advance(HOUR)
+        return await HANDLERS[end](request)
+
+    async def hear(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await advance(HOUR)
+        await websocket.receive_text()
+
+    async def scenario(turnstile: Turnstile) -> None:
+        app = make_app(
+            GatedStore(store, turnstile.pass_through),
+            {**HANDLERS, "/end": slowly},
+            {"/socket": hear},
+            clock=clock,
+            max_age=10 * HOUR,
+        )
+        browser = Browser(app)
+        await browser.get("/put?start=0")
+        tabs = [browser.tab(), browser.tab()]
+
+        async def listen() -> None:
+            await tabs[0].connect("/socket", "text")
+
+        async def leave() -> None:
+            await tabs[1].get("/end")
+
+        await turnstile.run([listen, leave])
+        assert (await tabs[0].get("/")).json() == {}
+        assert tabs[0].cookies == browser.cookies, "a socket sends no cookie"
+        after = {"start": "0", "user": "ann"} if end == "/login" else {}
+        assert (await tabs[1].get("/")).json() == after
+
+    assert await every_order(scenario) > 5
 
 
 async def test_K5_a_touch_doesnt_undo_a_save(store: CountingStore, clock: FakeClock, advance: Advance) -> None:

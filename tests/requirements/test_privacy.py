@@ -25,6 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette_sessions_ext import (
     ConfigurationError,
     CorruptRecord,
+    LegacySession,
     MemoryStore,
     NotSerializable,
     RedisStore,
@@ -37,11 +38,13 @@ from starlette_sessions_ext import (
     SessionStore,
     SessionTooLarge,
     SQLiteStore,
+    StarletteCookie,
     StoreUnavailable,
 )
 from starlette_sessions_ext.cookie import Issue, SessionCookie
-from starlette_sessions_ext.ids import key_of, new_id, new_nonce
-from starlette_sessions_ext.record import Record, decode
+from starlette_sessions_ext.guard import Guard
+from starlette_sessions_ext.ids import Successors, key_of, new_id, new_nonce
+from starlette_sessions_ext.record import Alias, Record, decode
 from starlette_sessions_ext.rows import Row
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.transaction import Transaction
@@ -92,7 +95,12 @@ async def logout(request: Request) -> Any:
     return {}
 
 
-HANDLERS = {"/": view, "/put": put, "/rotate": rotate, "/logout": logout}
+async def renew(request: Request) -> Any:
+    request.state.session.rotate(grace=10)
+    return {}
+
+
+HANDLERS = {"/": view, "/put": put, "/rotate": rotate, "/renew": renew, "/logout": logout}
 
 
 class Site:
@@ -140,11 +148,11 @@ class Site:
 
         async def stranger(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Record(key_of(new_id()), 0, None, PAYLOAD.encode()).encode(new_nonce()))
+            await self.overwrite(Record(key_of(new_id()), 0, 0, None, PAYLOAD.encode()).encode(new_nonce()))
 
         async def not_json(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Record(self.key, 0, None, b"{" + PAYLOAD.encode()).encode(new_nonce()))
+            await self.overwrite(Record(self.key, 0, 0, None, b"{" + PAYLOAD.encode()).encode(new_nonce()))
 
         async def too_late(request: Request) -> Any:
             request.state.session.destroy()
@@ -350,7 +358,18 @@ async def test_V1_logs_at_debug_tell_nothing(
         seen.extend([browser.tab()] if browser.cookies else [])
 
     ann, bob = site.browser, Browser(site)
-    for path in ("/put?a=1", "/", "/put?b=1", "/rotate", "/conflict", "/unserializable", "/surrogate", "/too_large"):
+    for path in (
+        "/put?a=1",
+        "/",
+        "/put?b=1",
+        "/rotate",
+        "/renew",
+        "/",
+        "/conflict",
+        "/unserializable",
+        "/surrogate",
+        "/too_large",
+    ):
         await visit(ann, path)
     await visit(bob, "/put?a=1")
     cookies = [f"session={browser.cookies['session']}".encode() for browser in (ann, bob)]
@@ -360,7 +379,16 @@ async def test_V1_logs_at_debug_tell_nothing(
     for path in ("/corrupt", "/", "/put?a=1", "/gone"):
         await visit(ann, path)
     text = logged(caplog)
-    for kind in ("created", "rotated", "overwritten", "dropped", "destroyed", "corrupt", "duplicate_cookies"):
+    for kind in (
+        "created",
+        "rotated",
+        "renewed",
+        "overwritten",
+        "dropped",
+        "destroyed",
+        "corrupt",
+        "duplicate_cookies",
+    ):
         assert kind in text
     assert ("Executing <" in text) == (anyio_backend_name == "asyncio")
     assert_clean(text, *seen)
@@ -380,6 +408,7 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
     assert stored is not None
     assert PAYLOAD.encode() in stored.data
     record = decode(stored.data, key)
+    assert isinstance(record, Record)
     middleware = SessionMiddleware(app, [SECRET, Secret(SECRET)], store=store, clock=clock)
     found = middleware._cookie.find([(b"cookie", f"session={browser.cookies['session']}".encode())])
     assert found.session_id == session_id
@@ -396,12 +425,17 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
         "rows": middleware._settings.rows,
         "transaction": Transaction(middleware._settings),
         "store": store.store,
+        "alias": Alias(key, 0, "0" * 16, key_of(session_id)),
+        "successors": Successors([SECRET]),
+        "guard": Guard(store),
+        "legacy cookie": StarletteCookie(SECRET),
+        "legacy session": LegacySession(PAYLOAD, {"name": PAYLOAD}, 0),
     }
 
 
 HOLDERS = [
     *("the session", "stored", "record", "row", "cookie found", "cookie sent", "cookies", "middleware"),
-    *("settings", "rows", "transaction", "store"),
+    *("settings", "rows", "transaction", "store", "alias", "successors", "guard", "legacy cookie", "legacy session"),
 ]
 
 

@@ -74,7 +74,7 @@ async def test_F3_what_was_acknowledged_survives_kill_9(killable: Killable, soon
             for name in range(WRITERS):
                 group.start_soon(write, name)
             with anyio.fail_after(30):
-                while len(acknowledged) < ENOUGH:  # noqa: ASYNC110 - the writers are busy enough
+                while len(acknowledged) < ENOUGH:
                     await anyio.sleep(0.01)
             server.stop()
             server.start()  # on this thread: with the one that started it a server ends

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from starlette_sessions_ext import ConfigurationError, RedisStore, SessionStore, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores.base import SupportsSharding
 from starlette_sessions_ext.stores.redis_servers import Server, parse_save_path, pick
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
@@ -57,6 +58,8 @@ async def test_sessions_lie_where_phpredis_puts_them(servers: tuple[RedisServer,
     async with RedisStore.from_save_path(save_path(servers), clock=clock) as store:
         for key in [key_of(new_id()) for _ in range(50)]:
             await store.create(key, b"data", int(clock()) + 60)
+            assert isinstance(store, SupportsSharding)
+            assert store.server_of(key) == pick([1, 2, 4], key)
             async with Redis.from_url(servers[pick([1, 2, 4], key)].url) as control:
                 assert await control.get(PREFIX + key) == b"data"
 

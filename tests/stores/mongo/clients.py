@@ -27,7 +27,7 @@ async def load(store: SessionStore, key: str) -> Stored:
 
 async def until(done: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
-        while not done():  # noqa: ASYNC110 - the server tells nobody
+        while not done():
             await anyio.sleep(0.02)
 
 

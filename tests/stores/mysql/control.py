@@ -45,7 +45,7 @@ async def status(connection: Any, name: str) -> int:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     with anyio.fail_after(10):
-        while not await condition():  # noqa: ASYNC110 - the server tells nobody
+        while not await condition():
             await anyio.sleep(0.01)
 
 

@@ -1,0 +1,37 @@
+"""The store opens and closes with the application."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import SessionError
+from .stores.base import SessionStore
+
+
+async def live(app: ASGIApp, store: SessionStore, scope: Scope, receive: Receive, send: Send) -> None:
+    """Open the store once the application has started, and close it once the application has stopped.
+
+    If the store can't be opened the server is told so, and the application to shut down.
+    """
+    failure: SessionError | None = None
+
+    async def lifespan_receive() -> Message:
+        return await receive() if failure is None else {"type": "lifespan.shutdown"}
+
+    async def lifespan_send(message: Message) -> None:
+        nonlocal failure
+        if failure is not None:
+            return  # the server has its answer; this is the application shutting down
+        if message["type"] == "lifespan.startup.complete":
+            try:
+                await store.open()
+            except SessionError as error:
+                failure = error
+                message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}
+        elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            await store.aclose()
+        await send(message)
+
+    await app(scope, lifespan_receive, lifespan_send)
+    if failure is not None:
+        raise failure  # as Starlette does: its TestClient waits for ever on a failed start without an error

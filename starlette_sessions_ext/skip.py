@@ -1,0 +1,42 @@
+"""Which requests have nothing to do with sessions: the option `skip`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from starlette.types import Scope
+
+from .errors import ConfigurationError
+
+Skip = Callable[[Scope], bool] | Sequence[str] | None
+
+
+def read_skip(skip: Skip) -> Callable[[Scope], bool]:
+    """The predicate that the option `skip` names: itself, or whether a request's path starts with one of several.
+
+    A path prefix matches whole segments, below where the application is mounted: "/static" matches
+    "/static" and "/static/logo.png", not "/statics". Raises `ConfigurationError` for anything else.
+    """
+    if skip is None:
+        return lambda scope: False
+    if callable(skip):
+        return skip
+    if isinstance(skip, str) or not all(isinstance(one, str) and one.startswith("/") for one in skip):
+        raise ConfigurationError('skip must be a predicate on the scope, or paths such as ["/static", "/health"]')
+    prefixes = tuple(one.rstrip("/") for one in skip)
+    if "" in prefixes:
+        raise ConfigurationError('skip=["/"] would leave no request with a session')
+    below = tuple(f"{prefix}/" for prefix in prefixes)
+
+    def matches(scope: Scope) -> bool:
+        path = _path_in_application(scope)
+        return path in prefixes or path.startswith(below)
+
+    return matches
+
+
+def _path_in_application(scope: Scope) -> str:
+    """The path without the root path, which servers leave in it (ASGI 3.0, HTTP connection scope) or take off."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path

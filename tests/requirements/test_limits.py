@@ -1,0 +1,174 @@
+"""What visitors can send, and what of it reaches the store, the memory and the log: rows L1, L2, V2 and V3."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import logging
+import secrets
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from starlette_sessions_ext import SessionEvent, SessionMiddleware, StarletteCookie
+from starlette_sessions_ext.cookie import SessionCookie
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.legacy import find_legacy
+
+from ..asgi import SECRET, Browser, make_app
+from ..stores.instruments import CountingStore
+from .conftest import SETTINGS
+
+pytestmark = pytest.mark.anyio
+
+OTHERS_SECRET = "what another middleware had"
+
+
+async def view(request: Request) -> Any:
+    return dict(request.state.session)
+
+
+async def put(request: Request) -> Any:
+    """/put?key=value"""
+    request.state.session.update(request.query_params)
+
+
+async def rotate(request: Request) -> Any:
+    request.state.session.rotate()
+
+
+async def renew(request: Request) -> Any:
+    request.state.session.rotate(grace=10)
+
+
+async def logout(request: Request) -> Any:
+    request.state.session.destroy()
+
+
+async def view_alone(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse(dict(scope["session"]))(scope, receive, send)
+
+
+HANDLERS = {"/": view, "/put": put, "/rotate": rotate, "/renew": renew, "/logout": logout}
+
+
+def forged() -> bytes:
+    """What looks like a cookie of ours: the id is new, and the signature anybody's."""
+    signature = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=")
+    return b"session=" + new_id().encode() + b"." + signature
+
+
+@pytest.mark.parametrize("setting", [SETTINGS["memory-asyncio"]], indirect=True, ids=["any-store"])
+async def test_L1_ten_thousand_forged_cookies_reach_no_store_and_take_no_memory(store: CountingStore) -> None:
+    middleware = SessionMiddleware(view_alone, SECRET, store=store, migrate_from=[StarletteCookie(OTHERS_SECRET)])
+    sizes: list[int] = []
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            answer = await Browser(middleware).get("/", cookie_headers=[forged()])
+            assert (answer.body, answer.set_cookies) == (b"{}", [])
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        await ask(100)
+        await ask(10_000)
+    finally:
+        tracemalloc.stop()
+    assert store.calls == []
+    assert sizes[1] - sizes[0] < 10_000 * 10, "not even ten bytes of each"
+
+
+def padded(size: int) -> list[bytes]:
+    """Cookie headers of so many bytes, made of whatever could cost a parser more than a look."""
+    pieces = [
+        b"a=1",
+        b"session=" + b"a" * 31,
+        b"session=" + b"a" * 32 + b"." + b"b" * 42,
+        b'session="' + b"\\134" * 8,
+        b"session" + b" " * 40,
+        b" \t" * 20 + b"x",
+        b"session=session=session=",
+        b";" * 20,
+    ]
+    header = b"; ".join(pieces)
+    return [(header + b"; ") * (size // (len(header) + 2) + 1)]
+
+
+def quickest(act: Callable[[], Any]) -> float:
+    """The shortest of several runs: what the others take longer is the machine's."""
+    times = []
+    for _ in range(30):
+        start = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_L2_the_time_for_a_cookie_header_grows_with_its_size() -> None:
+    cookie = SessionCookie("session", SECRET)
+
+    def find(size: int) -> Callable[[], Any]:
+        headers = [(b"cookie", header) for header in padded(size)]
+        return lambda: cookie.find(headers)
+
+    assert quickest(find(64 * 1024)) <= 12 * quickest(find(6554)), "ten times as much, ten times as long"
+
+
+async def test_L2_legacy_cookies_in_a_long_header_are_bounded_work() -> None:
+    read: list[str] = []
+
+    class Reader(StarletteCookie):
+        async def read(self, value: str, now: float) -> Any:
+            read.append(value)
+            return await super().read(value, now)
+
+    headers = [(b"cookie", header) for header in padded(64 * 1024)]
+    assert await find_legacy([Reader(OTHERS_SECRET)], "session", headers, 0) is None
+    assert len(read) == 8
+
+
+async def test_V2_events_and_the_log_name_a_session_by_a_handle_that_is_its_own(
+    store: CountingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "starlette_sessions_ext")
+    events: list[SessionEvent] = []
+    app = make_app(store, HANDLERS, on_event=events.append)
+    keys = []
+    for browser in (Browser(app), Browser(app)):
+        for path in ("/put?name=ann", "/rotate", "/renew", "/put?name=bob", "/logout"):
+            await browser.get(path)
+            if browser.cookies:
+                keys.append(key_of(browser.cookies["session"].partition(".")[0]))
+    handles = [event.handle for event in events]
+    kinds = [event.kind.value for event in events]
+    assert kinds == ["created", "rotated", "renewed", "destroyed"] * 2
+    assert handles[2] == handles[3], "the same as long as it has the same id"
+    assert len(set(handles)) == 6, "and another one for each id"
+    for handle in handles:
+        assert handle is not None
+        assert handle in caplog.text
+        assert not any(handle in key or key in handle for key in keys)
+
+
+async def test_V3_no_byte_of_a_cookie_reaches_the_log(store: CountingStore, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    app = make_app(store, HANDLERS, migrate_from=[StarletteCookie(OTHERS_SECRET)])
+    good = Browser(app)
+    await good.get("/put?name=ann")
+    other = Browser(app)
+    await other.get("/put?name=bob")
+    for noise in (b"canary\r\nset-cookie: a=1", b"canary\x1b[31m", b"canary\x00", b"canary\xe2\x80\xae"):
+        cookies = [b"session=" + browser.cookies["session"].encode() for browser in (good, other)]
+        for cookie in (b"session=" + noise, forged() + noise, b"; ".join([*cookies, b"session=" + noise]), noise):
+            await Browser(app).get("/", cookie_headers=[cookie])
+    assert "duplicate_cookies" in caplog.text
+    assert "canary" not in caplog.text
+    assert "\x1b" not in caplog.text
