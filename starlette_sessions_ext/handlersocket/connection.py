@@ -12,6 +12,7 @@ Rules, all of which live in this file:
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from .frames import Reply, Row, Value, parse_reply
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """The longest line that is read: a MEDIUMTEXT whose every byte is escaped, and room for a few more rows."""
+
+_NUMBER = re.compile(rb"[0-9]{1,20}")  # up to 2**64 - 1
 
 Slot = TypeVar("Slot")
 Reader = Callable[[Reply], Any]
@@ -166,7 +169,7 @@ def _error_of(reply: Reply) -> ServerError:
 
 def _number(reply: Reply) -> int:
     value = reply.values[0] if reply.columns == 1 and len(reply.values) == 1 else None
-    if value is None or not value.isdigit():
+    if value is None or not _NUMBER.fullmatch(value):
         raise _wrong_shape()
     return int(value)
 
