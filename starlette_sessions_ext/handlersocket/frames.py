@@ -12,7 +12,7 @@ MariaDB 10.11 really does where that says more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from .errors import LocalProtocolError, RemoteProtocolError
@@ -117,14 +117,14 @@ def modify(index_id: int, where: Where, change: Change, values: Sequence[Value] 
     """
     if change not in _CHANGES:
         raise LocalProtocolError("rows are changed by U, D, + or -, or one of them with ?")
-    return _line([*_search(index_id, where), _CHANGES[change], *map(_escape, values)])
+    return _line([*_search(index_id, where), _CHANGES[change], *_values(values)])
 
 
 def insert(index_id: int, values: Sequence[Value]) -> bytes:
     """Insert a row: `<id> + <number of values> <values>`."""
     if not values:
         raise LocalProtocolError("a row has at least one value")
-    return _line([_index_id(index_id), b"+", b"%d" % len(values), *map(_escape, values)])
+    return _line([_index_id(index_id), b"+", b"%d" % len(values), *_values(values)])
 
 
 def parse_reply(line: bytes) -> Reply:
@@ -140,12 +140,12 @@ def _search(index_id: int, where: Where) -> list[bytes]:
     comparison, keys, limit, offset, within, filters = where
     if comparison not in _COMPARISONS:
         raise LocalProtocolError("rows are found by =, >, >=, < or <=")
-    if not keys or isinstance(keys, str | bytes):
-        raise LocalProtocolError("a search needs a sequence of values for the first columns of the index")
-    tokens = [_index_id(index_id), _COMPARISONS[comparison], b"%d" % len(keys), *map(_escape, keys)]
+    if not keys:
+        raise LocalProtocolError("a search needs values for the first columns of the index")
+    tokens = [_index_id(index_id), _COMPARISONS[comparison], b"%d" % len(keys), *_values(keys)]
     tokens += (_number(limit, 1), _number(offset, 0))
     if within is not None:
-        tokens += (b"@", _number(within.column, 0), b"%d" % len(within.values), *map(_escape, within.values))
+        tokens += (b"@", _number(within.column, 0), b"%d" % len(within.values), *_values(within.values))
     for meets, column, value, stops in filters:
         if meets not in _FILTERS:  # the server would only find nothing
             raise LocalProtocolError("a filter compares by =, !=, >, >=, < or <=")
@@ -167,6 +167,12 @@ def _number(value: int, least: int) -> bytes:
     if type(value) is not int or not least <= value <= _MAX_NUMBER:
         raise LocalProtocolError(f"limits, offsets and positions are ints from {least} to {_MAX_NUMBER}")
     return b"%d" % value
+
+
+def _values(values: Sequence[Value]) -> Iterator[bytes]:
+    if isinstance(values, str | bytes):  # which would be taken apart
+        raise LocalProtocolError("values come as a sequence, such as a list or tuple, of bytes, str, int or None")
+    return map(_escape, values)
 
 
 def _escape(value: Value) -> bytes:
