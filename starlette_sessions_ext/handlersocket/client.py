@@ -68,7 +68,8 @@ class Client:
             if isinstance(error, TimeoutError):
                 raise DeadlineExceeded(f"HandlerSocket at {host}:{port} wasn't ready within {timeout} s") from None
             if isinstance(error, OSError) and not isinstance(error, HandlerSocketError):
-                raise ConnectionLost(f"HandlerSocket at {host}:{port} can't be reached: {error.strerror}") from error
+                reason = error.strerror or error  # a name with several addresses has several reasons, and no strerror
+                raise ConnectionLost(f"HandlerSocket at {host}:{port} can't be reached: {reason}") from error
             raise
 
     async def aclose(self) -> None:
@@ -76,10 +77,16 @@ class Client:
         await self.pipeline.aclose()
 
     async def open_index(self, index: Index) -> None:
-        """Open an index, or another one under the same id; see `frames.open_index`."""
+        """Open an index; see `frames.open_index`. An id is for one index, as long as the connection lives.
+
+        With another under the same id a search that is on its way could be answered from the wrong table.
+        """
         line = frames.open_index(index.id, index.database, index.table, index.name, index.columns, index.filter_columns)
+        if index.echo is not None and not 0 <= index.echo < len(index.columns):
+            raise LocalProtocolError("echo is the position of the key's own column among the columns")
+        if self._indexes.setdefault(index.id, index) != index:
+            raise LocalProtocolError(f"index id {index.id} is taken on this connection: open this one under another")
         await self.pipeline.ask(line, read_nothing)
-        self._indexes[index.id] = index
 
     def find(self, index: Index, where: Where) -> Awaitable[list[Row]]:
         """Find rows; each is the values of the index's columns. See `frames.find`."""
