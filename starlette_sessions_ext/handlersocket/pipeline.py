@@ -69,9 +69,11 @@ class Pipeline(asyncio.Protocol):
 
     async def aclose(self) -> None:
         """Let what is under way be answered, for up to `timeout` seconds, then close."""
-        if self.in_flight:
-            await asyncio.wait([slot.answer for slot in self._connection.slots], timeout=self.timeout)
-        self.abort()
+        try:
+            if self.in_flight:
+                await asyncio.wait([slot.answer for slot in self._connection.slots], timeout=self.timeout)
+        finally:
+            self.abort()
         await asyncio.wait([self._lost], timeout=self.timeout)
 
     def abort(self) -> None:
@@ -146,8 +148,7 @@ class Pipeline(asyncio.Protocol):
     def _wake(self) -> None:
         line, self._line = self._line, deque()
         for turn in line:
-            if not turn.done():
-                turn.set_result(None)
+            turn.set_result(None)
 
     # The end
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from .client import DEFAULT_TIMEOUT, Client
 from .connection import Index
@@ -75,12 +75,16 @@ class Pool:
         and who asks waits; after that service goes on by itself.
         """
         self._not_before = self.loop.time() + hold
-        dial, self._dial = self._dial, None
-        if dial is not None:
-            dial.cancel()  # who waits for it starts another
-            await asyncio.wait([dial])
         clients, self.clients = self.clients, []
-        await asyncio.gather(*(client.aclose() for client in clients))
+        closings: list[Awaitable[object]] = [client.aclose() for client in clients]
+        if self._dial is not None:
+            self._dial.cancel()  # who waits for it starts another
+            closings.append(asyncio.wait([self._dial]))
+        try:
+            await asyncio.gather(*closings)
+        finally:
+            for client in clients:
+                client.pipeline.abort()
 
     async def aclose(self) -> None:
         """Close for good: who still waits for a connection gets `ConnectionLost`."""
@@ -101,7 +105,7 @@ class Pool:
         return self
 
     def _start_dial(self) -> asyncio.Task[Client]:
-        if self._dial is None:
+        if self._dial is None or self._dial.done():
             self._dial = self.loop.create_task(self._connect())
             self._dial.add_done_callback(_retrieve)
         return self._dial
@@ -126,8 +130,6 @@ class Pool:
             self._pause = min(2 * self._pause + 0.01, _LONGEST_PAUSE)
             self._not_before = self.loop.time() + self._pause * random.uniform(0.5, 1)
             raise
-        finally:
-            self._dial = None
         self._pause = 0.0
         self.clients.append(client)
         return client
