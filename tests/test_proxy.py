@@ -85,6 +85,31 @@ async def test_held_replies_come_late(proxy: FaultProxy) -> None:
     writer.transport.abort()
 
 
+async def test_bytes_are_late_either_way(proxy: FaultProxy) -> None:
+    """By 20 ms at most, so that forty times make 400 ms, more or less."""
+    proxy.delay = 0.02
+    loop = asyncio.get_running_loop()
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    start = loop.time()
+    for _ in range(20):
+        writer.write(b"a")
+        assert await reader.read(100) == b"a"
+    assert loop.time() - start > 0.1
+    writer.transport.abort()
+
+
+async def test_it_knows_how_many_connections_are_open(proxy: FaultProxy) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"a")
+    assert await reader.read(100) == b"a"
+    assert proxy.current == 1
+    writer.transport.abort()
+    async with asyncio.timeout(10):
+        while proxy.current:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0)
+    assert proxy.connections == 1
+
+
 async def test_reset_cuts_the_connections(proxy: FaultProxy) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"a")

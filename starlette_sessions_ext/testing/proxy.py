@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from types import TracebackType
 from typing import Self
 
@@ -11,15 +12,19 @@ class FaultProxy:
     """Forwards connections from a free port of 127.0.0.1 to `host:port`. asyncio only.
 
     Set `silent` to let nothing more through to the client (a black hole), `refusing` to close what
-    connects; `drop_reply()` swallows the next bytes that the server sends, and `hold_replies()`
-    keeps them back until `release()`. `reset()` cuts every connection.
+    connects, `delay` to keep all bytes back for up to so many seconds, either way; `drop_reply()`
+    swallows the next bytes that the server sends, and `hold_replies()` keeps them back until
+    `release()`. `reset()` cuts every connection. `connections` counts all, `current` those that
+    the client has open.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.port = 0
         self.silent = False
         self.refusing = False
+        self.delay = 0.0
         self.connections = 0
+        self.current = 0
         self._target = (host, port)
         self._drops = 0
         self._open = asyncio.Event()
@@ -72,15 +77,18 @@ class FaultProxy:
             writer.transport.abort()
             return
         self._writers |= {writer, server_writer}
+        self.current += 1
         try:
             await asyncio.gather(
                 self._pipe(reader, server_writer), self._pipe_replies(server_reader, writer), return_exceptions=True
             )
         finally:
+            self.current -= 1
             self._writers -= {writer, server_writer}
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            await self._wait()
             writer.write(data)
             await writer.drain()
         writer.transport.abort()
@@ -93,6 +101,11 @@ class FaultProxy:
                 self._drops -= 1
                 continue
             await self._open.wait()
+            await self._wait()
             writer.write(data)
             await writer.drain()
         writer.transport.abort()
+
+    async def _wait(self) -> None:
+        if self.delay:
+            await asyncio.sleep(random.uniform(0, self.delay))
