@@ -1,0 +1,215 @@
+"""Answers and who gets them: in order, in the asked shape, or nobody gets anything any more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from starlette_sessions_ext.handlersocket import (
+    Client,
+    Connection,
+    ConnectionLost,
+    Index,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ServerError,
+    Where,
+)
+from starlette_sessions_ext.handlersocket.connection import (
+    Reader,
+    RowsReader,
+    read_count,
+    read_inserted,
+    read_nothing,
+)
+
+from .conftest import AMOUNTS, NAMES
+from .scripted import ScriptedServer, error_of, opens_then, until
+
+KEYED = RowsReader(NAMES, b"k")
+NUMBERED = RowsReader(NAMES, 5)
+
+WRONG: dict[str, tuple[Reader, bytes]] = {
+    "no number": (read_nothing, b"hello\n"),
+    "an empty line": (read_nothing, b"\n"),
+    "a code alone": (read_nothing, b"0\n"),
+    "no columns": (read_nothing, b"0\t0\n"),
+    "a value too many": (read_nothing, b"0\t1\t1\n"),
+    "an id that is none": (read_inserted, b"0\t1\tx\n"),
+    "two ids": (read_inserted, b"0\t1\t1\t2\n"),
+    "rows for an insert": (read_inserted, b"0\t2\ta\tb\n"),
+    "no count": (read_count, b"0\t1\n"),
+    "a NULL for a count": (read_count, b"0\t1\t\0\n"),
+    "an empty count": (read_count, b"0\t1\t\n"),
+    "a negative count": (read_count, b"0\t1\t-1\n"),
+    "a count of other digits": (read_count, b"0\t1\t\xd9\xa3\n"),
+    "a count of thousands of digits": (read_count, b"0\t1\t" + b"1" * 5000 + b"\n"),
+    "a count for rows": (KEYED, b"0\t1\t1\n"),
+    "a column too few": (KEYED, b"0\t1\tk\n"),
+    "a column too many": (KEYED, b"0\t3\tk\ta\tb\n"),
+    "half a row": (KEYED, b"0\t2\tk\n"),
+    "a row and a half": (KEYED, b"0\t2\tk\ta\tk\n"),
+    "another key": (KEYED, b"0\t2\tother\tsecret\n"),
+    "another key in the second row": (KEYED, b"0\t2\tk\ta\tother\tsecret\n"),
+    "a key that begins alike": (KEYED, b"0\t2\tk2\ta\n"),
+    "no key": (KEYED, b"0\t2\t\0\ta\n"),
+    "another number": (NUMBERED, b"0\t2\t50\ta\n"),
+    "a broken escape": (KEYED, b"0\t2\tk\t\x01\n"),
+    "an error with columns": (KEYED, b"1\t2\tstmtnum\n"),
+    "an error with rows": (KEYED, b"1\t1\t121\t122\n"),
+}
+
+
+@pytest.mark.parametrize(("read", "line"), WRONG.values(), ids=list(WRONG))
+def test_P4_an_answer_of_another_shape_ends_the_connection(read: Reader, line: bytes) -> None:
+    connection: Connection[str] = Connection()
+    for slot, reader in [("first", read_nothing), ("second", read), ("third", read)]:
+        connection.ask(reader, slot)
+    answers = connection.receive(b"0\t1\n" + line + b"0\t1\n")
+    assert next(answers) == ("first", None)
+    with pytest.raises(RemoteProtocolError) as failure:
+        next(answers)
+    assert "secret" not in str(failure.value)
+    assert connection.error is failure.value
+    assert connection.fail(ConnectionLost("closed")) == ["second", "third"]
+    assert connection.error is failure.value
+    assert list(connection.receive(b"0\t1\n")) == []
+    with pytest.raises(LocalProtocolError):
+        connection.ask(read_nothing, "fourth")
+
+
+def test_the_keys_own_row_is_taken() -> None:
+    connection: Connection[int] = Connection()
+    for slot, read in enumerate([KEYED, NUMBERED, RowsReader(NAMES), RowsReader(AMOUNTS, b"k")]):
+        connection.ask(read, slot)
+    answers = connection.receive(b"0\t2\tk\ta\n0\t2\t5\tb\n0\t2\tany\tc\n0\t1\t7\n")
+    assert [answer for _, answer in answers] == [[(b"k", b"a")], [(b"5", b"b")], [(b"any", b"c")], [(b"7",)]]
+
+
+def test_P2_a_line_too_many() -> None:
+    connection: Connection[str] = Connection()
+    connection.ask(read_nothing, "first")
+    answers = connection.receive(b"0\t1\n0\t1\n")
+    assert next(answers) == ("first", None)
+    with pytest.raises(RemoteProtocolError, match="nobody asked"):
+        next(answers)
+
+
+def test_a_line_that_doesnt_end_is_read_up_to_a_limit() -> None:
+    connection: Connection[str] = Connection(max_line_bytes=10)
+    connection.ask(RowsReader(AMOUNTS), "first")
+    connection.ask(RowsReader(AMOUNTS), "second")
+    assert list(connection.receive(b"0\t1\t123456")) == []
+    assert list(connection.receive(b"7\n0\t1\t12345")) == [("first", [(b"1234567",)])]
+    assert list(connection.receive(b"6")) == []
+    with pytest.raises(RemoteProtocolError, match="more than 10 bytes"):
+        list(connection.receive(b"7"))
+    assert connection.fail(ConnectionLost("closed")) == ["second"]
+
+
+def test_an_error_of_the_server_is_an_answer_as_any() -> None:
+    connection: Connection[int] = Connection()
+    connection.ask(read_count, 1)
+    connection.ask(read_count, 2)
+    (_, error), (_, count) = connection.receive(b"1\t1\t121\n0\t1\t3\n")
+    assert isinstance(error, ServerError)
+    assert (error.is_duplicate, count, connection.error, connection.in_flight) == (True, 3, None, 0)
+
+
+# The same through a client: everybody who waits is told, nobody gets what is another's
+
+pytestmark = pytest.mark.anyio
+
+
+async def finds(client: Client, *keys: bytes) -> list[Any]:
+    """What each gets who asks for one of the keys, all at once."""
+    return await asyncio.gather(*(client.find(NAMES, Where("=", (key,))) for key in keys), return_exceptions=True)
+
+
+def server_of(said: bytes | None, piece: int = 65536) -> ScriptedServer:
+    """Says one thing for the first search that it gets, and nothing for the others."""
+    left = [said]
+    return ScriptedServer(lambda line: b"0\t1\n" if line[:1] in b"AP" else left.pop() if left else b"", piece=piece)
+
+
+async def connect(server: ScriptedServer, **options: Any) -> Client:
+    return await Client.connect("127.0.0.1", server.port, indexes=[NAMES], **{"timeout": 20.0, **options})
+
+
+FAULTS: dict[str, tuple[bytes | None, int]] = {
+    "one too few": (b"0\t2\ta\t1\n0\t2\tc\t3\n", 1),
+    "one too many": (b"0\t2\ta\t1\n0\t2\tb\t2\n0\t2\tc\t3\n0\t2\td\t4\n", 3),
+    "two glued": (b"0\t2\ta\t10\t2\tb\t2\n", 0),
+    "half a line": (b"0\t2\ta\n", 0),
+    "swapped": (b"0\t2\tb\t2\n0\t2\ta\t1\n0\t2\tc\t3\n", 0),
+    "shifted": (b"0\t2\t1\ta\n0\t2\t2\tb\n", 0),
+    "of an insert": (b"0\t2\ta\t1\n0\t1\n", 1),
+    "cut off": (None, 0),
+}
+
+
+@pytest.mark.parametrize(("said", "right"), FAULTS.values(), ids=list(FAULTS))
+@pytest.mark.parametrize("piece", [1, 65536])
+async def test_P2_faulty_answers_reach_nobody(said: bytes | None, right: int, piece: int) -> None:
+    async with server_of(said, piece) as server:
+        client = await connect(server)
+        outcomes = await finds(client, b"a", b"b", b"c")
+        assert outcomes[:right] == [[(b"abc"[at : at + 1], b"%d" % (at + 1))] for at in range(right)]
+        for outcome in outcomes[right:]:
+            assert isinstance(outcome, ConnectionLost if said is None else RemoteProtocolError)
+        assert len({id(outcome) for outcome in outcomes[right:]}) == 3 - right  # with a traceback for each
+        await until(lambda: not client.pipeline.is_usable)
+        assert isinstance(await error_of(client.find(NAMES, Where("=", (b"a",)))), ConnectionLost)
+        await until(lambda: server.current == 0)
+
+
+async def test_P2_half_a_line_and_the_end() -> None:
+    """The second search makes the server hang up."""
+    said = [None, b"0\t2\ta"]
+    async with ScriptedServer(lambda line: b"0\t1\n" if line[:1] in b"AP" else said.pop()) as server:
+        client = await connect(server)
+        assert [type(outcome) for outcome in await finds(client, b"a", b"b")] == [ConnectionLost, ConnectionLost]
+
+
+async def test_one_byte_at_a_time_is_as_good() -> None:
+    async with server_of(b"0\t2\ta\t1\n0\t2\tb\t2\n1\t1\t121\n", piece=1) as server:
+        client = await connect(server)
+        *rows, error = await finds(client, b"a", b"b", b"c")
+        assert rows == [[(b"a", b"1")], [(b"b", b"2")]]
+        assert isinstance(error, ServerError)
+        await client.aclose()
+
+
+async def test_a_cancelled_slots_answer_is_passed_over() -> None:
+    """So is one that is an error."""
+    for first in (b"0\t2\ta\t1\n", b"1\t1\t121\n"):
+        async with server_of(first + b"0\t2\tb\t2\n") as server:
+            client = await connect(server)
+            gone = asyncio.ensure_future(client.find(NAMES, Where("=", (b"a",))))
+            await asyncio.sleep(0)
+            gone.cancel()
+            assert await finds(client, b"b") == [[(b"b", b"2")]]
+            assert gone.cancelled()
+            assert client.pipeline.in_flight == 0
+            await client.aclose()
+
+
+async def test_a_faulty_answer_for_somebody_who_has_gone_ends_the_connection_too() -> None:
+    async with server_of(b"0\t2\tother\t1\n0\t2\tb\t2\n") as server:
+        client = await connect(server)
+        gone = asyncio.ensure_future(client.find(NAMES, Where("=", (b"a",))))
+        await asyncio.sleep(0)
+        gone.cancel()
+        [outcome] = await finds(client, b"b")
+        assert isinstance(outcome, RemoteProtocolError)
+
+
+async def test_an_echo_that_is_no_column_is_refused() -> None:
+    async with ScriptedServer(opens_then(b"")) as server:
+        client = await connect(server)
+        for echo in (-1, 1):
+            with pytest.raises(LocalProtocolError, match="echo"):
+                await client.open_index(Index(5, "d", "t", "PRIMARY", ("id",), echo=echo))
+        await client.aclose()
