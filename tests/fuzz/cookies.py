@@ -1,0 +1,60 @@
+"""Any bytes in Cookie headers: nothing but an id that was signed comes out; judged by a plain reader."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+
+from starlette_sessions_ext.cookie import MAX_CANDIDATES, Found, SessionCookie
+
+NEW, OLD = "a new secret of the tests", "an old secret of the tests"
+COOKIE = SessionCookie("session", [NEW, OLD])
+IDS = ["a" * 32, "b2" * 16]
+
+
+def _signed(session_id: str, secret: str) -> str:
+    """As itsdangerous does with its key derivation by HMAC."""
+    key = hmac.digest(secret.encode(), b"starlette_sessions_ext.cookie", sha256)
+    return f"{session_id}.{urlsafe_b64encode(hmac.digest(key, session_id.encode(), sha256)).decode().rstrip('=')}"
+
+
+SIGNED = {_signed(session_id, secret): (session_id, secret is OLD) for session_id in IDS for secret in (NEW, OLD)}
+
+SHORT = {bytes([0x80 + number]): value.encode() for number, value in enumerate(SIGNED)}
+"""A byte for each value that verifies, as no fuzzer would find a signature."""
+
+FRAGMENTS = [*SHORT, b"session=", b"; ", b";", b"\n", b" ", b"\t", b"=", b"other=1", b"session", b"."]
+FRAGMENTS += [b"session=" + b"c" * 32 + b"." + b"A" * 43]
+
+
+def cookies(data: bytes) -> None:
+    """Each line is a header."""
+    for byte, value in SHORT.items():
+        data = data.replace(byte, value)
+    headers = data.split(b"\n")
+    assert COOKIE.find((b"cookie", header) for header in headers) == _reference(headers)
+
+
+def _reference(headers: list[bytes]) -> Found:
+    pairs = [pair.lstrip(b" \t") for header in headers for pair in header.split(b";")]
+    values = [pair.removeprefix(b"session=") for pair in pairs if pair.startswith(b"session=")]
+    candidates = [value.decode() for value in values if _is_well_formed(value)][:MAX_CANDIDATES]
+    verified = [SIGNED[value] for value in candidates if value in SIGNED]
+    if not verified:
+        return Found(None)
+    first, outdated = verified[0]
+    return Found(first, outdated, duplicates=any(session_id != first for session_id, _ in verified))
+
+
+def _is_well_formed(value: bytes) -> bool:
+    base32, base64url = (
+        b"abcdefghijklmnopqrstuvwxyz234567",
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+    )
+    session_id, dot, signature = value[:32], value[32:33], value[33:]
+    return (
+        (len(session_id), dot, len(signature)) == (32, b".", 43)
+        and all(byte in base32 for byte in session_id)
+        and all(byte in base64url for byte in signature)
+    )
