@@ -360,10 +360,8 @@ async def test_a_pool_pauses_between_failed_dials() -> None:
             assert seconds >= pause / 2
         assert proxy.connections == 7
         proxy.refusing = False
-        (await pool.client()).pipeline.abort()
-        start = loop.time()
         await pool.client()
-        assert loop.time() - start < took[-1]
+        assert pool._pause == 0
         await pool.aclose()
 
 
@@ -497,7 +495,7 @@ async def test_a_connection_that_is_lost_before_it_is_made() -> None:
 
 async def test_a_cancelled_drain_closes_all_the_same() -> None:
     async with ScriptedServer(opens_then(b"")) as server:
-        pool = Pool("127.0.0.1", server.port, indexes=[NAMES], timeout=20)
+        pool = Pool("127.0.0.1", server.port, indexes=[NAMES], timeout=1000)
         client = await pool.client()
         waiting = asyncio.ensure_future(client.find(NAMES, A))
         await asyncio.sleep(0)
@@ -505,8 +503,8 @@ async def test_a_cancelled_drain_closes_all_the_same() -> None:
         draining = asyncio.ensure_future(pool.drain())
         await asyncio.sleep(0)
         draining.cancel()
-        assert isinstance(await error_of(waiting), ConnectionLost)
         await until(lambda: server.current == 0)
+        assert isinstance(await error_of(waiting), ConnectionLost)
 
 
 async def test_aclose_waits_no_longer_than_for_an_answer() -> None:
@@ -521,14 +519,14 @@ async def test_aclose_waits_no_longer_than_for_an_answer() -> None:
 
 async def test_a_cancelled_aclose_closes_all_the_same() -> None:
     async with ScriptedServer(opens_then(b"")) as server:
-        client = await connect(server.port, timeout=20)
+        client = await connect(server.port, timeout=1000)
         waiting = asyncio.ensure_future(client.find(NAMES, A))
         await asyncio.sleep(0)
         closing = asyncio.ensure_future(client.aclose())
         await asyncio.sleep(0)
         closing.cancel()
-        assert isinstance(await error_of(waiting), ConnectionLost)
         await until(lambda: server.current == 0)
+        assert isinstance(await error_of(waiting), ConnectionLost)
 
 
 @pytest.mark.parametrize("stage", [b"A", b"P"])
