@@ -105,7 +105,7 @@ async def test_it_knows_how_many_connections_are_open(proxy: FaultProxy) -> None
     assert proxy.current == 1
     writer.transport.abort()
     async with asyncio.timeout(10):
-        while proxy.current:  # noqa: ASYNC110 - it tells nobody
+        while proxy.current:
             await asyncio.sleep(0)
     assert proxy.connections == 1
 

@@ -9,7 +9,7 @@ await client.open_index(users)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 from . import frames
@@ -27,9 +27,8 @@ class Client:
 
     All calls raise `ServerError` for the server's answer that a request failed, `LocalProtocolError`
     for what can't be asked, and `ConnectionLost`, `DeadlineExceeded` or `RemoteProtocolError` when
-    the connection has come to its end, which fails all who wait for an answer on it. A request is
-    on its way when a call returns, even before that is awaited; to cancel it then does no harm to
-    others, and whether it is carried out is unknown.
+    the connection has come to its end, which fails all who wait for an answer on it. To cancel a
+    call does no harm to others; whether its request is carried out is unknown then.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -88,53 +87,63 @@ class Client:
             raise LocalProtocolError(f"index id {index.id} is taken on this connection: open this one under another")
         await self.pipeline.ask(line, read_nothing)
 
-    def find(self, index: Index, where: Where) -> Awaitable[list[Row]]:
+    async def find(self, index: Index, where: Where) -> list[Row]:
         """Find rows; each is the values of the index's columns. See `frames.find`."""
         self._check(index, where)
-        return self.pipeline.ask(frames.find(index.id, where), _rows(index, where))
+        rows: list[Row] = await self.pipeline.ask(frames.find(index.id, where), _rows(index, where))
+        return rows
 
-    def insert(self, index: Index, values: Sequence[Value]) -> Awaitable[int | None]:
+    async def insert(self, index: Index, values: Sequence[Value]) -> int | None:
         """Insert a row, one value for each column of the index; the number that AUTO_INCREMENT gave it, if any.
 
         Raises a `ServerError` that `is_duplicate` if there is a row with this key.
         """
         self._check_values(index, values)
-        return self.pipeline.ask(frames.insert(index.id, values), read_inserted)
+        number: int | None = await self.pipeline.ask(frames.insert(index.id, values), read_inserted)
+        return number
 
-    def update(self, index: Index, where: Where, values: Sequence[Value]) -> Awaitable[int]:
+    async def update(self, index: Index, where: Where, values: Sequence[Value]) -> int:
         """Set the index's columns, all of them; how many rows were found, whether that changes them or not.
 
         A None for a column that is NOT NULL leaves it as it is.
         """
-        return self.pipeline.ask(self._modify(index, where, "U", values), read_count)
+        count: int = await self.pipeline.ask(self._modify(index, where, "U", values), read_count)
+        return count
 
-    def delete(self, index: Index, where: Where) -> Awaitable[int]:
+    async def delete(self, index: Index, where: Where) -> int:
         """Delete rows; how many it were."""
-        return self.pipeline.ask(self._modify(index, where, "D", ()), read_count)
+        count: int = await self.pipeline.ask(self._modify(index, where, "D", ()), read_count)
+        return count
 
-    def increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[int]:
+    async def increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
         """Add to the index's columns, None to leave one alone; how many rows. For columns of numbers only."""
-        return self.pipeline.ask(self._modify(index, where, "+", amounts), read_count)
+        count: int = await self.pipeline.ask(self._modify(index, where, "+", amounts), read_count)
+        return count
 
-    def decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[int]:
+    async def decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
         """Subtract, as `increment` adds. Rows in which a number would change its sign stay as they are, uncounted."""
-        return self.pipeline.ask(self._modify(index, where, "-", amounts), read_count)
+        count: int = await self.pipeline.ask(self._modify(index, where, "-", amounts), read_count)
+        return count
 
-    def fetch_and_update(self, index: Index, where: Where, values: Sequence[Value]) -> Awaitable[list[Row]]:
+    async def fetch_and_update(self, index: Index, where: Where, values: Sequence[Value]) -> list[Row]:
         """As `update`; the rows as they were before."""
-        return self.pipeline.ask(self._modify(index, where, "U?", values), _rows(index, where))
+        rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "U?", values), _rows(index, where))
+        return rows
 
-    def fetch_and_delete(self, index: Index, where: Where) -> Awaitable[list[Row]]:
+    async def fetch_and_delete(self, index: Index, where: Where) -> list[Row]:
         """As `delete`; the rows that there were."""
-        return self.pipeline.ask(self._modify(index, where, "D?", ()), _rows(index, where))
+        rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "D?", ()), _rows(index, where))
+        return rows
 
-    def fetch_and_increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[list[Row]]:
+    async def fetch_and_increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
         """As `increment`; the rows as they were before."""
-        return self.pipeline.ask(self._modify(index, where, "+?", amounts), _rows(index, where))
+        rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "+?", amounts), _rows(index, where))
+        return rows
 
-    def fetch_and_decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> Awaitable[list[Row]]:
+    async def fetch_and_decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
         """As `decrement`; the rows as they were before, also those that were left alone."""
-        return self.pipeline.ask(self._modify(index, where, "-?", amounts), _rows(index, where))
+        rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "-?", amounts), _rows(index, where))
+        return rows
 
     def _modify(self, index: Index, where: Where, change: Change, values: Sequence[Value]) -> bytes:
         self._check(index, where)

@@ -1,9 +1,9 @@
-"""Any bytes in a store's row: the record of this key, or `CorruptRecord`; judged by a plain reader."""
+"""Any bytes in a store's row: the record or alias of this key, or `CorruptRecord`; judged by a plain reader."""
 
 from __future__ import annotations
 
 from starlette_sessions_ext.errors import CorruptRecord
-from starlette_sessions_ext.record import Record, decode
+from starlette_sessions_ext.record import Alias, Record, decode
 
 KEY, OTHER, NONCE = "a" * 32, "b" * 32, "0123456789abcdef"
 
@@ -13,14 +13,16 @@ SHORT = {b"\x80": KEY.encode(), b"\x81": OTHER.encode(), b"\x82": NONCE.encode()
 FRAGMENTS = [
     *SHORT,
     b"s1 ",
+    b"a1 ",
     b" ",
     b"-",
     b"0",
     b"17",
     b"9" * 12,
     b"\n",
-    b"s1 \x80 17 - \x82\n",
-    b"s1 \x80 1 60 \x82\n{}",
+    b"s1 \x80 17 18 - \x82\n",
+    b"s1 \x80 1 2 60 \x82\n{}",
+    b"a1 \x80 17 \x82 \x81\n",
 ]
 
 
@@ -28,27 +30,38 @@ def records(data: bytes) -> None:
     for byte, value in SHORT.items():
         data = data.replace(byte, value)
     try:
-        record = decode(data, KEY)
+        found = decode(data, KEY)
     except CorruptRecord:
         assert _reference(data) is None
         return
-    assert record == _reference(data)
-    assert decode(record.encode(NONCE), KEY) == record
+    assert found == _reference(data)
+    assert decode(found.encode(NONCE) if isinstance(found, Record) else found.encode(), KEY) == found
 
 
-def _reference(data: bytes) -> Record | None:
+def _reference(data: bytes) -> Record | Alias | None:
     header, newline, body = data.partition(b"\n")
-    fields = header.split(b" ")
-    if not newline or len(fields) != 5:
+    if not newline:
         return None
-    mark, key, created_at, lifetime, nonce = fields
-    if (mark, key) != (b"s1", KEY.encode()) or not _is_number(created_at):
-        return None
-    if len(nonce) != 16 or any(byte not in b"0123456789abcdef" for byte in nonce):
-        return None
-    if lifetime != b"-" and not _is_number(lifetime):
-        return None
-    return Record(KEY, int(created_at), None if lifetime == b"-" else int(lifetime), body)
+    match header.split(b" "):
+        case [b"s1", key, created_at, issued_at, lifetime, nonce]:
+            numbers = [created_at, issued_at, *([] if lifetime == b"-" else [lifetime])]
+            if key != KEY.encode() or not all(map(_is_number, numbers)) or not _is_nonce(nonce):
+                return None
+            return Record(KEY, int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime), body)
+        case [b"a1", key, until, nonce, target]:
+            if key != KEY.encode() or not _is_number(until) or not _is_nonce(nonce) or body or not _is_key(target):
+                return None
+            return Alias(KEY, int(until), nonce.decode(), target.decode())
+        case _:
+            return None
+
+
+def _is_nonce(field: bytes) -> bool:
+    return len(field) == 16 and all(byte in b"0123456789abcdef" for byte in field)
+
+
+def _is_key(field: bytes) -> bool:
+    return len(field) == 32 and all(byte in b"abcdefghijklmnopqrstuvwxyz234567" for byte in field)
 
 
 def _is_number(field: bytes) -> bool:

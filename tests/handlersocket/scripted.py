@@ -75,7 +75,7 @@ def opens_then(said: bytes | None) -> Answer:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what will come without a word."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - nobody tells
+        while not condition():
             await asyncio.sleep(0.001)
 
 

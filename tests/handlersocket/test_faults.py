@@ -490,7 +490,8 @@ async def test_a_pool_that_was_never_used_is_closed() -> None:
 async def test_a_connection_that_is_lost_before_it_is_made() -> None:
     pipeline = Pipeline(TIMEOUT)
     pipeline.connection_lost(None)
-    assert isinstance(await error_of(pipeline.ask(frames.auth("secret"), read_nothing)), ConnectionLost)
+    with pytest.raises(ConnectionLost):
+        await pipeline.ask(frames.auth("secret"), read_nothing)
 
 
 async def test_a_cancelled_drain_closes_all_the_same() -> None:
