@@ -39,7 +39,6 @@ EXCHANGES = {
         0 = 1 a                                     -> 0 1
         1 = 1 a                                     -> 2 1 stmtnum
         P 65535 other people PRIMARY id             -> 0 1
-        P -1 other people PRIMARY id                -> 0 1
         P 2 other people PRIMARY ''                 -> 0 1
     """,
     "requests that are none": """
