@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -11,11 +13,14 @@ import pytest
 
 import starlette_sessions_ext as package
 from starlette_sessions_ext import errors
+from starlette_sessions_ext.stores import _driver
+from starlette_sessions_ext.stores._driver import FLOORS
 
 pytestmark = pytest.mark.timeout(300)  # to build a wheel, the build backend may have to be fetched
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "starlette_sessions_ext"
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 WITHOUT_DRIVERS = """
 import sys
@@ -57,6 +62,35 @@ def test_the_package_needs_no_driver() -> None:
 def test_what_needs_a_driver_says_what_to_install(what: str, message: str) -> None:
     done = python(f"from starlette_sessions_ext {what}")
     assert done.stderr.splitlines()[-1] == f"ImportError: {message}"
+
+
+@pytest.mark.parametrize(
+    ("driver", "store"), [("asyncmy", "DatabaseStore"), ("pymongo", "MongoStore"), ("redis", "RedisStore")]
+)
+def test_P9_a_driver_that_is_too_old_is_refused(driver: str, store: str) -> None:
+    code = f"""
+import importlib.metadata
+version = importlib.metadata.version
+importlib.metadata.version = lambda name: "0.2.10" if name == {driver!r} else version(name)
+from starlette_sessions_ext import {store}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: {driver} 0.2.10 is too old")
+    assert "pip install --upgrade" in last
+
+
+def test_P9_a_driver_is_told_to_be_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_driver, "version", lambda name: "0.2.10")
+    with pytest.raises(ImportError, match=r"asyncmy 0\.2\.10 is too old, 0\.2\.13 is the first"):
+        _driver.require("asyncmy")
+
+
+def test_P9_the_metadata_asks_for_the_same_versions() -> None:
+    for driver, (extra, floor) in FLOORS.items():
+        least = ".".join(map(str, floor))
+        [wanted] = [one for one in EXTRAS[extra] if re.match(rf"{driver}\b", one)]
+        assert re.search(rf">={re.escape(least.removesuffix('.0'))}", wanted), wanted
 
 
 def test_the_fastapi_module_says_what_to_install() -> None:

@@ -23,6 +23,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 
 from ..errors import ConfigurationError, StoreTimeout
 from . import _mysql_rows as rows
+from ._driver import require
 from ._mysql_errors import DRIVER_ERRORS, as_ours, is_duplicate, is_lost, is_undone
 from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, ask, run
 from ._mysql_schema import UNKNOWN, check, findings, names_of
@@ -38,6 +39,8 @@ from .base import (
     check_row,
     is_key,
 )
+
+require("asyncmy")
 
 _BATCH = 200
 

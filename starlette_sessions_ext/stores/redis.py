@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 try:
-    from redis.asyncio import Redis, RedisCluster
+    from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
     from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
@@ -25,6 +25,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ._driver import require
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -37,6 +38,8 @@ from .base import (
     is_key,
 )
 from .redis_servers import WeightedRedisStore, parse_save_path
+
+require("redis")
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -76,8 +79,9 @@ class RedisStore(SessionStore):
     a client of `redis.asyncio`, which it uses and never closes: `Redis`, what Sentinel's
     `master_for` returns, or `RedisCluster`. The client must not decode responses.
 
-    `prefix` stands before every key; `timeout` is the budget of one operation in seconds; `clock`
-    gives unix seconds, from which TTLs are reckoned. Redis must not evict sessions: keep
+    `prefix` stands before every key; `timeout` is the budget of one operation in seconds; up to
+    `pool_size` connections are made for a URL; `clock` gives unix seconds, from which TTLs are
+    reckoned. Redis must not evict sessions: keep
     `maxmemory-policy noeviction` on its database.
     """
 
@@ -88,8 +92,11 @@ class RedisStore(SessionStore):
         prefix: str = "session:",
         timeout: float = DEFAULT_TIMEOUT,
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
+        pool_size: int = 50,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        if pool_size < 1:
+            raise ConfigurationError("pool_size must be at least 1")
         if (
             not isinstance(prefix, str)
             or not prefix.isascii()
@@ -101,6 +108,7 @@ class RedisStore(SessionStore):
         self.max_data_bytes = max_data_bytes
         self._prefix = prefix
         self._timeout = timeout
+        self._pool_size = pool_size
         self._clock = clock
         self._url = client_or_url if isinstance(client_or_url, str) else None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -215,16 +223,17 @@ class RedisStore(SessionStore):
     def _from_url(self, url: str) -> Redis:
         """A client that asks once: a second try of its own could run a command twice."""
         try:
-            client = Redis.from_url(
+            pool = BlockingConnectionPool.from_url(
                 url,
+                max_connections=self._pool_size,
+                timeout=None,  # the deadline of the operation is what ends the wait for a connection
                 socket_timeout=self._timeout,
                 socket_connect_timeout=self._timeout,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,  # under 3 redis-py 8 hands out connections that the server has closed
             )
-            pool = client.connection_pool
             pool.connection_class(**pool.connection_kwargs)  # an option that there isn't shows only here
-            return client
+            return Redis.from_pool(pool)
         except (ValueError, TypeError):
             raise ConfigurationError("a Redis URL looks like redis://user:password@host:6379/0") from None
 

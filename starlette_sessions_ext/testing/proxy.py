@@ -87,24 +87,28 @@ class FaultProxy:
             self._writers -= {writer, server_writer}
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            await self._wait()
-            writer.write(data)
-            await writer.drain()
-        writer.transport.abort()
+        try:
+            while data := await reader.read(65536):
+                await self._wait()
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.transport.abort()
 
     async def _pipe_replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if self.silent:
-                continue
-            if self._drops:
-                self._drops -= 1
-                continue
-            await self._open.wait()
-            await self._wait()
-            writer.write(data)
-            await writer.drain()
-        writer.transport.abort()
+        try:
+            while data := await reader.read(65536):
+                if self.silent:
+                    continue
+                if self._drops:
+                    self._drops -= 1
+                    continue
+                await self._open.wait()
+                await self._wait()
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.transport.abort()
 
     async def _wait(self) -> None:
         if self.delay:

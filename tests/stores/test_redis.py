@@ -210,6 +210,11 @@ async def test_what_a_retrying_client_sent_twice_was_written_once(
             assert after == Stored(b"two", b"two", soon)
 
 
+def test_a_pool_without_connections_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="pool_size"):
+        RedisStore("redis://localhost", pool_size=0)
+
+
 @pytest.mark.parametrize("prefix", ["", "app:sessions:", "x" * 64])
 async def test_the_prefix_stands_before_the_key(
     redis_server: RedisServer, key: str, soon: int, clock: FakeClock, prefix: str

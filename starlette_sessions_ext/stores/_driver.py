@@ -1,0 +1,24 @@
+"""The oldest version of each driver that the stores can be trusted with."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+FLOORS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "asyncmy": ("mysql", (0, 2, 13)),  # earlier ones gave a cancelled query's answer to the next
+    "pymongo": ("mongo", (4, 14)),  # earlier ones block the event loop while they connect
+    "redis": ("redis", (5, 0)),  # 4.5 gave a cancelled command's answer to the next
+}
+
+
+def require(driver: str) -> None:
+    """Raise ImportError, with what to install, if the installed version of a driver is too old."""
+    extra, floor = FLOORS[driver]
+    found = version(driver)
+    if tuple(map(int, re.findall(r"\d+", found)[:3])) < floor:
+        least = ".".join(map(str, floor))
+        raise ImportError(
+            f"{driver} {found} is too old, {least} is the first that works:"
+            f' pip install --upgrade "starlette-sessions-ext[{extra}]"'
+        )
