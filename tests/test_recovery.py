@@ -21,6 +21,7 @@ from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
 from .redis_server import RedisServer
 from .servers import free_port
+from .stores.handlersocket.stores import make_store
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +42,7 @@ class Backend(NamedTuple):
     store: Callable[[int], SessionStore]
 
 
-@pytest.fixture(params=["redis", "mysql", "mongo"])
+@pytest.fixture(params=["redis", "mysql", "handlersocket", "mongo"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "redis":
         redis: RedisServer = request.getfixturevalue("redis_server")
@@ -49,6 +50,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "mysql":
         mariadb: MariaDBServer = request.getfixturevalue("mariadb")
         return Backend(mariadb.port, lambda port: DatabaseStore(mariadb.url("fresh", port), timeout=TIMEOUT))
+    if request.param == "handlersocket":
+        server: MariaDBServer = request.getfixturevalue("mariadb")
+        settings: dict[str, Any] = {"secret": server.hs_secret_wr, "timeout": TIMEOUT}  # this port finds as well
+        return Backend(server.hs_port_wr, lambda port: make_store(server, port=port, port_wr=port, **settings))
     mongo: MongoServer = request.getfixturevalue("mongo_server")
     url = mongo.url
     return Backend(mongo.port, lambda port: MongoStore(url.replace(str(mongo.port), str(port)), timeout=TIMEOUT))

@@ -14,7 +14,8 @@ from starlette_sessions_ext.ids import key_of, new_id
 
 from ..mariadb_server import MariaDBServer
 from ..mongo_server import running_mongo
-from ..servers import Server
+from ..redis_server import RedisServer
+from ..servers import Server, running
 
 pytestmark = pytest.mark.anyio
 
@@ -33,9 +34,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["mysql", "handlersocket", "mongo"])
+@pytest.fixture(params=["redis", "mysql", "handlersocket", "mongo"])
 def killable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
-    if request.param == "mongo":
+    if request.param == "redis":
+        durable = ("--appendonly", "yes", "--appendfsync", "always")
+        with running(RedisServer(tmp_path_factory.mktemp("redis"), *durable)) as [redis]:
+            yield Killable(redis, store_from_url(redis.url))
+    elif request.param == "mongo":
         with running_mongo(tmp_path_factory.mktemp("mongo")) as mongo:
             yield Killable(mongo, store_from_url(mongo.url))
     else:
