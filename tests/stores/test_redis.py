@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import anyio
 import pytest
 from redis.asyncio import Redis, RedisCluster, Sentinel
 
@@ -223,21 +222,6 @@ async def test_the_prefix_stands_before_the_key(
         async with RedisStore(redis_server.url, prefix=prefix, clock=clock) as store:
             await store.create(key, b"data", soon)
         assert await control.get(prefix + key) == b"data"
-
-
-def test_every_event_loop_gets_connections_of_its_own(redis_server: RedisServer, key: str, soon: int) -> None:
-    store = RedisStore(redis_server.url)
-
-    async def write_and_read() -> Stored | None:
-        await store.create(key, b"data", soon)
-        row = await store.load(key)
-        await store.aclose()
-        return row
-
-    for _ in range(3):
-        row = anyio.run(write_and_read)
-        assert row is not None
-        assert row.data == b"data"
 
 
 async def test_a_frozen_server_ends_in_a_timeout(redis_server: RedisServer, key: str) -> None:

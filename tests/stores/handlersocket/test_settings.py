@@ -15,7 +15,6 @@ import pytest
 from starlette_sessions_ext import (
     ConfigurationError,
     HandlerSocketStore,
-    Stored,
     StoreUnavailable,
     store_from_url,
 )
@@ -103,21 +102,6 @@ def test_what_a_url_leaves_out_is_as_in_the_adapter() -> None:
 def test_a_bad_url_is_explained(url: str) -> None:
     with pytest.raises(ConfigurationError, match="handlersocket://:secret@host:9998/database/table"):
         store_from_url(url)
-
-
-def test_every_event_loop_gets_connections_of_its_own(mariadb: MariaDBServer, key: str, soon: int) -> None:
-    store = make_store(mariadb)
-
-    async def write_and_read() -> Stored | None:
-        await store.create(key, b"data", soon)
-        row = await store.load(key)
-        await store.aclose()
-        return row
-
-    for _ in range(3):
-        row = anyio.run(write_and_read)
-        assert row is not None
-        assert row.data == b"data"
 
 
 async def test_the_end_of_an_event_loop_is_the_end_of_its_connections(mariadb: MariaDBServer, key: str) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-import anyio
 import pytest
 from asyncmy.cursors import DictCursor
 
-from starlette_sessions_ext import ConfigurationError, Stored, StoreUnavailable
+from starlette_sessions_ext import ConfigurationError, StoreUnavailable
 from starlette_sessions_ext.stores.database import DatabaseStore
 
 from ...mariadb_server import MIGRATIONS, USER, MariaDBServer, running_mariadb
@@ -143,21 +142,6 @@ async def test_a_given_pool_that_was_closed_is_unavailable(mariadb: MariaDBServe
         store = DatabaseStore(given)
     with pytest.raises(StoreUnavailable, match="closed"):
         await store.load(key)
-
-
-def test_every_event_loop_gets_connections_of_its_own(mariadb: MariaDBServer, key: str, soon: int) -> None:
-    store = DatabaseStore(mariadb.url("fresh"))
-
-    async def write_and_read() -> Stored | None:
-        await store.create(key, b"data", soon)
-        row = await store.load(key)
-        await store.aclose()
-        return row
-
-    for _ in range(3):
-        row = anyio.run(write_and_read)
-        assert row is not None
-        assert row.data == b"data"
 
 
 async def test_a_wrong_password_is_told_without_it(mariadb: MariaDBServer, key: str) -> None:
