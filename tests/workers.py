@@ -128,7 +128,8 @@ def _start(url: str, log: Path, server: str) -> subprocess.Popen[bytes]:
 
 def _command(server: str, port: int) -> list[str]:
     if server == "hypercorn":
-        return ["hypercorn", "tests.workers:create_app()", "--log-level", "warning", "--bind", f"127.0.0.1:{port}"]
+        in_one_process = ("--workers", "0")  # else its worker outlives it if it is killed
+        return ["hypercorn", "tests.workers:create_app()", *in_one_process, "--bind", f"127.0.0.1:{port}"]
     return ["uvicorn", "--factory", "tests.workers:create_app", "--log-level", "warning", "--port", str(port)]
 
 
