@@ -31,7 +31,6 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._driver import require
 from ._mongo_log import leave_out_of_logs
-from ._own_task import in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -93,7 +92,6 @@ class MongoStore(SessionStore):
         if self.max_data_bytes > _LARGEST_DATA:
             raise ConfigurationError(f"a document of MongoDB holds no more than max_data_bytes={_LARGEST_DATA}")
         self._timeout = timeout
-        self._left: dict[str, asyncio.Task[Any]] = {}
         self._clock = clock
         self._url = collection_or_url if isinstance(collection_or_url, str) else None
         self._name = collection
@@ -104,7 +102,6 @@ class MongoStore(SessionStore):
             self._from_url(collection_or_url) if isinstance(collection_or_url, str) else _as_ours(collection_or_url)
         )
 
-    @in_own_task
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         async with self._deadline():
@@ -113,7 +110,6 @@ class MongoStore(SessionStore):
             return None
         return Stored(row["data"], int(row["version"]), int(row["expires_at"]) // 1000)
 
-    @in_own_task
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         now = self._now()
@@ -122,7 +118,6 @@ class MongoStore(SessionStore):
         async with self._deadline():
             return await self._once(key, data, self._make({"_id": key, "data": data, "version": version, **times}))
 
-    @in_own_task
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         content = {"data": data, "expires_at": _date(expires_at), "modified": self._now()}
@@ -130,7 +125,6 @@ class MongoStore(SessionStore):
             write = self._update(self._unchanged(key, version), {"$set": content, "$inc": {"version": 1}})
             return await self._once(key, data, write)
 
-    @in_own_task
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
@@ -138,7 +132,6 @@ class MongoStore(SessionStore):
             times = {"expires_at": _date(expires_at), "modified": self._now()}
             return await self._update(self._living(key), {"$set": times})
 
-    @in_own_task
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         conditions = self._living(key) if version is None else self._unchanged(key, version)
