@@ -39,4 +39,4 @@ class ConnectionLost(HandlerSocketError, ConnectionError):
 
 
 class DeadlineExceeded(ConnectionLost, TimeoutError):
-    """No answer within the deadline. The connection was closed, so that a late answer reaches nobody."""
+    """No answer in time: the connection was closed, so that a late one reaches nobody. Or nothing was sent."""
