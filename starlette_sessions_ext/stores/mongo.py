@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -31,6 +31,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._driver import require
 from ._mongo_log import leave_out_of_logs
+from ._own_task import Left, in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -92,6 +93,7 @@ class MongoStore(SessionStore):
         if self.max_data_bytes > _LARGEST_DATA:
             raise ConfigurationError(f"a document of MongoDB holds no more than max_data_bytes={_LARGEST_DATA}")
         self._timeout = timeout
+        self._left = Left()
         self._clock = clock
         self._url = collection_or_url if isinstance(collection_or_url, str) else None
         self._name = collection
@@ -102,47 +104,53 @@ class MongoStore(SessionStore):
             self._from_url(collection_or_url) if isinstance(collection_or_url, str) else _as_ours(collection_or_url)
         )
 
+    @in_own_task
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        async with self._deadline():
+        with self._deadline():
             row = await self._current().find_one(self._living(key), {"data": 1, "version": 1, "expires_at": 1})
         if row is None:
             return None
         return Stored(row["data"], int(row["version"]), int(row["expires_at"]) // 1000)
 
+    @in_own_task
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         now = self._now()
         version = Int64(secrets.randbits(62))  # so that a version of a former row under this key is worth nothing
         times = {"expires_at": _date(expires_at), "created_at": now, "modified": now}
-        async with self._deadline():
+        with self._deadline():
             return await self._once(key, data, self._make({"_id": key, "data": data, "version": version, **times}))
 
+    @in_own_task
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         content = {"data": data, "expires_at": _date(expires_at), "modified": self._now()}
-        async with self._deadline():
+        with self._deadline():
             write = self._update(self._unchanged(key, version), {"$set": content, "$inc": {"version": 1}})
             return await self._once(key, data, write)
 
+    @in_own_task
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
-        async with self._deadline():
+        with self._deadline():
             times = {"expires_at": _date(expires_at), "modified": self._now()}
             return await self._update(self._living(key), {"$set": times})
 
+    @in_own_task
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         conditions = self._living(key) if version is None else self._unchanged(key, version)
-        async with self._deadline():
+        with self._deadline():
             return (await self._current().delete_one(conditions)).deleted_count == 1
 
+    @in_own_task
     async def delete_expired(self, limit: int = 1000) -> int:
         if limit < 1:  # MongoDB takes 0 for no limit
             return 0
         expired = {"expires_at": {"$lte": self._now()}}
-        async with self._deadline():
+        with self._deadline():
             found = self._current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(limit)
             keys = [row["_id"] for row in await found.to_list(limit)]
             done = await self._current().delete_many({"_id": {"$in": keys}, **expired})  # some may have been touched
@@ -150,27 +158,33 @@ class MongoStore(SessionStore):
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
-        page = [{"_id": ""}]
+        page = await self._page("")
         while page:
-            async with self._deadline():
-                after = {"_id": {"$gt": page[-1]["_id"]}}
-                page = await self._current().find(after, {"_id": 1}).sort("_id", 1).limit(1000).to_list(1000)
-            for row in page:
-                if is_key(row["_id"]):  # not PHP's
-                    yield row["_id"]
+            for key in page:
+                if is_key(key):  # not PHP's
+                    yield key
+            page = await self._page(page[-1])
 
+    @in_own_task
+    async def _page(self, after: str) -> list[str]:
+        with self._deadline():
+            found = self._current().find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1).limit(1000)
+            return [row["_id"] for row in await found.to_list(1000)]
+
+    @in_own_task
     async def diagnose(self) -> list[Finding]:
         """Whether more than one server holds the sessions; see `SupportsDiagnosis`."""
-        async with self._deadline():
+        with self._deadline():
             hello = await self._current().database.client.admin.command("hello")
         if "setName" in hello or hello.get("msg") == "isdbgrid":  # a member of a replica set; a router to shards
             return []
         problem = f"{self._place()} is no replica set: sessions are as safe as its one disk"
         return [Finding(problem, "start mongod with --replSet and run rs.initiate(), or accept it")]
 
+    @in_own_task
     async def open(self) -> None:
         """Reach the server and make the TTL index, if it isn't there."""
-        async with self._deadline():
+        with self._deadline():
             try:
                 await self._current().create_index("expires_at", expireAfterSeconds=0)
             except OperationFailure as error:
@@ -183,11 +197,12 @@ class MongoStore(SessionStore):
 
     async def aclose(self) -> None:
         if self._url is None or self._rows is None:
-            return
-        client, self._rows = self._rows.database.client, None
-        if self._loop is asyncio.get_running_loop():  # of another loop, which is gone, there is nothing to close
+            await self._left.ended(None, self._timeout)
+        elif self._loop is asyncio.get_running_loop():  # of another loop, which is gone, there is nothing to close
             with pymongo.timeout(self._timeout):
-                await client.close()
+                await self._rows.database.client.close()
+            await self._left.ended(None, self._timeout)  # what is still under way: the closed client refuses to go on
+            self._rows = None
 
     def _from_url(self, url: str) -> AsyncCollection[Any]:
         milliseconds = int(self._timeout * 1000)
@@ -256,7 +271,7 @@ class MongoStore(SessionStore):
         do it twice (retryable writes). Half the budget is kept for the look-up.
         """
         try:
-            async with self._within(self._timeout / 2):
+            with pymongo.timeout(self._timeout / 2):
                 return await write
         except _DRIVER_ERRORS as error:
             unknown = error
@@ -269,24 +284,23 @@ class MongoStore(SessionStore):
         settled = self._current().with_options(read_concern=_SETTLED)
         return await settled.find_one({"_id": key, "data": data}, {"_id": 1}) is not None
 
-    @asynccontextmanager
-    async def _within(self, seconds: float) -> AsyncIterator[None]:
-        """A deadline on both sides: motor's threads and the server go by pymongo's, and only stop by it."""
-        with pymongo.timeout(seconds):
-            async with asyncio.timeout(seconds):
-                yield
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """The budget of one operation, and the one place where the driver's errors become ours.
 
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        """The budget of one operation, and the one place where the driver's errors become ours."""
+        It is pymongo's own, for that and motor's threads clean up after it, as they may not after a cancellation.
+        """
         try:
-            async with self._within(self._timeout):
+            with pymongo.timeout(self._timeout):
                 yield
         except _DRIVER_ERRORS as error:
             cause = None if isinstance(error, OperationFailure) else error  # the server may quote what it was sent
             if isinstance(error, TimeoutError) or (isinstance(error, PyMongoError) and error.timeout):
-                raise StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s") from cause
+                raise self._late() from cause
             raise StoreUnavailable(f"{self._place()} can't serve sessions ({_reason(error)})") from cause
+
+    def _late(self) -> StoreTimeout:
+        return StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s")
 
     def _place(self) -> str:
         """The servers' names for messages, without user or password."""

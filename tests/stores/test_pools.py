@@ -10,11 +10,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from starlette_sessions_ext import DatabaseStore, RedisStore, SessionStore, StoreTimeout
+from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore, StoreTimeout
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 
 from ..mariadb_server import MariaDBServer
+from ..mongo_server import MongoServer
 from ..redis_server import RedisServer
 from .handlersocket.stores import make_store
 
@@ -39,12 +40,16 @@ class Backend(NamedTuple):
     most: int
 
 
-@pytest.fixture(params=["redis", "mysql", "handlersocket"])
+@pytest.fixture(params=["redis", "mysql", "mongo", "handlersocket"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "redis":
         redis: RedisServer = request.getfixturevalue("redis_server")
         url = "redis://127.0.0.1:{}/0"
         return Backend(redis.port, lambda port: RedisStore(url.format(port), pool_size=SIZE, timeout=TIMEOUT), SIZE)
+    if request.param == "mongo":
+        mongo: MongoServer = request.getfixturevalue("mongo_server")
+        url = f"mongodb://127.0.0.1:{{}}/?maxPoolSize={SIZE}&directConnection=true&serverMonitoringMode=poll"
+        return Backend(mongo.port, lambda port: MongoStore(url.format(port), timeout=TIMEOUT), SIZE + 2)  # to watch it
     mariadb: MariaDBServer = request.getfixturevalue("mariadb")
     if request.param == "mysql":
         return Backend(
@@ -119,3 +124,4 @@ async def test_F5_a_wait_for_a_connection_ends_at_the_deadline(backend: Backend,
         assert timeouts == CROWD
         proxy.silent = False
         proxy.reset()
+        assert await store.load(key) is not None
