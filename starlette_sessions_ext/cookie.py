@@ -10,11 +10,11 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from itsdangerous import Signer
+from itsdangerous import BadSignature, Signer
 
 from .errors import ConfigurationError
 from .secret import SecretKey, derived_key, read_secrets
@@ -26,6 +26,9 @@ Headers = Iterable[tuple[bytes, bytes]]
 MAX_CANDIDATES = 8
 """How many well-formed cookies of our name are verified in one request; what follows is ignored."""
 
+REMEMBERED = 2048
+"""How many cookies that verified are known again without being verified: a page is many requests."""
+
 _PURPOSE = b"starlette_sessions_ext.cookie"
 _VALUE = rb"([a-z2-7]{32})\.([A-Za-z0-9_-]{43})"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
@@ -34,25 +37,32 @@ _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(NamedTuple):
     """A cookie to send: this id, for `max_age` seconds; None: until the browser closes."""
 
-    session_id: str = field(repr=False)
+    session_id: str
     max_age: int | None
+
+    def __repr__(self) -> str:
+        return f"Issue(max_age={self.max_age})"  # never the id: a repr ends up in logs
 
 
 class Clear:
     """A cookie to remove."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a request's Cookie headers hold of ours."""
 
-    session_id: str | None = field(repr=False)
+    session_id: str | None = None
     outdated: bool = False  # signed by a secret that no longer signs
     duplicates: bool = False  # a second, different id verified as well
+
+    def __repr__(self) -> str:
+        return f"Found(outdated={self.outdated}, duplicates={self.duplicates})"
+
+
+_NOTHING = Found()
 
 
 class SessionCookie:
@@ -79,6 +89,7 @@ class SessionCookie:
         self.secure: HTTPSOnly = True if https_only == "auto" and needs_secure else https_only
         self._single = name.lower().startswith("__host-")
         self._signers = [_signer(secret) for secret in read_secrets(secret_key)]
+        self._verified = lru_cache(REMEMBERED)(self._verify)  # keeps no forgery, for that raises
         self._pattern = re.compile(rb"(?:^|;)[ \t]*" + re.escape(name.encode()) + b"=" + _VALUE + rb"(?=;|\Z)")
         self._path = path
         self._flags = f"httponly; samesite={same_site}"
@@ -91,14 +102,15 @@ class SessionCookie:
         `MAX_CANDIDATES`. Where two different ids verify the first is taken and the other
         reported; under a `__Host-` name, where no browser holds two, neither is.
         """
-        found = Found(None)
+        found = _NOTHING
         for session_id, signature in self._candidates(headers):
-            rank = self._verify(session_id, signature)
-            if rank is None:
+            try:
+                verified = self._verified(session_id, signature)
+            except BadSignature:
                 continue
-            if found.session_id is None:
-                found = Found(session_id.decode(), rank > 0)
-            elif found.session_id != session_id.decode():
+            if found is _NOTHING:
+                found = verified
+            elif found.session_id != verified.session_id:
                 return Found(None if self._single else found.session_id, found.outdated, duplicates=True)
         return found
 
@@ -120,26 +132,22 @@ class SessionCookie:
         flags = self._flags + ("; secure" if secure else "") + self._scope
         return f"{self.name}={value}; path={self._path}{lifetime}; {flags}".encode("ascii")
 
-    def _candidates(self, headers: Headers) -> Iterable[tuple[bytes, bytes]]:
-        left = MAX_CANDIDATES
-        for name, value in headers:
-            if name != b"cookie":
-                continue
-            for match in self._pattern.finditer(value):
-                yield match[1], match[2]
-                left -= 1
-                if not left:
-                    return
+    def _candidates(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """The ids and signatures of what looks like our cookie."""
+        cookies = [value for name, value in headers if name == b"cookie"]
+        if not cookies:
+            return []
+        return [found for value in cookies for found in self._pattern.findall(value)][:MAX_CANDIDATES]
 
-    def _verify(self, session_id: bytes, signature: bytes) -> int | None:
-        """The rank of the secret that signed, 0 for the one that signs now; None for a forgery.
+    def _verify(self, session_id: bytes, signature: bytes) -> Found:
+        """The id, if one of the secrets signed it; the first is the one that signs now. Raises `BadSignature`.
 
         The signatures are compared as text: base64 leaves two bits of the last character free.
         """
         for rank, signer in enumerate(self._signers):
             if hmac.compare_digest(signer.get_signature(session_id), signature):
-                return rank
-        return None
+                return Found(session_id.decode(), rank > 0)
+        raise BadSignature("a forged cookie")
 
 
 def _signer(secret: str) -> Signer:

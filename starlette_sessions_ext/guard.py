@@ -22,27 +22,25 @@ class Guard:
     def __init__(self, store: SessionStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._sharding = store if isinstance(store, SupportsSharding) else None
         self._clock = clock
-        self._breakers: defaultdict[Hashable, Breaker] = defaultdict(Breaker)
+        self._watches: defaultdict[Hashable, Watch] = defaultdict(lambda: Watch(Breaker(), clock))
 
     def watch(self, operation: str, key: str) -> Watch:
         """To be entered for one call. Raises `StoreUnavailable` where the call would fail anyway."""
         server = None if self._sharding is None else self._sharding.server_of(key)
-        breaker = self._breakers[operation, server]
-        is_probe = breaker.is_open
-        if is_probe and not breaker.admits(self._clock()):
+        watch = self._watches[operation, server]
+        if not watch.breaker.is_open:
+            return watch
+        if not watch.breaker.admits(self._clock()):
             raise StoreUnavailable("the store kept failing a moment ago; it is asked again within about a second")
-        return Watch(breaker, self._clock, is_probe)
+        return Probe(watch.breaker, self._clock)
 
 
 class Watch:
-    """Sees how one call ends. No generator: this is on the way of every request."""
+    """Sees how calls end, any number at the same time. No generator: this is on the way of every request."""
 
-    __slots__ = ("_breaker", "_clock", "_is_probe")
-
-    def __init__(self, breaker: Breaker, clock: Callable[[], float], is_probe: bool) -> None:
-        self._breaker = breaker
+    def __init__(self, breaker: Breaker, clock: Callable[[], float]) -> None:
+        self.breaker = breaker
         self._clock = clock
-        self._is_probe = is_probe
 
     def __enter__(self) -> None:
         pass
@@ -51,8 +49,16 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
-            self._breaker.succeeded()
+            self.breaker.succeeded()
         elif issubclass(kind, StoreUnavailable):
-            self._breaker.failed(self._clock(), PAUSE * (0.75 + random.random() / 2))  # not all processes at once
-        if self._is_probe:
-            self._breaker.released()
+            self.breaker.failed(self._clock(), PAUSE * (0.75 + random.random() / 2))  # not all processes at once
+
+
+class Probe(Watch):
+    """Sees how the one call ends that finds out whether the server is back."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        self.breaker.released()

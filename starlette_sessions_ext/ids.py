@@ -7,11 +7,15 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 
 from .secret import derived_key
 
 ID_BYTES = 20
 """160 random bits, above the 128 that OWASP's session management rules ask for."""
+
+REMEMBERED = 2048
+"""How many ids' keys are known again without being reckoned: a page is many requests."""
 
 _PURPOSE = b"starlette_sessions_ext.successor"
 
@@ -21,6 +25,7 @@ def new_id() -> str:
     return _base32(secrets.token_bytes(ID_BYTES))
 
 
+@lru_cache(REMEMBERED)
 def key_of(session_id: str) -> str:
     """The store's key of an id: 32 characters of a-z2-7.
 

@@ -154,13 +154,17 @@ class SessionMiddleware:
             if not started and message["type"] in _STARTS:
                 # After a failed save an error page goes out as it is; anything else has to save first.
                 if failure is None or message.get("status", 200) < 400:
+                    accessed = transaction.session.accessed  # by the application; a serializer reads it as well
                     try:
                         saves = self._saves(message)
-                        await self._commit(transaction, scope, message, save=saves)
+                        if saves and not transaction.is_quiet():
+                            await self._save(transaction)
                     except Exception as error:
                         failure = error
                         raise
                     failure = None
+                    transaction.reply.is_sent = True
+                    self._tell(transaction, accessed, scope, message)
                 started = True
             await send(message)
 
@@ -169,7 +173,8 @@ class SessionMiddleware:
             await self.app(scope, receive_message if scope["type"] == "websocket" else receive, send_wrapper)
             if failure is None and saves and (started or scope["type"] == "websocket"):
                 transaction.reply.is_sent = True  # a socket that was refused had no headers for one
-                await self._save(transaction)  # what changed after the response had started
+                if not transaction.is_quiet():
+                    await self._save(transaction)  # what changed after the response had started
         except Exception as error:
             if started:
                 raise
@@ -194,40 +199,38 @@ class SessionMiddleware:
         try:
             if found.session_id is not None:
                 await transaction.load(found.session_id, outdated=found.outdated)
-            elif legacy := await find_legacy(self._legacy, self._cookie.name, scope["headers"], self._clock()):
-                await transaction.migrate(legacy)
+            elif self._legacy:
+                legacy = await find_legacy(self._legacy, self._cookie.name, scope["headers"], self._clock())
+                if legacy is not None:
+                    await transaction.migrate(legacy)
         except StoreUnavailable as error:
             if not self._degrades:
                 raise
             logger.error("went on without the session: %s", error)
             transaction.degrade()
         state = scope.setdefault("state", {})
-        if not isinstance(state.get(self._state_attr), Session | None):
+        taken = state.get(self._state_attr)
+        if taken is not None and not isinstance(taken, Session):
             raise ConfigurationError(
                 f"request.state.{self._state_attr} is taken by the application: choose another state_attr"
             )
         state[self._state_attr] = scope["session"] = transaction.session
 
-    async def _commit(self, transaction: Transaction, scope: Scope, message: Message, *, save: bool) -> None:
-        """Save the session, then say so in the headers of the response that is about to start."""
-        session = transaction.session
-        accessed = session.accessed  # by the application; a serializer reads it as well
-        if save:
-            await self._save(transaction)
-        transaction.reply.is_sent = True
+    async def _save(self, transaction: Transaction) -> None:
+        with suppress(SessionGone):  # a logout or a rotation in a parallel request stands; an event has told of it
+            await transaction.commit()
+
+    def _tell(self, transaction: Transaction, accessed: bool, scope: Scope, message: Message) -> None:
+        """Say in the headers of the response that is about to start what there is to say of the session."""
         cookie = transaction.reply.cookie
         if cookie is None and not accessed:
             return
         headers = message["headers"] = list(message.get("headers", ()))
         vary_by_cookie(headers)
-        if session._degraded:
+        if transaction.session._degraded:
             keep_from_caches(headers)
         if cookie is not None:
             set_cookie(headers, self._cookie.name, self._render(cookie, scope))
-
-    async def _save(self, transaction: Transaction) -> None:
-        with suppress(SessionGone):  # a logout or a rotation in a parallel request stands; an event has told of it
-            await transaction.commit()
 
     def _saves(self, message: Message) -> bool:
         """Whether the response that starts with this message saves the session; an accepted socket always does."""

@@ -20,9 +20,11 @@ The new id itself isn't there: it follows from the old id, the nonce and the sec
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from .errors import ConfigurationError, CorruptRecord
 
@@ -56,15 +58,17 @@ def seconds(value: Duration, name: str) -> int:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One session as the store holds it. `lifetime` (seconds) is set by `Session.set_lifetime`."""
 
-    key: str = field(repr=False)
+    key: str
     created_at: int
     issued_at: int
     lifetime: int | None
-    body: bytes = field(repr=False)
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Record(created_at={self.created_at}, issued_at={self.issued_at}, lifetime={self.lifetime})"
 
     def encode(self, nonce: str) -> bytes:
         """The bytes to store. `nonce` is 16 hex digits, another one for every write."""
@@ -88,16 +92,17 @@ class Alias:
 
 def decode(raw: bytes, key: str) -> Record | Alias:
     """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
+    found: Record | Alias
     if match := _HEADER.match(raw):
         owner, created_at, issued_at, lifetime = match.groups()
         seconds = None if lifetime == b"-" else int(lifetime)
-        found: Record | Alias = Record(owner.decode(), int(created_at), int(issued_at), seconds, raw[match.end() :])
+        found = Record(key, int(created_at), int(issued_at), seconds, raw[match.end() :])
     elif match := _ALIAS.fullmatch(raw):
         owner, until, nonce, target = match.groups()
-        found = Alias(owner.decode(), int(until), nonce.decode(), target.decode())
+        found = Alias(key, int(until), nonce.decode(), target.decode())
     else:
         raise CorruptRecord("a stored row isn't a session record; it was left as it is")
-    if found.key != key:
+    if owner != key.encode():
         raise CorruptRecord("a stored record belongs to another session; it was left as it is")
     return found
 
@@ -165,7 +170,9 @@ class Lifetimes:
 
     def touch_every(self, record: Record) -> int:
         """How far (seconds) a session's expiry has to move before it is written."""
-        idle = self._idle(record)
+        return self._interval(self._idle(record))
+
+    def _interval(self, idle: int) -> int:
         interval = self.touch_interval
         if interval is None or interval >= idle:  # a session's own lifetime may be shorter than the interval
             interval = idle // 10
@@ -174,6 +181,15 @@ class Lifetimes:
     def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
         """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
         return self.expires_at(record, now) - expires_at >= self.touch_every(record)
+
+    def quiet_until(self, record: Record, expires_at: int) -> float:
+        """When (unix seconds) a use of the session will be the first that moves its expiry or renews its id."""
+        renewal = math.inf if self.renew_after is None else record.issued_at + self.renew_after
+        idle = self._idle(record)
+        every = self._interval(idle)
+        if self.absolute is not None and record.created_at + self.absolute - expires_at < every:
+            return renewal
+        return min(renewal, expires_at + every - idle)
 
     def renew_due(self, record: Record, now: float) -> bool:
         """Whether the session has had its id for so long that a use gives it another."""

@@ -13,12 +13,13 @@ class Reply:
     `is_sent`: the headers are out, so no new id can be handed out.
     """
 
+    cookie: Issue | Clear | None = None
+    is_sent = False
+    outdated = False  # the browser's cookie was signed by an older secret
+    _known_id: str | None = None  # what the browser has, or is about to be given
+
     def __init__(self, lifetimes: Lifetimes) -> None:
-        self.cookie: Issue | Clear | None = None
-        self.is_sent = False
-        self.outdated = False  # the browser's cookie was signed by an older secret
         self._lifetimes = lifetimes
-        self._known_id: str | None = None  # what the browser has, or is about to be given
 
     def came_with(self, session_id: str, outdated: bool) -> None:
         """Note which id leads the browser to its session."""
@@ -28,6 +29,10 @@ class Reply:
     def owes(self, session_id: str) -> bool:
         """Whether the browser has another id than its session, and can still be told."""
         return not self.is_sent and session_id != self._known_id
+
+    def is_due(self, session_id: str) -> bool:
+        """Whether the cookie has to go out in any case: it is signed by an older secret, or names another id."""
+        return self.outdated or self.owes(session_id)
 
     def sends_again(self, record: Record, now: float, *, lifetime_set: bool) -> bool:
         """Whether the cookie has to go out once more because the session's expiry moves: if it lives longer then."""

@@ -7,8 +7,8 @@ between. Everything rests on the store's `create`, `replace` and `delete` by ver
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from .errors import SessionGone, StoreError
 from .guard import Guard
@@ -27,14 +27,16 @@ CLOCKS_APART = 3600
 """Seconds by which the clocks of processes may differ about the end of another middleware's cookie."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A session as loaded or just written. `version` is None where only another load can tell it."""
 
-    session_id: str = field(repr=False)
+    session_id: str
     record: Record
     expires_at: int
-    version: Any = field(default=None, repr=False)
+    version: Any = None
+
+    def __repr__(self) -> str:
+        return f"Row({self.record!r}, expires_at={self.expires_at})"  # no id: a repr ends up in logs
 
 
 Change = Callable[[Row], Row | None]
@@ -161,7 +163,7 @@ class Rows:
         expires_at = self.lifetimes.expires_at(row.record, self.clock())
         with self.guard.watch("touch", row.record.key):
             touched = await self.store.touch(row.record.key, expires_at)
-        return replace(row, expires_at=expires_at) if touched else None
+        return row._replace(expires_at=expires_at) if touched else None
 
     async def remove(self, row: Row) -> Row | None:
         """Delete a session, whatever others write meanwhile. Returns what was deleted, None if it was gone."""

@@ -46,7 +46,7 @@ class JSONSerializer:
     """
 
     _encode = staticmethod(json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode)
-    _decode = staticmethod(json.JSONDecoder(parse_constant=_refuse_constant).decode)
+    _decode = staticmethod(json.JSONDecoder(parse_constant=_refuse_constant).raw_decode)
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         try:
@@ -56,10 +56,11 @@ class JSONSerializer:
 
     def loads(self, raw: bytes) -> dict[str, Any]:
         try:
-            data = self._decode(raw.decode("ascii"))
+            text = raw.decode("ascii")
+            data, end = self._decode(text)
         except (ValueError, RecursionError):
-            data = None
-        if type(data) is not dict:
+            data, end = None, 0
+        if type(data) is not dict or end != len(text):
             raise CorruptRecord("a stored session isn't a JSON object; its row was left as it is")
         return data
 

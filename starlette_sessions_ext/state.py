@@ -16,6 +16,8 @@ from .rows import Row, Rows
 from .serializers import Serializer
 from .session import Session
 
+_IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -31,17 +33,32 @@ class Settings:
 class State:
     """What is known of the session: `row` is how the store has it as far as we know, None for not at all."""
 
+    row: Row | None = None
+    gone = False  # another request has ended it
+    moves_expiry = False  # whether the latest draft does
+    _quiet_until = 0.0  # unix seconds: no use of the row before moves its expiry or renews its id
+
     def __init__(self, settings: Settings) -> None:
         self.session = Session()
         self.reply = Reply(settings.rows.lifetimes)
-        self.row: Row | None = None
-        self.gone = False  # another request has ended it
-        self.moves_expiry = False  # whether the latest draft does
         self._settings = settings
         self._lifetimes = settings.rows.lifetimes
         self._clock = settings.rows.clock
 
     # Before writing
+
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to do, as for most requests: nobody has changed anything, and nothing is due."""
+        row, session = self.row, self.session
+        if session.modified or self.gone:
+            return False
+        if row is None:
+            return not dict.__len__(session)
+        return (
+            self._clock() < self._quiet_until
+            and not self.reply.is_due(row.session_id)
+            and (not session.accessed or self._is_flat())
+        )
 
     def body(self) -> bytes:
         """The session as bytes. Raises `NotSerializable`."""
@@ -101,10 +118,15 @@ class State:
         """This is how the store has it now."""
         session = self.session
         self.row = row
-        session._created_at = None if row is None else row.record.created_at
-        session._expires_at = None if row is None else row.expires_at
+        if row is None:
+            session._created_at = session._expires_at = None
+            lifetime = None
+        else:
+            _, record, expires_at, _ = row
+            session._created_at, session._expires_at, lifetime = record.created_at, expires_at, record.lifetime
+            self._quiet_until = self._lifetimes.quiet_until(record, expires_at)
         if not session._lifetime_set:
-            session._lifetime = None if row is None else row.record.lifetime
+            session._lifetime = lifetime
 
     def adopt(self, data: dict[str, Any]) -> None:
         """Let the session be `data`, keeping the objects that handlers may hold where they are equal."""
@@ -147,8 +169,12 @@ class State:
     def saved(self) -> None:
         """What the handler asked for is done."""
         session = self.session
-        session._destroy = session._cleared = session._rotate = session._lifetime_set = False
+        session.modified = session._destroy = session._cleared = session._rotate = session._lifetime_set = False
         session._grace = None
+
+    def _is_flat(self) -> bool:
+        """Whether the session holds only values that nothing can change in place."""
+        return _IMMUTABLE.issuperset(map(type, dict.values(self.session)))
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         return self._settings.serializer.dumps(data)

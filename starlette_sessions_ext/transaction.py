@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from .atomic import Rerun
@@ -35,6 +34,7 @@ class Transaction:
         self.session: Session = self._state.session
         self.session._backing = self
         self.reply = self._state.reply
+        self.is_quiet = self._state.is_quiet
 
     async def load(self, session_id: str, *, outdated: bool = False) -> None:
         """Fill the session from the store. An unknown, expired or corrupt one leaves it empty and new.
@@ -261,4 +261,4 @@ def _with_the_body_of(row: Row, latest: Row) -> Row:
     """The row as it is now, but to be compared with the data that was loaded."""
     if latest.record.body == row.record.body:
         return latest
-    return replace(latest, record=replace(latest.record, body=row.record.body), version=None)
+    return latest._replace(record=latest.record._replace(body=row.record.body), version=None)

@@ -275,3 +275,20 @@ def test_the_cookie_lives_as_long_as_the_session_may(
 ) -> None:
     assert lifetimes.cookie_max_age(record, now) == max_age
     assert lifetimes.touch_moves_cookie(record, now) is moves
+
+
+LIFETIMES = st.builds(Lifetimes, *[st.none() | st.integers(1, 50)] * 5)
+
+
+@given(
+    lifetimes=LIFETIMES,
+    lifetime=st.none() | st.integers(1, 50),
+    expires_at=st.integers(950, 1100),
+    now=st.floats(950, 1150),
+)
+def test_a_session_is_quiet_until_its_expiry_moves_or_its_id_is_renewed(
+    lifetimes: Lifetimes, lifetime: int | None, expires_at: int, now: float
+) -> None:
+    record = made(lifetime=lifetime)
+    due = lifetimes.touch_due(record, expires_at, now) or lifetimes.renew_due(record, now)
+    assert (now >= lifetimes.quiet_until(record, expires_at)) is due

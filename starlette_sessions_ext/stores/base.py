@@ -150,7 +150,7 @@ def check_key(key: str) -> None:
     """Refuse what isn't a key: an operator dict, bytes, another length, another alphabet."""
     if type(key) is not str:
         raise TypeError("a session key is a str")
-    if not is_key(key):
+    if _KEY.fullmatch(key) is None:
         raise ValueError("a session key is 32 characters of a-z2-7")
 
 
