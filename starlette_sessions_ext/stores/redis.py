@@ -1,8 +1,8 @@
 """Sessions in Redis: a single server, the master behind Sentinel, or a Cluster.
 
-One key per session, one round trip per operation. What has to be compared and written at once is
-a Lua script over that single key, so that it runs on a Cluster as well. Expiry is the key's own
-TTL in milliseconds, which Redis checks at every access.
+One key per session, one round trip per operation; what many requests ask in the same moment goes
+together. What has to be compared and written at once is a Lua script over that single key, so that
+it runs on a Cluster as well. Expiry is the key's own TTL in milliseconds, which Redis checks at every access.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ try:
     from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+    from redis.exceptions import RedisClusterException, RedisError, ResponseError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 except ImportError as error:  # pragma: no cover - tested in an interpreter without redis
     raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._driver import require
+from ._redis_scripts import DELETE, LOAD, MOST_CALLS, REPLACE, Calls, Execute
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -44,32 +45,6 @@ require("redis")
 Client: TypeAlias = "Redis | RedisCluster"
 
 _DRIVER_ERRORS = (RedisError, RedisClusterException, OSError)
-
-
-class _Script:
-    """A Lua script over one key, called by its digest."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-
-
-_LOAD = _Script("""
-local data = redis.call('GET', KEYS[1])
-return data and {data, redis.call('PTTL', KEYS[1])}
-""")
-_REPLACE = _Script("""
-local data = redis.call('GET', KEYS[1])
-if data == ARGV[2] then return 1 end -- written before, and sent again by the client after a lost answer
-if not data or redis.sha1hex(data) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1
-""")
-_DELETE = _Script("""
-local data = redis.call('GET', KEYS[1])
-if not data or redis.sha1hex(data) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
-""")
 
 
 class RedisStore(SessionStore):
@@ -115,6 +90,10 @@ class RedisStore(SessionStore):
         self._client = self._from_url(client_or_url) if isinstance(client_or_url, str) else client_or_url
         if self._client.get_encoder().decode_responses:
             raise ConfigurationError("RedisStore keeps bytes: give it a client without decode_responses=True")
+        most = 1 if isinstance(self._client, RedisCluster) else MOST_CALLS
+        self._loads = Calls(LOAD, self._execute, timeout, most)
+        self._replaces = Calls(REPLACE, self._execute, timeout / 2, most)
+        self._deletes = Calls(DELETE, self._execute, timeout, most)
 
     @staticmethod
     def from_save_path(
@@ -141,7 +120,7 @@ class RedisStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         async with self._deadline():
-            reply = await self._call(_LOAD, key)
+            reply = await self._loads.add(self._prefix + key)
         # No TTL at all (-1) isn't ours either: what this store writes always has one.
         if reply is None or reply[1] <= 0:
             return None
@@ -154,7 +133,7 @@ class RedisStore(SessionStore):
             return await self.load(key) is None
         async with self._deadline():
             try:
-                async with self._attempt():
+                async with asyncio.timeout(self._timeout / 2):
                     made = await self._current().set(self._prefix + key, data, nx=True, px=milliseconds)
             except _DRIVER_ERRORS:
                 if await self._holds(key, data):
@@ -169,8 +148,7 @@ class RedisStore(SessionStore):
             return await self.delete(key, version)
         async with self._deadline():
             try:
-                async with self._attempt():
-                    return bool(await self._call(_REPLACE, key, _digest(version), data, milliseconds))
+                return bool(await self._replaces.add(self._prefix + key, _digest(version), data, milliseconds))
             except _DRIVER_ERRORS:
                 if await self._holds(key, data):
                     return True
@@ -187,7 +165,7 @@ class RedisStore(SessionStore):
         async with self._deadline():
             if version is None:
                 return bool(await self._current().delete(self._prefix + key))
-            return bool(await self._call(_DELETE, key, _digest(version)))
+            return bool(await self._deletes.add(self._prefix + key, _digest(version)))
 
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
@@ -217,6 +195,8 @@ class RedisStore(SessionStore):
             await self._current().ping()
 
     async def aclose(self) -> None:
+        for calls in (self._loads, self._replaces, self._deletes):
+            await calls.ended()
         if self._url is not None:
             await self._client.aclose()
 
@@ -252,19 +232,11 @@ class RedisStore(SessionStore):
     def _milliseconds(self, expires_at: int) -> int:
         return int((expires_at - self._clock()) * 1000)
 
-    async def _call(self, script: _Script, key: str, *arguments: bytes | str | int) -> Any:
-        keys_and_arguments = (1, self._prefix + key, *arguments)
-        try:
-            return await self._current().execute_command("EVALSHA", script.digest, *keys_and_arguments)
-        except NoScriptError:  # a fresh server, or SCRIPT FLUSH: nothing was run
-            return await self._current().execute_command("EVAL", script.source, *keys_and_arguments)
+    def _execute(self) -> Execute:
+        return self._current().execute_command
 
     async def _holds(self, key: str, data: bytes) -> bool:
         return bool(await self._current().get(self._prefix + key) == data)
-
-    def _attempt(self) -> asyncio.Timeout:
-        """Half the budget, so that a write whose answer got lost can still be looked for."""
-        return asyncio.timeout(self._timeout / 2)
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
