@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ClusterCrossSlotError, NoScriptError, ResponseError
 
 Argument = bytes | str | int
 
@@ -130,10 +130,8 @@ class Calls:
     async def _send(self, calls: Sequence[Call]) -> list[Any]:
         try:
             return await self._execute(calls)
-        except ResponseError as error:
-            if len(calls) == 1 or "CROSSSLOT" not in str(error):
-                raise
-        self._most = 1  # behind this address is a Cluster, whatever the client is
+        except ClusterCrossSlotError:
+            self._most = 1  # behind this address is a Cluster, whatever the client is
         return [await self._alone(call) for call in calls]
 
     async def _alone(self, call: Call) -> Any:

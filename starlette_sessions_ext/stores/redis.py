@@ -119,8 +119,10 @@ class RedisStore(SessionStore):
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        async with self._deadline():
+        try:
             reply = await self._loads.add(self._prefix + key)
+        except _DRIVER_ERRORS as error:
+            raise self._ours(error) from _cause(error)
         # No TTL at all (-1) isn't ours either: what this store writes always has one.
         if reply is None or reply[1] <= 0:
             return None
@@ -131,38 +133,36 @@ class RedisStore(SessionStore):
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.load(key) is None
-        async with self._deadline():
-            try:
-                async with asyncio.timeout(self._timeout / 2):
-                    made = await self._current().set(self._prefix + key, data, nx=True, px=milliseconds)
-            except _DRIVER_ERRORS:
-                if await self._holds(key, data):
-                    return True
-                raise
-            return made is not None or await self._holds(key, data)
+        try:
+            async with asyncio.timeout(self._timeout / 2):
+                made = await self._current().set(self._prefix + key, data, nx=True, px=milliseconds)
+        except _DRIVER_ERRORS as error:
+            if await self._was_written(key, data):
+                return True
+            raise self._ours(error) from _cause(error)
+        return made is not None or await self._was_written(key, data)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.delete(key, version)
-        async with self._deadline():
-            try:
-                return bool(await self._replaces.add(self._prefix + key, _digest(version), data, milliseconds))
-            except _DRIVER_ERRORS:
-                if await self._holds(key, data):
-                    return True
-                raise
+        try:
+            return bool(await self._replaces.add(self._prefix + key, _digest(version), data, milliseconds))
+        except _DRIVER_ERRORS as error:
+            if await self._was_written(key, data):
+                return True
+            raise self._ours(error) from _cause(error)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
-        async with self._deadline():
+        async with self._deadline(self._timeout):
             return bool(await self._current().pexpire(self._prefix + key, self._milliseconds(expires_at)))
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
-        async with self._deadline():
+        async with self._deadline(self._timeout):
             if version is None:
                 return bool(await self._current().delete(self._prefix + key))
             return bool(await self._deletes.add(self._prefix + key, _digest(version)))
@@ -174,7 +174,7 @@ class RedisStore(SessionStore):
         """The keys of all sessions; see `SupportsListing`."""
         names = aiter(self._current().scan_iter(match=re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*", count=1000))
         while True:
-            async with self._deadline():
+            async with self._deadline(self._timeout):
                 name = await anext(names, None)
             if name is None:
                 return
@@ -184,14 +184,14 @@ class RedisStore(SessionStore):
 
     async def diagnose(self) -> list[Finding]:
         """Whether this Redis keeps sessions for as long as they live; see `SupportsDiagnosis`."""
-        async with self._deadline():
+        async with self._deadline(self._timeout):
             info = await self._current().info()
         nodes = list(info.values()) if all(isinstance(value, dict) for value in info.values()) else [info]
         return list(dict.fromkeys(finding for node in nodes for finding in _findings(node)))
 
     async def open(self) -> None:
         """Reach the server, so that a wrong address or password shows at startup."""
-        async with self._deadline():
+        async with self._deadline(self._timeout):
             await self._current().ping()
 
     async def aclose(self) -> None:
@@ -235,21 +235,26 @@ class RedisStore(SessionStore):
     def _execute(self) -> Execute:
         return self._current().execute_command
 
-    async def _holds(self, key: str, data: bytes) -> bool:
-        return bool(await self._current().get(self._prefix + key) == data)
+    async def _was_written(self, key: str, data: bytes) -> bool:
+        """Look, with the other half of the budget, whether a write took place whose answer didn't come, or said no."""
+        async with self._deadline(self._timeout / 2):
+            return bool(await self._current().get(self._prefix + key) == data)
 
     @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        """The budget of one operation, and the one place where redis-py's errors become ours."""
+    async def _deadline(self, seconds: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 yield
-        except (TimeoutError, RedisTimeoutError) as error:
-            raise StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s") from error
-        except ResponseError as error:  # not chained: the server may quote what it was sent
-            raise StoreUnavailable(f"{self._place()} refuses ({type(error).__name__})") from None
         except _DRIVER_ERRORS as error:
-            raise StoreUnavailable(f"{self._place()} can't serve sessions ({type(error).__name__})") from error
+            raise self._ours(error) from _cause(error)
+
+    def _ours(self, error: Exception) -> StoreUnavailable:
+        """What redis-py's error is to users of a store."""
+        if isinstance(error, TimeoutError | RedisTimeoutError):
+            return StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s")
+        if isinstance(error, ResponseError):
+            return StoreUnavailable(f"{self._place()} refuses ({type(error).__name__})")
+        return StoreUnavailable(f"{self._place()} can't serve sessions ({type(error).__name__})")
 
     def _place(self) -> str:
         """The server's name for messages, without user or password."""
@@ -271,6 +276,10 @@ def _findings(info: Mapping[str, Any]) -> Iterator[Finding]:
     if not info.get("aof_enabled"):
         problem = "appendonly is off: what was written since the last snapshot is lost if Redis is killed"
         yield Finding(problem, "CONFIG SET appendonly yes, and in redis.conf")
+
+
+def _cause(error: Exception) -> Exception | None:
+    return None if isinstance(error, ResponseError) else error  # the server may quote what it was sent
 
 
 def _digest(version: Hashable) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
+
+from ..redis_server import RedisServer, running_cluster
 
 
 @pytest.fixture
@@ -17,3 +21,9 @@ def key() -> str:
 def soon(clock: FakeClock) -> int:
     """A time an hour from now."""
     return int(clock()) + 3600
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes

@@ -18,17 +18,11 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis import _findings
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
-from ..redis_server import RedisServer, running_cluster, running_sentinel
+from ..redis_server import RedisServer, running_sentinel
 from ..servers import free_port
 from .event_loops import anyio_backend as anyio_backend
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
-    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
-        yield nodes
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,165 @@
+"""Calls that share a command: each gets its own answer, and none suffers from another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import anyio
+import anyio.lowlevel
+import pytest
+from redis.asyncio import Redis
+
+from starlette_sessions_ext import RedisStore, StoreUnavailable
+from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores._redis_scripts import MOST_CALLS
+from starlette_sessions_ext.testing import FaultProxy
+
+from ..redis_server import RedisServer
+from .event_loops import anyio_backend as anyio_backend
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def control(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_server.url) as control:
+        yield control
+
+
+@pytest.fixture
+async def store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
+    async with RedisStore(redis_server.url) as store:
+        yield store
+
+
+async def filled(store: RedisStore, count: int, soon: int) -> list[str]:
+    keys = [key_of(new_id()) for _ in range(count)]
+    for key in keys:
+        assert await store.create(key, key.encode(), soon)
+    return keys
+
+
+async def loaded(store: RedisStore, keys: list[str]) -> dict[str, bytes | None]:
+    """What many callers load in the same moment."""
+    found: dict[str, bytes | None] = {}
+
+    async def load(key: str) -> None:
+        row = await store.load(key)
+        found[key] = None if row is None else row.data
+
+    async with anyio.create_task_group() as group:
+        for key in keys:
+            group.start_soon(load, key)
+    return found
+
+
+async def evaluations(control: Redis) -> int:
+    stats = await control.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "eval"))
+
+
+async def test_loads_of_one_moment_share_commands(store: RedisStore, control: Redis, soon: int) -> None:
+    keys = await filled(store, MOST_CALLS + 5, soon)
+    await store.load(keys[0])  # now the script is known
+    before = await evaluations(control)
+    absent = key_of(new_id())
+    found = await loaded(store, [*keys, absent])
+    assert found == {key: key.encode() for key in keys} | {absent: None}
+    assert await evaluations(control) - before == 2
+
+
+async def test_changes_of_one_moment_share_commands_and_have_their_own_answers(
+    store: RedisStore, control: Redis, soon: int
+) -> None:
+    keys = await filled(store, 9, soon)
+    versions = [row.version for key in keys if (row := await store.load(key))]
+    answers: dict[str, bool] = {}
+
+    async def change(number: int, key: str) -> None:
+        version = versions[number] if number % 3 else b"stale"
+        if number < 5:
+            answers[key] = await store.replace(key, b"new", soon, version)
+        else:
+            answers[key] = await store.delete(key, version)
+
+    before = await evaluations(control)
+    async with anyio.create_task_group() as group:
+        for number, key in enumerate(keys):
+            group.start_soon(change, number, key)
+    assert await evaluations(control) - before <= 4, "two scripts, each sent whole the first time"
+    assert [answers[key] for key in keys] == [number % 3 > 0 for number in range(9)]
+    found = await loaded(store, keys)
+    for number, key in enumerate(keys):
+        changed = b"new" if number < 5 else None
+        assert found[key] == (changed if number % 3 else key.encode())
+
+
+async def test_a_key_that_holds_something_else_is_no_fault_of_the_others(
+    store: RedisStore, control: Redis, soon: int
+) -> None:
+    keys = await filled(store, 4, soon)
+    await control.delete(f"session:{keys[1]}")
+    await control.lpush(f"session:{keys[1]}", "a list")
+    failures: list[str] = []
+
+    async def load(key: str) -> None:
+        try:
+            assert await store.load(key) is not None
+        except StoreUnavailable:
+            failures.append(key)
+
+    async with anyio.create_task_group() as group:
+        for key in keys:
+            group.start_soon(load, key)
+    assert failures == [keys[1]]
+
+
+async def test_who_stops_waiting_takes_nothing_from_the_others(store: RedisStore, soon: int) -> None:
+    keys = await filled(store, 10, soon)
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(store.load, keys[0])
+        await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    with anyio.move_on_after(0):
+        await store.load(keys[1])
+    assert await loaded(store, keys) == {key: key.encode() for key in keys}
+
+
+async def test_a_lost_connection_is_told_to_each_that_waited(redis_server: RedisServer, soon: int) -> None:
+    async with FaultProxy("127.0.0.1", redis_server.port) as proxy:
+        async with RedisStore(f"redis://127.0.0.1:{proxy.port}/0") as store:
+            keys = await filled(store, 3, soon)
+            proxy.silent = True
+            failures: list[StoreUnavailable] = []
+
+            async def load(key: str) -> None:
+                try:
+                    await store.load(key)
+                except StoreUnavailable as error:
+                    failures.append(error)
+
+            async with anyio.create_task_group() as group:
+                for key in keys:
+                    group.start_soon(load, key)
+                await anyio.sleep(0.05)
+                proxy.reset()
+            assert len({id(error.__cause__) for error in failures}) == 3, "each its own, with its own traceback"
+            proxy.silent = False
+            assert await loaded(store, keys) == {key: key.encode() for key in keys}
+
+
+async def test_a_client_that_doesnt_know_of_a_cluster_sends_one_call_at_a_time(
+    cluster: tuple[RedisServer, ...], soon: int
+) -> None:
+    """Some hosted clusters look like one server, but refuse a command for keys that they keep apart."""
+    async with Redis(port=cluster[0].port) as client, RedisStore(client) as store:
+        keys: list[str] = []
+        while len(keys) < 5:
+            key = key_of(new_id())
+            with suppress(StoreUnavailable):  # most are on other nodes
+                await store.create(key, key.encode(), soon)
+                keys.append(key)
+        for _ in range(2):
+            assert await loaded(store, keys) == {key: key.encode() for key in keys}
