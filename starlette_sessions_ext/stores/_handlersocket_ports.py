@@ -49,12 +49,14 @@ class Ports:
 
     async def look(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for reading, once."""
-        await self._settle()
+        if self._settled < self._cancelled:
+            await self._settle()
         return await self._try(self.reading, request, *arguments, **options)
 
     async def read(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for reading, twice if need be: that does no harm."""
-        await self._settle()
+        if self._settled < self._cancelled:
+            await self._settle()
         try:
             return await self._try(self.reading, request, *arguments, **options)
         except LOST:
@@ -79,11 +81,10 @@ class Ports:
 
         Answers come in order: that of a search which is sent behind a change says that it is done.
         """
-        if self._settled < self._cancelled:
-            cancelled = self._cancelled
-            searches = (client.find(self._nothing, Where("=", ("",))) for client in self.writing.clients)
-            await asyncio.gather(*searches, return_exceptions=True)
-            self._settled = max(self._settled, cancelled)
+        cancelled = self._cancelled
+        searches = (client.find(self._nothing, Where("=", ("",))) for client in self.writing.clients)
+        await asyncio.gather(*searches, return_exceptions=True)
+        self._settled = max(self._settled, cancelled)
 
     async def drain(self, hold: float) -> None:
         await asyncio.gather(self.reading.drain(hold), self.writing.drain(hold))
