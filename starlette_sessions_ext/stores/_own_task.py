@@ -79,8 +79,8 @@ def in_own_task(operation: Operation[S, P, T]) -> Operation[S, P, T]:
     return run
 
 
-async def ended(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> bool:
-    """Wait for tasks of this event loop, without taking them along if this wait is cancelled."""
+async def ended(tasks: Iterable[asyncio.Future[Any]], seconds: float) -> bool:
+    """Wait for tasks or futures of this event loop, without taking them along if this wait is cancelled."""
     loop = asyncio.get_running_loop()
     mine = [task for task in tasks if task.get_loop() is loop]
     return not mine or not (await asyncio.wait(mine, timeout=seconds))[1]

@@ -1,20 +1,18 @@
-"""The scripts of `RedisStore`, and the calls of one turn of the event loop sent as one command.
+"""The scripts of `RedisStore`, and their calls, those of one moment in one command.
 
-What has to be compared and written at once is a Lua script over one session's key. A client spends
-far more time on a command than Redis does, so where many requests are under way at the same time
-their calls share one: the script runs over all their keys. Each call is sent after it was made, and
-none takes the answer of another, also not for the same key.
+What has to be compared and written at once is a Lua script over one session's key. A command runs
+it over all the keys that many requests ask for in the same turn of the event loop; see `_gathering`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
-from copy import copy
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from redis.exceptions import ClusterCrossSlotError, NoScriptError, ResponseError
+
+from ._gathering import Gathering
 
 Argument = bytes | str | int
 
@@ -68,70 +66,35 @@ Execute = Callable[..., Awaitable[Any]]
 
 
 class Call(NamedTuple):
-    """What one caller asks, and waits for."""
+    """A key that a script is to run over, with its arguments."""
 
     key: str
     arguments: tuple[Argument, ...]
-    answer: asyncio.Future[Any]
 
 
 class Calls:
     """The calls of one script, gathered. `client` gives the `execute_command` of the present client.
 
-    A command is given up after `seconds`. Its callers may stop waiting before: that takes nothing from the
-    others. `most` calls share a command; a Cluster takes one at a time, for their keys are apart.
+    A command is given up after `seconds`. A Cluster takes one call at a time, for its keys are apart.
     """
 
-    def __init__(self, script: Script, client: Callable[[], Execute], seconds: float, most: int) -> None:
+    def __init__(self, script: Script, client: Callable[[], Execute], seconds: float, *, clustered: bool) -> None:
         self._script = script
         self._client = client
-        self._seconds = seconds
-        self._most = most
-        self._gathering: list[Call] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._gathering = Gathering(self._send, most=1 if clustered else MOST_CALLS, seconds=seconds)
 
     def add(self, key: str, *arguments: Argument) -> Awaitable[Any]:
         """Have the script run over a key, together with whatever else comes in this turn of the event loop."""
-        loop = asyncio.get_running_loop()
-        calls = self._gathering
-        if calls is None or len(calls) >= self._most or self._loop is not loop:
-            calls, self._loop = [], loop
-            self._gathering = calls
-            task = loop.create_task(self._run(calls))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        answer = loop.create_future()
-        calls.append(Call(key, arguments, answer))
-        return answer
+        return self._gathering.add(Call(key, arguments))
 
     async def ended(self) -> None:
-        """Wait for what is under way in this event loop, also where nobody else does any longer."""
-        loop = asyncio.get_running_loop()
-        if mine := [task for task in self._tasks if task.get_loop() is loop]:
-            await asyncio.wait(mine)
+        await self._gathering.ended()
 
-    async def _run(self, calls: list[Call]) -> None:
-        if self._gathering is calls:
-            self._gathering = None
-        try:
-            async with asyncio.timeout(self._seconds):
-                answers = await self._send(calls)
-        except Exception as error:
-            answers = [copy(error) for _ in calls]  # each is raised in a task of its own
-        for call, answer in zip(calls, answers, strict=True):
-            if call.answer.done():
-                continue
-            if isinstance(answer, Exception):
-                call.answer.set_exception(answer)
-            else:
-                call.answer.set_result(answer)
-
-    async def _send(self, calls: Sequence[Call]) -> list[Any]:
+    async def _send(self, calls: list[Call]) -> list[Any]:
         try:
             return await self._execute(calls)
         except ClusterCrossSlotError:
-            self._most = 1  # behind this address is a Cluster, whatever the client is
+            self._gathering.most = 1  # behind this address is a Cluster, whatever the client is
         return [await self._alone(call) for call in calls]
 
     async def _alone(self, call: Call) -> Any:
@@ -140,7 +103,7 @@ class Calls:
         except ResponseError as error:
             return error
 
-    async def _execute(self, calls: Sequence[Call]) -> list[Any]:
+    async def _execute(self, calls: list[Call]) -> list[Any]:
         execute = self._client()
         arguments = [argument for call in calls for argument in call.arguments]
         rest = (len(calls), *(call.key for call in calls), *arguments)

@@ -30,8 +30,9 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._driver import require
+from ._gathering import Gathering
 from ._mongo_log import leave_out_of_logs
-from ._own_task import Left, in_own_task
+from ._own_task import Left, ended, in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 _DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
+_MOST_LOADS = 64
+"""How many sessions are looked for at once: what a command costs is shared well by then."""
 _LARGEST_DATA = 16_000_000
 """Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
 
@@ -94,6 +97,7 @@ class MongoStore(SessionStore):
             raise ConfigurationError(f"a document of MongoDB holds no more than max_data_bytes={_LARGEST_DATA}")
         self._timeout = timeout
         self._left = Left()
+        self._loads = Gathering(self._find, most=_MOST_LOADS, seconds=None)
         self._clock = clock
         self._url = collection_or_url if isinstance(collection_or_url, str) else None
         self._name = collection
@@ -104,14 +108,17 @@ class MongoStore(SessionStore):
             self._from_url(collection_or_url) if isinstance(collection_or_url, str) else _as_ours(collection_or_url)
         )
 
-    @in_own_task
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        with self._deadline():
-            row = await self._current().find_one(self._living(key), {"data": 1, "version": 1, "expires_at": 1})
-        if row is None:
-            return None
-        return Stored(row["data"], int(row["version"]), int(row["expires_at"]) // 1000)
+        if not await self._left.ended(key, self._timeout):
+            raise self._late()
+        answer = self._loads.add(key)
+        try:
+            if not await ended([answer], self._timeout):
+                raise self._late()
+        finally:
+            answer.cancel()
+        return answer.result()
 
     @in_own_task
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
@@ -201,6 +208,7 @@ class MongoStore(SessionStore):
         elif self._loop is asyncio.get_running_loop():  # of another loop, which is gone, there is nothing to close
             with pymongo.timeout(self._timeout):
                 await self._rows.database.client.close()
+            await self._loads.ended(self._timeout)
             await self._left.ended(None, self._timeout)  # what is still under way: the closed client refuses to go on
             self._rows = None
 
@@ -233,6 +241,13 @@ class MongoStore(SessionStore):
             self._rows = self._from_url(self._url)
         self._loop = loop
         return self._rows
+
+    async def _find(self, keys: list[str]) -> list[Stored | None]:
+        conditions = {"_id": {"$in": keys}, "expires_at": {"$gt": self._now()}}
+        with self._deadline():
+            found = self._current().find(conditions, {"data": 1, "version": 1, "expires_at": 1})
+            rows = {row["_id"]: row for row in await found.to_list(None)}
+        return [_stored(rows[key]) if key in rows else None for key in keys]
 
     def _now(self) -> DatetimeMS:
         return DatetimeMS(int(self._clock() * 1000))
@@ -314,6 +329,10 @@ def _as_ours(collection: Any) -> AsyncCollection[Any]:
     )
     leave_out_of_logs(ours.name)
     return ours
+
+
+def _stored(row: dict[str, Any]) -> Stored:
+    return Stored(row["data"], int(row["version"]), int(row["expires_at"]) // 1000)
 
 
 def _date(seconds: int) -> DatetimeMS:

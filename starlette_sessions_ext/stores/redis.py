@@ -26,7 +26,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._driver import require
-from ._redis_scripts import DELETE, LOAD, MOST_CALLS, REPLACE, Calls, Execute
+from ._redis_scripts import DELETE, LOAD, REPLACE, Calls, Execute
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -90,10 +90,10 @@ class RedisStore(SessionStore):
         self._client = self._from_url(client_or_url) if isinstance(client_or_url, str) else client_or_url
         if self._client.get_encoder().decode_responses:
             raise ConfigurationError("RedisStore keeps bytes: give it a client without decode_responses=True")
-        most = 1 if isinstance(self._client, RedisCluster) else MOST_CALLS
-        self._loads = Calls(LOAD, self._execute, timeout, most)
-        self._replaces = Calls(REPLACE, self._execute, timeout / 2, most)
-        self._deletes = Calls(DELETE, self._execute, timeout, most)
+        clustered = isinstance(self._client, RedisCluster)
+        self._loads = Calls(LOAD, self._execute, timeout, clustered=clustered)
+        self._replaces = Calls(REPLACE, self._execute, timeout / 2, clustered=clustered)
+        self._deletes = Calls(DELETE, self._execute, timeout, clustered=clustered)
 
     @staticmethod
     def from_save_path(
