@@ -8,7 +8,6 @@ does atomically. Expiry is a condition of every query; the TTL index only clears
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
@@ -17,21 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 try:
     import pymongo
-    from bson.codec_options import CodecOptions, DatetimeConversion
     from bson.datetime_ms import DatetimeMS
     from bson.errors import BSONError
     from bson.int64 import Int64
-    from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
-    from pymongo.collection import Collection as BlockingCollection
     from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
-    from pymongo.read_concern import ReadConcern
 except ImportError as error:  # pragma: no cover - tested in an interpreter without pymongo
     raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._driver import require
 from ._gathering import Gathering
-from ._mongo_log import leave_out_of_logs
+from ._mongo_rows import SETTLED, Rows
 from ._own_task import Left, ended, in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -57,19 +52,6 @@ _MOST_LOADS = 64
 """How many sessions are looked for at once: what a command costs is shared well by then."""
 _LARGEST_DATA = 16_000_000
 """Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
-
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
-
-# Whatever the client's or the URL's settings are: a write is acknowledged when a majority has it in its journal, so
-# that no election and no crash undoes it, be it a logout. Reads go to the primary and take its newest state ("local"),
-# where every acknowledged write is seen. "majority" could return the state before a write that is still under way, and
-# a lost compare-and-swap would load the same stale version again and again; "local" may show such a write early, but
-# a swap that builds on it is acknowledged only after it. One gap is left: a primary that was cut off answers reads,
-# though no writes, until it steps down some seconds later. "linearizable" would close it, but makes every read wait
-# for a majority too, and a server without a replica set refuses it.
-_WRITES = WriteConcern(w="majority", j=True)  # j, because without a replica set "majority" alone is memory
-_NEWEST = ReadConcern("local")
-_SETTLED = ReadConcern("majority")  # what no election can take back
 
 
 class MongoStore(SessionStore):
@@ -99,14 +81,7 @@ class MongoStore(SessionStore):
         self._left = Left()
         self._loads = Gathering(self._find, most=_MOST_LOADS, seconds=None)
         self._clock = clock
-        self._url = collection_or_url if isinstance(collection_or_url, str) else None
-        self._name = collection
-        self._loop: asyncio.AbstractEventLoop | None = None
-        if isinstance(collection_or_url, BlockingCollection):
-            raise ConfigurationError("a MongoClient blocks the event loop: give a collection of AsyncMongoClient")
-        self._rows: AsyncCollection[Any] | None = (
-            self._from_url(collection_or_url) if isinstance(collection_or_url, str) else _as_ours(collection_or_url)
-        )
+        self._rows = Rows(collection_or_url, collection, timeout)
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
@@ -150,7 +125,7 @@ class MongoStore(SessionStore):
         check_key(key)
         conditions = self._living(key) if version is None else self._unchanged(key, version)
         with self._deadline():
-            return (await self._current().delete_one(conditions)).deleted_count == 1
+            return (await self._rows.current().delete_one(conditions)).deleted_count == 1
 
     @in_own_task
     async def delete_expired(self, limit: int = 1000) -> int:
@@ -158,10 +133,10 @@ class MongoStore(SessionStore):
             return 0
         expired = {"expires_at": {"$lte": self._now()}}
         with self._deadline():
-            found = self._current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(limit)
+            found = self._rows.current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(limit)
             keys = [row["_id"] for row in await found.to_list(limit)]
-            done = await self._current().delete_many({"_id": {"$in": keys}, **expired})  # some may have been touched
-            return done.deleted_count
+            still_expired = {"_id": {"$in": keys}, **expired}  # some may have been touched
+            return (await self._rows.current().delete_many(still_expired)).deleted_count
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
@@ -175,77 +150,44 @@ class MongoStore(SessionStore):
     @in_own_task
     async def _page(self, after: str) -> list[str]:
         with self._deadline():
-            found = self._current().find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1).limit(1000)
+            found = self._rows.current().find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1).limit(1000)
             return [row["_id"] for row in await found.to_list(1000)]
 
     @in_own_task
     async def diagnose(self) -> list[Finding]:
         """Whether more than one server holds the sessions; see `SupportsDiagnosis`."""
         with self._deadline():
-            hello = await self._current().database.client.admin.command("hello")
+            hello = await self._rows.current().database.client.admin.command("hello")
         if "setName" in hello or hello.get("msg") == "isdbgrid":  # a member of a replica set; a router to shards
             return []
-        problem = f"{self._place()} is no replica set: sessions are as safe as its one disk"
+        problem = f"{self._rows.place()} is no replica set: sessions are as safe as its one disk"
         return [Finding(problem, "start mongod with --replSet and run rs.initiate(), or accept it")]
 
     @in_own_task
     async def open(self) -> None:
         """Reach the server and make the TTL index, if it isn't there."""
         with self._deadline():
+            collection = self._rows.current()
             try:
-                await self._current().create_index("expires_at", expireAfterSeconds=0)
+                await collection.create_index("expires_at", expireAfterSeconds=0)
             except OperationFailure as error:
                 if error.code not in _INDEX_CONFLICTS:
                     raise
                 raise ConfigurationError(
-                    f"{self._current().full_name} has another index on expires_at; drop it, and the TTL index will be "
-                    f'made: db.getCollection("{self._current().name}").dropIndex({{expires_at: 1}})'
+                    f"{collection.full_name} has another index on expires_at; drop it, and the TTL index will be "
+                    f'made: db.getCollection("{collection.name}").dropIndex({{expires_at: 1}})'
                 ) from error
 
     async def aclose(self) -> None:
-        if self._url is None or self._rows is None:
-            await self._left.ended(None, self._timeout)
-        elif self._loop is asyncio.get_running_loop():  # of another loop, which is gone, there is nothing to close
-            with pymongo.timeout(self._timeout):
-                await self._rows.database.client.close()
-            await self._loads.ended(self._timeout)
-            await self._left.ended(None, self._timeout)  # what is still under way: the closed client refuses to go on
-            self._rows = None
-
-    def _from_url(self, url: str) -> AsyncCollection[Any]:
-        milliseconds = int(self._timeout * 1000)
-        try:
-            if not url.startswith(("mongodb://", "mongodb+srv://")):
-                raise ValueError
-            # These are for what the client does in the background; for an answer it has no timeout of its own.
-            limits: dict[str, Any] = {"connectTimeoutMS": milliseconds, "socketTimeoutMS": milliseconds}
-            client: AsyncMongoClient[Any] = AsyncMongoClient(url, **limits)
-            return _as_ours(client.get_default_database("session")[self._name])
-        except (PyMongoError, ValueError):  # whose text may hold a part of the password
-            raise ConfigurationError(
-                "a MongoDB URL looks like mongodb://user:password@host:27017/database, a collection's name like "
-                "session_data; what has a meaning in a URL is %-escaped in user and password"
-            ) from None
-
-    def _current(self) -> AsyncCollection[Any]:
-        """The collection, of a new client where the event loop is another: a client belongs to the loop it was used in.
-
-        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
-        unless it is used in `with`.
-        """
-        if self._url is None:
-            assert self._rows is not None
-            return self._rows
-        loop = asyncio.get_running_loop()
-        if self._rows is None or self._loop not in (None, loop):
-            self._rows = self._from_url(self._url)
-        self._loop = loop
-        return self._rows
+        await self._rows.aclose()
+        await self._loads.ended(self._timeout)
+        await self._left.ended(None, self._timeout)
+        self._rows.forget()
 
     async def _find(self, keys: list[str]) -> list[Stored | None]:
         conditions = {"_id": {"$in": keys}, "expires_at": {"$gt": self._now()}}
         with self._deadline():
-            found = self._current().find(conditions, {"data": 1, "version": 1, "expires_at": 1})
+            found = self._rows.current().find(conditions, {"data": 1, "version": 1, "expires_at": 1})
             rows = {row["_id"]: row for row in await found.to_list(None)}
         return [_stored(rows[key]) if key in rows else None for key in keys]
 
@@ -263,18 +205,18 @@ class MongoStore(SessionStore):
 
     async def _update(self, conditions: dict[str, Any], change: dict[str, Any]) -> bool:
         """Change a row that is there. What counts is that it was found: it may have had these very values."""
-        return (await self._current().update_one(conditions, change)).matched_count == 1
+        return (await self._rows.current().update_one(conditions, change)).matched_count == 1
 
     async def _make(self, row: dict[str, Any]) -> bool:
         """Insert the row; if the key is taken by an expired row, remove that and try again."""
         if await self._insert(row):
             return True
-        await self._current().delete_one({"_id": row["_id"], "expires_at": {"$lte": row["created_at"]}})
+        await self._rows.current().delete_one({"_id": row["_id"], "expires_at": {"$lte": row["created_at"]}})
         return await self._insert(row) or await self._holds(row["_id"], row["data"])
 
     async def _insert(self, row: dict[str, Any]) -> bool:
         try:
-            await self._current().insert_one(row)
+            await self._rows.current().insert_one(row)
         except DuplicateKeyError:
             return False
         return True
@@ -296,7 +238,7 @@ class MongoStore(SessionStore):
         raise unknown
 
     async def _holds(self, key: str, data: bytes) -> bool:
-        settled = self._current().with_options(read_concern=_SETTLED)
+        settled = self._rows.current().with_options(read_concern=SETTLED)
         return await settled.find_one({"_id": key, "data": data}, {"_id": 1}) is not None
 
     @contextmanager
@@ -312,23 +254,10 @@ class MongoStore(SessionStore):
             cause = None if isinstance(error, OperationFailure) else error  # the server may quote what it was sent
             if isinstance(error, TimeoutError) or (isinstance(error, PyMongoError) and error.timeout):
                 raise self._late() from cause
-            raise StoreUnavailable(f"{self._place()} can't serve sessions ({_reason(error)})") from cause
+            raise StoreUnavailable(f"{self._rows.place()} can't serve sessions ({_reason(error)})") from cause
 
     def _late(self) -> StoreTimeout:
-        return StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s")
-
-    def _place(self) -> str:
-        """The servers' names for messages, without user or password."""
-        known = self._current().database.client.topology_description.server_descriptions()
-        return "MongoDB at " + ", ".join(f"{host}:{port}" if port else host for host, port in sorted(known))
-
-
-def _as_ours(collection: Any) -> AsyncCollection[Any]:
-    ours: AsyncCollection[Any] = collection.with_options(
-        codec_options=_CODEC, read_preference=ReadPreference.PRIMARY, write_concern=_WRITES, read_concern=_NEWEST
-    )
-    leave_out_of_logs(ours.name)
-    return ours
+        return StoreTimeout(f"{self._rows.place()} didn't answer within {self._timeout} s")
 
 
 def _stored(row: dict[str, Any]) -> Stored:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -150,6 +151,18 @@ async def test_a_row_that_is_made_meanwhile_is_never_taken_over(
         assert not await MongoStore(client.session.session_data, clock=clock).create(key, b"mine", soon + 7200)
     assert take.names() == ["insert", "delete", "insert", "find", "endSessions"]
     assert await store.load(key) == Stored(b"theirs", 7, soon + 3600)
+
+
+async def test_loads_of_one_moment_share_a_command(mongo_server: MongoServer, soon: int) -> None:
+    keys = [key_of(new_id()) for _ in range(20)]
+    sent = Sent()
+    async with client_of(AsyncIOMotorClient, mongo_server.url, event_listeners=[sent]) as client:
+        store = MongoStore(client.session.session_data)
+        for key in keys[1:]:
+            await store.create(key, key.encode(), soon)
+        found = await asyncio.gather(*(store.load(key) for key in keys))
+    assert [row and row.data for row in found] == [None, *(key.encode() for key in keys[1:])]
+    assert sent.names().count("find") == 1
 
 
 # Replica sets
