@@ -1,0 +1,42 @@
+"""A table as a picture: horizontal bars of the medians, with a whisker from the least to the most."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import matplotlib
+
+from .report import Table
+from .rounds import Figure
+
+matplotlib.use("agg")  # draws without a screen
+from matplotlib import pyplot
+
+
+def draw(table: Table, path: Path) -> None:
+    """One field for each group of rows: those that share the first cell."""
+    column = table.head.index(table.charted)
+    groups = [(name, list(rows)) for name, rows in groupby(table.rows, key=lambda row: str(row[0]))]
+    sizes = [len(rows) for _, rows in groups]
+    figure, fields = pyplot.subplots(
+        len(groups),
+        squeeze=False,
+        figsize=(9, 1 + 0.28 * sum(sizes) + 0.6 * len(groups)),
+        height_ratios=sizes,
+        layout="constrained",
+    )
+    for [axes], (name, rows) in zip(fields, groups, strict=True):
+        bars = [cell for row in rows if isinstance(cell := row[column], Figure)]
+        labels = [", ".join(cell for cell in row[1:] if type(cell) is str) or name for row in rows]
+        medians = [bar.median for bar in bars]
+        spread = [[bar.median - bar.low for bar in bars], [bar.high - bar.median for bar in bars]]
+        colours = ["#00897b" if label.startswith("ours") else "#90a4ae" for label in labels]
+        axes.barh(range(len(bars)), medians, xerr=spread, color=colours, ecolor="#37474f", capsize=2)
+        axes.set_yticks(range(len(bars)), labels)
+        axes.invert_yaxis()
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{table.title}: {table.charted}")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,181 @@
+"""Requests a second, end to end: uvicorn with one worker on uvloop and httptools, asked by wrk over 32 connections.
+
+Every application runs in the same environment, on the same servers. All are up for the whole
+run, and wrk asks one at a time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.servers import Server, answers, running
+
+from .about import PEERS, ROOT
+from .report import Findings, Ratio, Table, Target
+from .rounds import Figures, turns
+from .services import Services, running_services
+
+SESSIONS = 100
+CONNECTIONS = 32
+BARE = "bare Starlette"
+COOKIES = "Starlette's cookie sessions"
+KINDS = ("read", "write", "anonymous", "forged")
+
+
+class Row(NamedTuple):
+    """`kind` is what the requests do; all of them read but those that write."""
+
+    kind: str
+    app: str
+
+
+class AppServer(Server):
+    """uvicorn on a factory of `apps` or `peers`."""
+
+    def __init__(self, folder: Path, factory: str, url: str, *options: str) -> None:
+        super().__init__(folder)
+        self.environment = {"SESSIONS": url}
+        self._factory = factory
+        self._options = options
+
+    def command(self) -> list[str]:
+        place = ["--app-dir", str(ROOT), "--host", "127.0.0.1", "--port", str(self.port)]
+        quick = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+        return [str(PEERS), "-m", "uvicorn", "--factory", f"benchmarks.{self._factory}", *place, *quick, *self._options]
+
+    def answers(self) -> bool:
+        return answers(self.port)
+
+    def processor_seconds(self) -> float:
+        """What it has used so far (proc_pid_stat(5): utime and stime)."""
+        assert self._process is not None
+        ticks = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(quick: bool, folder: Path) -> Findings:
+    rounds, seconds = (1, 1) if quick else (7, 2)
+    figures = Figures[Row]()
+    with running_services(folder) as services, running_apps(services, folder) as apps:
+        cookies = {name: _begin_sessions(app.port) for name, app in apps.items() if name != BARE}
+        cookies[BARE] = cookies["ours, memory"]  # which mean nothing to it
+        rows = [Row(kind, app) for kind in KINDS for app in apps]
+        for turn in turns(rows, rounds, "http", warm_up=not quick):
+            sent = _cookies_of(turn.row.kind, cookies[turn.row.app])
+            path = "write" if turn.row.kind == "write" else "read"
+            figures.add(turn, **_ask(apps[turn.row.app], path, sent, seconds, folder))
+    return Findings([_table(rows, figures)], _targets(figures))
+
+
+@contextmanager
+def running_apps(services: Services, folder: Path) -> Iterator[dict[str, AppServer]]:
+    """All applications that are compared, by what the table calls them."""
+    named = {
+        BARE: ("apps:bare", ""),
+        COOKIES: ("apps:cookies", ""),
+        "starsessions, memory": ("peers:starsessions", "memory://"),
+        "starsessions, Redis": ("peers:starsessions", f"{services.redis}/1"),
+        "litestar, memory": ("peers:litestar", "memory://"),
+        "litestar, Redis": ("peers:litestar", f"{services.redis}/2"),
+        "ours, memory": ("apps:ours", "memory://"),
+        "ours, SQLite": ("apps:ours", f"sqlite:///{folder / 'http.db'}"),
+        "ours, Redis": ("apps:ours", f"{services.redis}/3"),
+        "ours, HandlerSocket": ("apps:ours", services.handlersocket),
+        "ours, Database": ("apps:ours", services.database),
+        "ours, Mongo": ("apps:ours", services.mongo),
+    }
+    servers = {name: AppServer(folder, factory, url) for name, (factory, url) in named.items()}
+    with running(*servers.values()):
+        yield servers
+
+
+def run_wrk(port: int, path: str, cookies: Sequence[str], seconds: int, folder: Path) -> dict[str, int]:
+    """Ask for a path with these cookies in turn. Raises RuntimeError if any answer is an error, or none comes."""
+    file = folder / "cookies"
+    file.write_text("".join(f"{cookie}\n" for cookie in cookies))
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", f"{ROOT}/benchmarks/wrk.lua"]
+    place = f"http://127.0.0.1:{port}/{path}"
+    output = subprocess.run([*command, place, "--", str(file)], capture_output=True, text=True, check=True).stdout
+    load: dict[str, int] = json.loads(output.splitlines()[-1])
+    if load["failed"] or not load["requests"]:
+        raise RuntimeError(f"wrk was refused: {output}")
+    return load
+
+
+def begin_session(connection: http.client.HTTPConnection) -> str:
+    """Begin a session, see that it is kept, and return its cookie."""
+    cookie = ""
+    for path, body in (("begin", "0"), ("write", "1"), ("read", "1")):
+        connection.request("GET", f"/{path}", headers={"cookie": cookie} if cookie else {})
+        response = connection.getresponse()
+        if (answer := response.read().decode()) != body:
+            raise RuntimeError(f"a session isn't kept: /{path} answered {answer!r} instead of {body!r}")
+        cookie = (response.headers["set-cookie"] or cookie).partition(";")[0]
+    return cookie
+
+
+def _ask(app: AppServer, path: str, cookies: Sequence[str], seconds: int, folder: Path) -> dict[str, float]:
+    before = app.processor_seconds()
+    load = run_wrk(app.port, path, cookies, seconds, folder)
+    used = app.processor_seconds() - before
+    return {
+        "rate": load["requests"] / load["microseconds"] * 1e6,
+        "p50": load["p50"] / 1000,
+        "p99": load["p99"] / 1000,
+        "cpu": used / load["requests"] * 1e6,
+    }
+
+
+def _begin_sessions(port: int) -> list[str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    cookies = [begin_session(connection) for _ in range(SESSIONS)]
+    connection.close()
+    return cookies
+
+
+def _cookies_of(kind: str, cookies: Sequence[str]) -> Sequence[str]:
+    """A forged cookie looks like a true one."""
+    if kind == "forged":
+        return [f"{cookie[:-6]}forged" for cookie in cookies]
+    return () if kind == "anonymous" else cookies
+
+
+def _table(rows: Sequence[Row], figures: Figures[Row]) -> Table:
+    head = ("requests", "application", "requests/s", "p50 ms", "p99 ms", "CPU us", "to bare", "to cookie sessions")
+    notes = (
+        f"uvicorn, 1 worker, uvloop, httptools; wrk, 1 thread, {CONNECTIONS} connections, {SESSIONS} sessions in turn",
+        "MariaDB (HandlerSocket, Database) syncs every commit, MongoDB its journal; Redis keeps nothing on disk",
+        "ratios are of requests/s; CPU us is what the worker's processor takes for a request",
+    )
+    table = Table("http", "End to end", head, "requests/s", notes)
+    for row in rows:
+        ratios = (Ratio(figures.ratio("rate", row, Row(row.kind, other))) for other in (BARE, COOKIES))
+        table.rows.append((*row, *(figures.of(row, name) for name in ("rate", "p50", "p99", "cpu")), *ratios))
+    return table
+
+
+def _targets(figures: Figures[Row]) -> Iterator[Target]:
+    def ratio(kind: str, app: str, other: str) -> float:
+        return figures.ratio("rate", Row(kind, app), Row(kind, other))
+
+    peer = "starsessions, Redis"
+    yield Target("read, memory: 0.75x bare Starlette", ratio("read", "ours, memory", BARE), least=0.75)
+    yield Target("read, memory: 1.4x cookie sessions", ratio("read", "ours, memory", COOKIES), least=1.4)
+    yield Target("read, Redis: 1.0x cookie sessions", ratio("read", "ours, Redis", COOKIES), least=1.0)
+    yield Target("read, Redis: 3x starsessions on Redis", ratio("read", "ours, Redis", peer), least=3)
+    late = figures.of(Row("read", "ours, Redis"), "p99").median / figures.of(Row("read", peer), "p50").median
+    yield Target("read, Redis: p99 at most 1x the p50 of starsessions", late, most=1)
+    yield Target("write, Redis: 2x starsessions on Redis", ratio("write", "ours, Redis", peer), least=2)
+    yield Target("write, Redis: 0.7x cookie sessions", ratio("write", "ours, Redis", COOKIES), least=0.7)
+    yield Target("read, HandlerSocket: 1.0x cookie sessions", ratio("read", "ours, HandlerSocket", COOKIES), least=1.0)
+    yield Target("read, SQLite: 0.5x cookie sessions", ratio("read", "ours, SQLite", COOKIES), least=0.5)
+    for kind in ("anonymous", "forged"):
+        for store in ("memory", "Redis"):
+            yield Target(f"{kind}, {store}: 0.9x bare Starlette", ratio(kind, f"ours, {store}", BARE), least=0.9)
