@@ -6,11 +6,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import chart, http, inprocess
+from . import chart, growth, http, inprocess, stores
 from .about import ROOT, about
 from .report import Target, as_text, table_of, write
 
-PARTS = {"inprocess": inprocess.measure, "http": http.measure}
+PARTS = {"inprocess": inprocess.measure, "http": http.measure, "stores": stores.measure, "growth": growth.measure}
 
 
 def main() -> None:

@@ -89,11 +89,12 @@ def as_markdown(table: Table, about: Mapping[str, str]) -> str:
 
 def write(table: Table, about: Mapping[str, str], folder: Path) -> None:
     """NAME.csv, NAME.json and NAME.md in the folder."""
+    rows = [dict(_values(table, row)) for row in table.rows]
     with (folder / f"{table.name}.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([[name for name, _ in line] for line in [_values(table, table.rows[0])]])
-        csv.writer(file).writerows([value for _, value in _values(table, row)] for row in table.rows)
-    facts = {"title": table.title, "about": about, "notes": table.notes}
-    content = {**facts, "rows": [dict(_values(table, row)) for row in table.rows]}
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    content = {"title": table.title, "about": about, "notes": table.notes, "rows": rows}
     (folder / f"{table.name}.json").write_text(json.dumps(content, indent=1) + "\n")
     (folder / f"{table.name}.md").write_text(as_markdown(table, about))
 

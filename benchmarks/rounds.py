@@ -30,9 +30,9 @@ def turns(rows: Sequence[Row], rounds: int, title: str, *, warm_up: bool = True)
     for number in range(0 if warm_up else 1, rounds + 1):
         order = random.Random(number).sample(rows, len(rows))
         for place, row in enumerate(order, 1):
-            _show(f"{title}: {f'round {number} of {rounds}' if number else 'warming up'}, {place} of {len(rows)}")
+            show(f"{title}: {f'round {number} of {rounds}' if number else 'warming up'}, {place} of {len(rows)}")
             yield Turn(row, number > 0)
-    _show("")
+    show("")
 
 
 class Figures(Generic[Row]):
@@ -55,5 +55,6 @@ class Figures(Generic[Row]):
         return self.of(row, name).median / self.of(other, name).median
 
 
-def _show(progress: str) -> None:
+def show(progress: str) -> None:
+    """In place of what was shown before."""
     print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -26,17 +26,18 @@ class Services(NamedTuple):
 
 
 @contextmanager
-def running_services(folder: Path, mariadb_options: tuple[str, ...] = SYNCED) -> Iterator[Services]:
+def running_services(folder: Path, mariadb: Sequence[str] = (), mongo: Sequence[str] = ()) -> Iterator[Services]:
+    """Servers that keep what they acknowledge, but for Redis; with these options beside."""
     with (
-        running_redis(folder) as redis,
-        running_mariadb(folder, *mariadb_options) as mariadb,
-        running_mongo(folder) as mongo,
+        running_redis(folder) as redis_server,
+        running_mariadb(folder, *SYNCED, *mariadb) as mariadb_server,
+        running_mongo(folder, *mongo) as mongo_server,
     ):
-        make_databases(mariadb)
+        make_databases(mariadb_server)
         yield Services(
-            redis.url.rpartition("/")[0],
-            mariadb.url("fresh"),
-            mariadb.handlersocket_url("fresh"),
-            f"{mongo.url}/session",
-            mariadb,
+            redis_server.url.rpartition("/")[0],
+            mariadb_server.url("fresh"),
+            mariadb_server.handlersocket_url("fresh"),
+            f"{mongo_server.url}/session",
+            mariadb_server,
         )
