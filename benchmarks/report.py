@@ -105,7 +105,7 @@ def _values(table: Table, row: Sequence[Cell]) -> Iterator[tuple[str, str | floa
         if isinstance(cell, Figure):
             yield from ((name, cell.median), (f"{name}, least", cell.low), (f"{name}, most", cell.high))
         else:
-            yield name, cell
+            yield name, float(cell) if isinstance(cell, Ratio) else cell
 
 
 def _text(cell: Cell) -> str:
