@@ -68,7 +68,7 @@ def table_of(targets: Sequence[Target]) -> Table:
 def as_text(table: Table, about: Mapping[str, str]) -> str:
     lines = [table.head, *([_text(cell) for cell in row] for row in table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = [isinstance(cell, str) for cell in table.rows[0]]
+    left = _are_text(table)
     body = (
         "  ".join(
             cell.ljust(width) if is_left else cell.rjust(width)
@@ -80,7 +80,7 @@ def as_text(table: Table, about: Mapping[str, str]) -> str:
 
 
 def as_markdown(table: Table, about: Mapping[str, str]) -> str:
-    rule = ["---" if isinstance(cell, str) else "--:" for cell in table.rows[0]]
+    rule = ["---" if is_text else "--:" for is_text in _are_text(table)]
     lines = [table.head, rule, *([_text(cell) for cell in row] for row in table.rows)]
     body = (f"| {' | '.join(line)} |" for line in lines)
     facts = (f"{name}: {value}" for name, value in about.items())
@@ -91,7 +91,7 @@ def write(table: Table, about: Mapping[str, str], folder: Path) -> None:
     """NAME.csv, NAME.json and NAME.md in the folder."""
     rows = [dict(_values(table, row)) for row in table.rows]
     with (folder / f"{table.name}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
         writer.writeheader()
         writer.writerows(rows)
     content = {"title": table.title, "about": about, "notes": table.notes, "rows": rows}
@@ -106,6 +106,11 @@ def _values(table: Table, row: Sequence[Cell]) -> Iterator[tuple[str, str | floa
             yield from ((name, cell.median), (f"{name}, least", cell.low), (f"{name}, most", cell.high))
         else:
             yield name, float(cell) if isinstance(cell, Ratio) else cell
+
+
+def _are_text(table: Table) -> list[bool]:
+    """Which columns hold nothing but text."""
+    return [all(isinstance(cell, str) for cell in column) for column in zip(*table.rows, strict=True)]
 
 
 def _text(cell: Cell) -> str:

@@ -84,7 +84,7 @@ async def _measure(loop: str, servers: Servers, quick: bool) -> tuple[list[Row],
         for one in present.values():
             await operations.load(one.subject, keys[one.store], max(IN_FLIGHT))  # makes its connections
         rows = _rows(present, (1, 64) if quick else IN_FLIGHT)
-        for turn in turns(rows, 1 if quick else 5, f"stores, {loop}", warm_up=not quick):
+        for turn in turns(rows, 1 if quick else 7, f"stores, {loop}", warm_up=not quick):
             if turn.row.name == LIMIT:
                 figures.add(turn, **await _redis_benchmark(servers.services.redis, turn.row, sessions))
             else:
