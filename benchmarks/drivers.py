@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,8 +23,7 @@ from pymongo import AsyncMongoClient, WriteConcern
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from starlette_sessions_ext.handlersocket import Client, Where
-from starlette_sessions_ext.stores import _handlersocket_rows, _mysql_rows
-from starlette_sessions_ext.stores import redis as redis_store
+from starlette_sessions_ext.stores import _handlersocket_rows, _mysql_rows, _redis_scripts
 from starlette_sessions_ext.stores import sqlite as sqlite_store
 from starlette_sessions_ext.stores._mysql_url import settings_of
 from tests.mariadb_server import MariaDBServer
@@ -41,27 +40,24 @@ class Subject(Protocol):
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> Any: ...
 
 
-Driver = AbstractAsyncContextManager[Subject]
-
-
 class _Redis:
     def __init__(self, client: Any) -> None:  # redis-py leaves execute_command without types
         self._client = client
 
     async def load(self, key: str) -> Any:
-        return await self._client.execute_command("EVALSHA", redis_store._LOAD.digest, 1, f"session:{key}")
+        return (await self._client.execute_command("EVALSHA", _redis_scripts.LOAD.digest, 1, f"session:{key}"))[0]
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> Any:
         assert isinstance(version, bytes)
         digest = hashlib.sha1(version, usedforsecurity=False).hexdigest()
         arguments = (f"session:{key}", digest, data, int((expires_at - time.time()) * 1000))
-        return await self._client.execute_command("EVALSHA", redis_store._REPLACE.digest, 1, *arguments)
+        return (await self._client.execute_command("EVALSHA", _redis_scripts.REPLACE.digest, 1, *arguments))[0]
 
 
 @asynccontextmanager
 async def redis_py(url: str) -> AsyncIterator[Subject]:
     client = Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=50, timeout=None))
-    for script in (redis_store._LOAD, redis_store._REPLACE):
+    for script in (_redis_scripts.LOAD, _redis_scripts.REPLACE):
         await client.script_load(script.source)
     yield _Redis(client)
     await client.aclose()
