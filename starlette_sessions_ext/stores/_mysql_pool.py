@@ -210,7 +210,10 @@ class OwnPool:
 
     async def _dial(self) -> Connection:
         async with asyncio.timeout(self._timeout):
-            return await connect(**self._settings)
+            try:
+                return await connect(**self._settings)
+            except RuntimeError as error:  # asyncmy on uvloop, if the server closed the connection at once
+                raise ConnectionResetError("MySQL closed a connection that was just made") from error
 
 
 def _init_command(timeout: float) -> str:
