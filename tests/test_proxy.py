@@ -73,6 +73,37 @@ async def test_a_dropped_reply_never_comes(proxy: FaultProxy) -> None:
     writer.transport.abort()
 
 
+async def test_a_cut_reply_ends_the_connection(proxy: FaultProxy) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"a")
+    assert await reader.read(100) == b"a"
+    proxy.cut_reply(2)
+    writer.write(b"bcd")
+    with pytest.raises(asyncio.IncompleteReadError) as caught:
+        await reader.readexactly(3)
+    assert caught.value.partial == b"bc"
+    writer.transport.abort()
+    assert await ask(proxy, b"e") == b"e", "the next connection is whole"
+
+
+async def test_single_bytes(proxy: FaultProxy) -> None:
+    proxy.single_bytes = True
+    pieces: list[bytes] = []
+
+    class Client(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            pieces.append(data)
+
+    transport, _ = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", proxy.port)
+    transport.write(b"abcdefgh")
+    async with asyncio.timeout(10):
+        while len(b"".join(pieces)) < 8:
+            await asyncio.sleep(0)
+    assert b"".join(pieces) == b"abcdefgh"
+    assert len(pieces) > 1, "not all at once"
+    transport.close()
+
+
 async def test_held_replies_come_late(proxy: FaultProxy) -> None:
     proxy.hold_replies()
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
@@ -118,6 +149,16 @@ async def test_reset_cuts_the_connections(proxy: FaultProxy) -> None:
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await reader.readexactly(1)
     writer.transport.abort()
+
+
+async def test_it_can_be_healed_of_everything(proxy: FaultProxy) -> None:
+    proxy.silent = proxy.refusing = proxy.single_bytes = True
+    proxy.delay = 10.0
+    proxy.drop_reply()
+    proxy.cut_reply(0)
+    proxy.hold_replies()
+    proxy.heal()
+    assert await ask(proxy, b"a", b"b") == b"ab"
 
 
 async def test_nobody_behind_it() -> None:

@@ -12,10 +12,11 @@ class FaultProxy:
     """Forwards connections from a free port of 127.0.0.1 to `host:port`. asyncio only.
 
     Set `silent` to let nothing more through to the client (a black hole), `refusing` to close what
-    connects, `delay` to keep all bytes back for up to so many seconds, either way; `drop_reply()`
-    swallows the next bytes that the server sends, and `hold_replies()` keeps them back until
-    `release()`. `reset()` cuts every connection. `connections` counts all, `current` those that
-    the client has open.
+    connects, `delay` to keep all bytes back for up to so many seconds, either way, `single_bytes` to
+    give the client its replies byte by byte; `drop_reply()` swallows the next bytes that the server
+    sends, `cut_reply(after)` closes the connection after so many of them, and `hold_replies()`
+    keeps them back until `release()`. `heal()` puts an end to all of these. `reset()` cuts every
+    connection. `connections` counts all, `current` those that the client has open.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -23,10 +24,12 @@ class FaultProxy:
         self.silent = False
         self.refusing = False
         self.delay = 0.0
+        self.single_bytes = False
         self.connections = 0
         self.current = 0
         self._target = (host, port)
         self._drops = 0
+        self._cuts: list[int] = []
         self._open = asyncio.Event()
         self._open.set()
         self._server: asyncio.Server | None = None
@@ -36,11 +39,22 @@ class FaultProxy:
     def drop_reply(self) -> None:
         self._drops += 1
 
+    def cut_reply(self, after: int) -> None:
+        self._cuts.append(after)
+
     def hold_replies(self) -> None:
         self._open.clear()
 
     def release(self) -> None:
         self._open.set()
+
+    def heal(self) -> None:
+        """Be a good network from now on. What was swallowed stays lost."""
+        self.silent = self.refusing = self.single_bytes = False
+        self.delay = 0.0
+        self._drops = 0
+        self._cuts.clear()
+        self.release()
 
     def reset(self) -> None:
         for writer in self._writers:
@@ -105,10 +119,20 @@ class FaultProxy:
                     continue
                 await self._open.wait()
                 await self._wait()
-                writer.write(data)
-                await writer.drain()
+                if self._cuts:
+                    writer.write(data[: self._cuts.pop(0)])
+                    break
+                await self._give(writer, data)
         finally:
             writer.transport.abort()
+
+    async def _give(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        if self.single_bytes:
+            for place in range(len(data) - 1):
+                writer.write(data[place : place + 1])
+                await asyncio.sleep(0)  # whoever reads in this event loop may see it alone
+        writer.write(data[-1:] if self.single_bytes else data)
+        await writer.drain()
 
     async def _wait(self) -> None:
         if self.delay:
