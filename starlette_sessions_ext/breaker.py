@@ -14,27 +14,28 @@ PAUSE = 1.0
 
 
 class Breaker:
-    """Closed it admits every call. After `FAILURES` in a row it is open: one probe at a time, a pause after each.
+    """Closed it admits every call. After `FAILURES` in a row it is open: it admits one probe per pause.
 
-    Any success closes it, also that of a call which was under way before.
+    The next probe doesn't wait for the end of the one before, which may hang until its deadline on
+    a connection that is dead, while the server is back. Any success closes the breaker, also that
+    of a call which was under way before.
     """
 
     def __init__(self) -> None:
         self._failures = 0
         self._retry_at = 0.0
-        self._probing = False
 
     @property
     def is_open(self) -> bool:
         return self._failures >= FAILURES
 
-    def admits(self, now: float) -> bool:
-        """Whether a call may be made. While open that makes it the probe: tell of its end by `released`."""
+    def admits(self, now: float, pause: float) -> bool:
+        """Whether a call may be made. While open that makes it the probe, and the next one waits for `pause`."""
         if not self.is_open:
             return True
-        if self._probing or now < self._retry_at:
+        if now < self._retry_at:
             return False
-        self._probing = True
+        self._retry_at = now + pause
         return True
 
     def succeeded(self) -> None:
@@ -46,6 +47,6 @@ class Breaker:
         if now >= self._retry_at:
             self._retry_at = now + pause
 
-    def released(self) -> None:
-        """The probe has ended, however it did."""
-        self._probing = False
+    def told_nothing(self) -> None:
+        """The probe has ended neither way: another one may go."""
+        self._retry_at = 0.0

@@ -30,7 +30,7 @@ class Guard:
         watch = self._watches[operation, server]
         if not watch.breaker.is_open:
             return watch
-        if not watch.breaker.admits(self._clock()):
+        if not watch.breaker.admits(self._clock(), _pause()):
             raise StoreUnavailable("the store kept failing a moment ago; it is asked again within about a second")
         return Probe(watch.breaker, self._clock)
 
@@ -51,14 +51,19 @@ class Watch:
         if kind is None:
             self.breaker.succeeded()
         elif issubclass(kind, StoreUnavailable):
-            self.breaker.failed(self._clock(), PAUSE * (0.75 + random.random() / 2))  # not all processes at once
+            self.breaker.failed(self._clock(), _pause())
 
 
 class Probe(Watch):
-    """Sees how the one call ends that finds out whether the server is back."""
+    """Sees how a call ends that finds out whether the server is back."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
-        self.breaker.released()
+        if kind is not None and not issubclass(kind, StoreUnavailable):
+            self.breaker.told_nothing()
+
+
+def _pause() -> float:
+    return PAUSE * (0.75 + random.random() / 2)  # not all processes at once

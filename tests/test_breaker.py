@@ -28,39 +28,47 @@ def test_a_few_failures_are_no_reason_to_stop_asking() -> None:
     for _ in range(10):
         for _ in range(FAILURES - 1):
             breaker.failed(0, PAUSE)
-            assert breaker.admits(0)
+            assert breaker.admits(0, PAUSE)
         breaker.succeeded()
     assert not breaker.is_open
 
 
-def test_after_a_pause_one_probe_at_a_time_is_admitted() -> None:
+def test_one_probe_per_pause_is_admitted() -> None:
     breaker = opened()
-    assert not breaker.admits(PAUSE - 0.01)
-    assert [breaker.admits(PAUSE) for _ in range(3)] == [True, False, False]
+    assert not breaker.admits(PAUSE - 0.01, PAUSE)
+    assert [breaker.admits(PAUSE, PAUSE) for _ in range(3)] == [True, False, False]
     breaker.failed(PAUSE, PAUSE)
-    breaker.released()
-    assert not breaker.admits(2 * PAUSE - 0.01)
-    assert breaker.admits(2 * PAUSE)
+    assert not breaker.admits(2 * PAUSE - 0.01, PAUSE)
+    assert breaker.admits(2 * PAUSE, PAUSE)
+
+
+def test_a_probe_that_hangs_isnt_waited_for() -> None:
+    breaker = opened()
+    assert breaker.admits(PAUSE, PAUSE)
+    assert breaker.admits(2 * PAUSE, PAUSE)
+    breaker.succeeded()
+    breaker.failed(2.5 * PAUSE, PAUSE)
+    assert not breaker.is_open, "the first probe's end is one failure after a success"
 
 
 def test_a_probe_that_tells_nothing_lets_the_next_one_go() -> None:
     breaker = opened()
-    assert breaker.admits(PAUSE)
-    breaker.released()
-    assert breaker.admits(PAUSE)
+    assert breaker.admits(PAUSE, PAUSE)
+    breaker.told_nothing()
+    assert breaker.admits(PAUSE, PAUSE)
 
 
 def test_a_success_closes_it() -> None:
     breaker = opened()
     breaker.succeeded()
-    assert [breaker.admits(0) for _ in range(3)] == [True, True, True]
+    assert [breaker.admits(0, PAUSE) for _ in range(3)] == [True, True, True]
 
 
 def test_calls_that_were_under_way_dont_make_the_pause_longer() -> None:
     breaker = opened()
     for _ in range(100):
         breaker.failed(PAUSE - 0.01, PAUSE)
-    assert breaker.admits(PAUSE)
+    assert breaker.admits(PAUSE, PAUSE)
 
 
 # The guard
