@@ -67,9 +67,13 @@ class MariaDBServer(Server):
         secrets = f"port_wr={self.hs_port_wr}&secret_wr={self.hs_secret_wr}"
         return f"handlersocket://:{self.hs_secret}@127.0.0.1:{self.hs_port}/{database}/php_session?{secrets}"
 
-    def run(self, sql: str, database: str = "mysql") -> str:
-        """Run statements by the command line client, as an operator would; rows come back as tab-separated lines."""
-        return _query([f"--socket={self.socket}", f"--user={USER}", database], PASSWORD, sql)
+    def run(self, sql: str, database: str = "mysql", *, force: bool = False) -> str:
+        """Run statements by the command line client, as an operator would; rows come back as tab-separated lines.
+
+        With `force` those that fail are passed over.
+        """
+        options = ["--force"] if force else []
+        return _query([*options, f"--socket={self.socket}", f"--user={USER}", database], PASSWORD, sql, force=force)
 
     def command(self) -> list[str]:
         ports = {"port": self.port, "handlersocket-port": self.hs_port, "handlersocket-port-wr": self.hs_port_wr}
@@ -106,7 +110,7 @@ def run_sql(url: str, sql: str) -> str:
     return _query(address + account, unquote(parts.password or ""), sql)
 
 
-def _query(arguments: list[str], password: str, sql: str) -> str:
+def _query(arguments: list[str], password: str, sql: str, *, force: bool = False) -> str:
     options = ["--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"]
     done = subprocess.run(
         ["mariadb", *options, *arguments],
@@ -115,7 +119,7 @@ def _query(arguments: list[str], password: str, sql: str) -> str:
         capture_output=True,
         env={**os.environ, "MYSQL_PWD": password},
     )
-    if done.returncode:
+    if done.returncode and not force:
         raise RuntimeError(done.stderr)
     return done.stdout
 

@@ -37,10 +37,14 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers. After `stop` it goes on with the same data."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
         command = self.command()
-        log = self.folder / f"{Path(command[0]).name}-{self.port}.log"
-        with log.open("ab") as output:
-            process = self._process = subprocess.Popen(
+        self._log = self.folder / f"{Path(command[0]).name}-{self.port}.log"
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
                 [*die_with_parent(), *command],
                 stdout=output,
                 stderr=output,
@@ -48,9 +52,14 @@ class Server:
                 env={**os.environ, **self.environment},
             )
 
+    def wait(self) -> None:
+        """Until it answers."""
+        process, log = self._process, self._log
+        assert process is not None
+
         def is_ready() -> bool:
             if process.poll() is not None:
-                raise RuntimeError(f"{command[0]} didn't start: {log.read_text()}")
+                raise RuntimeError(f"{log.stem} didn't start: {log.read_text()}")
             return self.answers()
 
         wait_until(is_ready)

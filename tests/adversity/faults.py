@@ -1,0 +1,189 @@
+"""What goes wrong while people use their sessions. Each fault lasts for some seconds, and then all is as before."""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from redis import Redis
+
+from ..mariadb_server import MariaDBServer
+from ..redis_server import RedisServer
+from ..servers import Server
+from .stand import Stand
+
+Fault = Callable[[Stand, float], None]
+
+
+def server_killed(stand: Stand, seconds: float) -> None:
+    """kill -9, and after a while a start on the same data."""
+    server = _server(stand)
+    server.stop()
+    time.sleep(seconds)
+    server.start()
+
+
+def server_frozen(stand: Stand, seconds: float) -> None:
+    with _server(stand).frozen():
+        time.sleep(seconds)
+
+
+def worker_killed(stand: Stand, seconds: float) -> None:
+    worker = random.choice(stand.workers)
+    worker.stop()
+    time.sleep(seconds)
+    worker.start()
+
+
+def worker_frozen(stand: Stand, seconds: float) -> None:
+    with random.choice(stand.workers).frozen():
+        time.sleep(seconds)
+
+
+def bytes_late(stand: Stand, seconds: float) -> None:
+    with _proxies(stand, delay=0.05):
+        time.sleep(seconds)
+
+
+def bytes_one_by_one(stand: Stand, seconds: float) -> None:
+    with _proxies(stand, single_bytes=True):
+        time.sleep(seconds)
+
+
+def replies_cut(stand: Stand, seconds: float) -> None:
+    with _proxies(stand):
+        for _ in _again_and_again(seconds):
+            random.choice(stand.proxies).cut_reply(random.randint(0, 40))
+
+
+def replies_swallowed(stand: Stand, seconds: float) -> None:
+    with _proxies(stand):
+        for _ in _again_and_again(seconds):
+            random.choice(stand.proxies).drop_reply()
+
+
+def connections_reset(stand: Stand, seconds: float) -> None:
+    for _ in _again_and_again(seconds):
+        _reset(stand)
+
+
+def connections_refused(stand: Stand, seconds: float) -> None:
+    with _proxies(stand, refusing=True):
+        _reset(stand)
+        time.sleep(seconds)
+
+
+def black_hole(stand: Stand, seconds: float) -> None:
+    with _proxies(stand, silent=True):
+        time.sleep(seconds)
+
+
+def scripts_flushed(stand: Stand, seconds: float) -> None:
+    with _redis(stand) as redis:
+        for _ in _again_and_again(seconds):
+            redis.script_flush()
+
+
+def memory_full(stand: Stand, seconds: float) -> None:
+    """maxmemory with the policy noeviction: Redis goes on reading, and refuses to write."""
+    with _redis(stand) as redis:
+        redis.config_set("maxmemory", 1)
+        time.sleep(seconds)
+        redis.config_set("maxmemory", 0)
+
+
+def connections_killed(stand: Stand, seconds: float) -> None:
+    """By KILL, as an administrator does."""
+    server = _mariadb(stand)
+    for _ in _again_and_again(seconds):
+        ids = server.run("SELECT id FROM information_schema.processlist WHERE host LIKE '127.0.0.1:%'").split()
+        server.run("".join(f"KILL {number};\n" for number in ids), force=True)
+
+
+def row_locked(stand: Stand, seconds: float) -> None:
+    """A transaction of somebody else's holds a session's row, the one that is used most."""
+    table, key, modified = _TABLES[stand.store]
+    server = _mariadb(stand)
+    [row] = server.run(
+        f"SELECT {key} FROM {table} ORDER BY LENGTH(data) DESC, {modified} DESC LIMIT 1", "fresh"
+    ).split()
+    lock = f"SELECT {modified} FROM {table} WHERE {key} = '{row}' FOR UPDATE"
+    server.run(f"BEGIN; {lock}; DO SLEEP({seconds}); ROLLBACK;", "fresh")
+
+
+def disk_full(stand: Stand, seconds: float) -> None:
+    """No file of the workers can grow, nor be written to beyond its first KiB."""
+    limits = [resource.prlimit(worker.pid, resource.RLIMIT_FSIZE) for worker in stand.workers]
+    for worker, (_, hard) in zip(stand.workers, limits, strict=True):
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (1024, hard))
+    time.sleep(seconds)
+    for worker, limit in zip(stand.workers, limits, strict=True):
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, limit)
+
+
+_TABLES = {"mysql": ("session_data", "session_id", "modified_at"), "handlersocket": ("php_session", "id", "modified")}
+
+_ON_SERVERS = [server_killed, server_frozen]
+_ON_THE_WAY = [
+    *(bytes_late, bytes_one_by_one, replies_cut, replies_swallowed),
+    *(connections_reset, connections_refused, black_hole),
+]
+_ON_WORKERS = [worker_killed, worker_frozen]
+_ON_MARIADB = [connections_killed, row_locked]
+
+FAULTS: dict[str, list[Fault]] = {
+    "memory": [worker_frozen],
+    "sqlite": [*_ON_WORKERS, disk_full],
+    "redis": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, scripts_flushed, memory_full],
+    "mysql": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, *_ON_MARIADB],
+    "mongo": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS],
+    "handlersocket": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, row_locked],
+}
+"""Those that make sense, by store. With its one process a memory store ends."""
+
+
+def _again_and_again(seconds: float) -> Iterator[None]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        yield
+        time.sleep(0.1)
+
+
+@contextmanager
+def _proxies(stand: Stand, **settings: float) -> Iterator[None]:
+    """All of them with these settings, and healed afterwards, also of what hasn't struck yet."""
+    assert stand.portal is not None
+    for proxy in stand.proxies:
+        for name, value in settings.items():
+            setattr(proxy, name, value)
+    try:
+        yield
+    finally:
+        for proxy in stand.proxies:
+            stand.portal.call(proxy.heal)
+
+
+def _reset(stand: Stand) -> None:
+    assert stand.portal is not None
+    for proxy in stand.proxies:
+        stand.portal.call(proxy.reset)
+
+
+def _server(stand: Stand) -> Server:
+    assert stand.server is not None
+    return stand.server
+
+
+def _mariadb(stand: Stand) -> MariaDBServer:
+    assert isinstance(stand.server, MariaDBServer)
+    return stand.server
+
+
+@contextmanager
+def _redis(stand: Stand) -> Iterator[Redis]:
+    assert isinstance(stand.server, RedisServer)
+    with Redis.from_url(stand.server.url) as client:
+        yield client

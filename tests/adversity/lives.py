@@ -1,0 +1,101 @@
+"""That ids open their session from when they are handed out until it ends, and never after. Pure."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .calls import Call, Finding, Harm, Kind, Outcome, by_begin, by_end
+
+_CLOCK_STEP = 2.0
+"""Seconds by which a session may end earlier than its lifetime after a use: it is counted in whole
+seconds, and not every use is written."""
+
+
+def endings(calls: Sequence[Call]) -> list[Call]:
+    """The calls of a session that ended it or an id of it, or may have."""
+    return [call for call in calls if call.kind in (Kind.ROTATE, Kind.END) and (_is_unknown(call) or _has_ended(call))]
+
+
+def _is_unknown(call: Call) -> bool:
+    return call.outcome is Outcome.UNKNOWN
+
+
+def _has_ended(call: Call) -> bool:
+    return call.cleared or bool(call.given)
+
+
+def dropped(calls: Sequence[Call]) -> set[str]:
+    """The nonces of the puts that an ending may have overtaken."""
+    threats = _Threats.of(endings(calls))
+    return {call.nonce for call in calls if call.kind is Kind.PUT and threats.first(call.began, call) < call.ended}
+
+
+def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
+    """`calls` are those of one session that `start` made."""
+    givers = {call.given: call for call in reversed(by_end(calls)) if call.given}  # the first that gave it
+    deaths = _deaths(calls, givers)
+    threats = _Threats.of(endings(calls))
+    missed: dict[str, float] = {}  # when each id was first seen to open nothing
+    for call in by_end(calls):
+        if call.outcome is Outcome.ABSENT:
+            missed.setdefault(call.sent, call.ended)
+    used_before = used_until = start.ended  # at the earliest, and at the latest
+    told, answers = 0, by_end(calls)
+    for call in by_begin(calls):
+        while answers[told].ended < call.began:
+            if answers[told].outcome is Outcome.DONE:
+                used_before = max(used_before, answers[told].began)
+            told += 1
+        if call.owner:
+            if call.began > deaths.get(call.sent, math.inf):
+                yield Finding(Harm.RESURRECTED, call, "an id opens a session that had been ended, or moved away from")
+            elif call.began > missed.get(call.sent, math.inf):
+                yield Finding(Harm.RESURRECTED, call, "a session is there again that was gone")
+            elif start.lifetime is not None and call.began > used_until + start.lifetime:
+                yield Finding(Harm.RESURRECTED, call, "a session outlived its lifetime")
+        elif call.outcome is Outcome.ABSENT:
+            expired = start.lifetime is not None and call.ended > used_before + start.lifetime - _CLOCK_STEP
+            giver = givers.get(call.sent, start)
+            if not expired and threats.first(giver.began, giver) > call.ended:
+                yield Finding(Harm.LOST, call, "a session is gone that nobody had ended")
+        if call.outcome is not Outcome.ABSENT:
+            used_until = max(used_until, call.until)
+
+
+def _deaths(calls: Sequence[Call], givers: dict[str, Call]) -> dict[str, float]:
+    """From when on each id must open nothing: an answered end ends all, a rotation those that were known before it."""
+    deaths: dict[str, float] = {}
+    known = by_end(givers.values())
+    place = 0
+    for ending in by_begin(endings(calls)):
+        if ending.given:
+            while place < len(known) and known[place].ended < ending.began:
+                deaths[known[place].given] = ending.ended
+                place += 1
+    last = min((call.ended for call in calls if call.cleared), default=math.inf)
+    return {given: min(deaths.get(given, math.inf), last) for given in givers}
+
+
+class _Threats(NamedTuple):
+    """Endings in the order of their ends, and for each place the two that began first of those from there on."""
+
+    ends: list[float]
+    firsts: list[tuple[Call, ...]]
+
+    @classmethod
+    def of(cls, calls: Sequence[Call]) -> _Threats:
+        ordered = sorted(calls, key=lambda call: call.until)
+        firsts: list[tuple[Call, ...]] = []
+        earliest: tuple[Call, ...] = ()
+        for call in reversed(ordered):
+            earliest = tuple(by_begin((*earliest, call))[:2])
+            firsts.append(earliest)
+        return cls([call.until for call in ordered], [*reversed(firsts), ()])
+
+    def first(self, moment: float, other_than: Call) -> float:
+        """When the first of those began that hadn't ended at a moment."""
+        candidates = self.firsts[bisect_right(self.ends, moment)]
+        return min((call.began for call in candidates if call is not other_than), default=math.inf)

@@ -1,0 +1,110 @@
+"""What is under fire: a store's server, four workers, and a proxy between the server and half of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from starlette_sessions_ext.testing import FaultProxy
+
+from ..mariadb_server import MariaDBServer, make_databases
+from ..mongo_server import MongoServer
+from ..redis_server import RedisServer
+from ..servers import Server, answers
+
+STORES = ("memory", "sqlite", "redis", "mysql", "mongo", "handlersocket")
+WORKERS = 4
+APPLICATION = "tests.adversity.application:create_app"
+
+
+class Worker(Server):
+    """A process of the application, `application` as uvicorn takes it, on the store that a URL names."""
+
+    def __init__(self, folder: Path, url: str, application: str) -> None:
+        super().__init__(folder)
+        self.environment = {"SESSIONS": url, "PYTHONPATH": str(Path(__file__).parents[2])}
+        self._application = application
+
+    def command(self) -> list[str]:
+        place = ["--port", str(self.port), "--loop", "uvloop", "--log-level", "warning", "--timeout-keep-alive", "600"]
+        return [sys.executable, "-m", "uvicorn", "--factory", self._application, *place]
+
+    def answers(self) -> bool:
+        return answers(self.port)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+
+@dataclass(frozen=True)
+class Stand:
+    """`server` is None where the store needs none. The first half of the workers goes through the `proxies`."""
+
+    store: str
+    server: Server | None
+    workers: Sequence[Worker]
+    proxies: Sequence[FaultProxy] = ()
+    portal: BlockingPortal | None = field(default=None, repr=False)  # to the event loop of the proxies
+
+    @property
+    def ports(self) -> list[int]:
+        return [worker.port for worker in self.workers]
+
+
+@contextmanager
+def standing(store: str, folder: Path, application: str = APPLICATION) -> Iterator[Stand]:
+    """Start what the store needs."""
+    with ExitStack() as stack:
+        server = _server(store, folder)
+        if server is not None:
+            stack.callback(server.stop)
+            server.start()
+        if isinstance(server, MariaDBServer):
+            make_databases(server)
+        portal = stack.enter_context(start_blocking_portal())
+        urls, proxies = [_url(store, server, folder, {})], []
+        if server is not None:
+            ports = [server.hs_port, server.hs_port_wr] if store == "handlersocket" else [server.port]  # type: ignore[attr-defined]
+            for port in ports:
+                proxy = portal.wrap_async_context_manager(FaultProxy("127.0.0.1", port))
+                proxies.append(stack.enter_context(proxy))
+            urls.insert(
+                0, _url(store, server, folder, dict(zip(ports, [proxy.port for proxy in proxies], strict=True)))
+            )
+        count = 1 if store == "memory" else WORKERS
+        workers = [Worker(folder, urls[number % len(urls)], application) for number in range(count)]
+        for worker in workers:
+            stack.callback(worker.stop)
+            worker.launch()
+        for worker in workers:
+            worker.wait()
+        yield Stand(store, server, workers, proxies, portal)
+
+
+def _server(store: str, folder: Path) -> Server | None:
+    """With settings under which what was acknowledged outlives kill -9."""
+    if store == "redis":
+        return RedisServer(folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
+    if store == "mongo":
+        return MongoServer(folder)
+    return MariaDBServer(folder) if store in ("mysql", "handlersocket") else None
+
+
+def _url(store: str, server: Server | None, folder: Path, ports: Mapping[int, int]) -> str:
+    """What a worker is given; `ports` are those of the proxies, by what is behind them."""
+    if isinstance(server, MariaDBServer):
+        url = server.url("fresh") if store == "mysql" else server.handlersocket_url("fresh")
+    elif isinstance(server, RedisServer | MongoServer):
+        url = server.url
+    else:
+        return "memory://" if store == "memory" else f"sqlite:///{folder / 'sessions.db'}"
+    for port, other in ports.items():
+        url = url.replace(f":{port}", f":{other}").replace(f"port_wr={port}", f"port_wr={other}")
+    return url

@@ -1,0 +1,30 @@
+"""That workload and proof catch what they are there for: the same run on applications that are wrong on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .calls import Harm
+from .stand import standing
+from .trial import run
+
+SECONDS = 3.0
+"""After so many it is looked at, and if nothing has come to light, the run goes on."""
+
+
+@pytest.mark.parametrize(
+    ("control", "harm"),
+    [
+        ("blind", Harm.LOST),
+        ("upsert", Harm.RESURRECTED),
+        ("adopting", Harm.RESURRECTED),
+        ("credulous", Harm.FOREIGN),
+    ],
+)
+def test_it_is_caught(control: str, harm: Harm, tmp_path: Path) -> None:
+    found: set[Harm] = set()
+    with standing("redis", tmp_path, f"tests.adversity.controls:{control}") as stand:
+        while harm not in found:  # until the test's own timeout
+            found |= {finding.harm for finding in run(stand, tmp_path, [], lasting=0, pause=SECONDS).findings}

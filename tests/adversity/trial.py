@@ -1,0 +1,96 @@
+"""One run: load from several processes on a stand while faults strike it, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..servers import die_with_parent, wait_until
+from .calls import Call, Kind
+from .faults import Fault
+from .stand import Stand
+from .stretches import Event, Result, Stretch, judge
+from .workload import Browser, Log
+
+GENERATORS = 2
+SHARED = 1
+"""Sessions that all the processes which make the load use at once."""
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(stand: Stand, folder: Path, faults: Iterable[Fault], *, lasting: float, pause: float) -> Result:
+    """Make load, and let the faults strike one after the other, each for `lasting` seconds, with pauses around them."""
+    shared, first = asyncio.run(_share(stand))
+    with _load(stand, folder, shared) as histories:
+        stretches = [Stretch("none", time.monotonic(), time.monotonic())]
+        time.sleep(pause)
+        for fault in faults:
+            struck = time.monotonic()
+            fault(stand, lasting)
+            stretches.append(Stretch(fault.__name__, struck, time.monotonic()))
+            time.sleep(pause)
+    last = asyncio.run(_look_again(stand, shared))
+    return judge(stretches, [*first, *(event for path in histories for event in _read(path)), *last])
+
+
+@contextmanager
+def _load(stand: Stand, folder: Path, shared: dict[str, str]) -> Iterator[list[Path]]:
+    """Processes that make load, and come to their end with this."""
+    command = [*die_with_parent(), sys.executable, "-m", "tests.adversity.workload", ",".join(map(str, stand.ports))]
+    command += [f"{name}={cookie}" for name, cookie in shared.items()]
+    paths = [folder / f"history-{number}" for number in range(GENERATORS)]
+    with ExitStack() as stack:
+        processes = []
+        for path in paths:
+            output = stack.enter_context(path.open("wb"))
+            process = subprocess.Popen(command, stdout=output, cwd=ROOT)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            processes.append(process)
+        wait_until(lambda: all(path.stat().st_size for path in paths))
+        yield paths
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            if process.wait():
+                raise RuntimeError(f"the load ended with status {process.returncode}")
+
+
+async def _share(stand: Stand) -> tuple[dict[str, str], list[Event]]:
+    """Make the sessions that all use."""
+    file = io.StringIO()
+    cookies = {}
+    for _ in range(SHARED):
+        browser = Browser(Log(file), stand.ports)
+        tab = browser.tab()
+        await browser.start(tab)
+        tab.close()
+        cookies[browser.name] = browser.cookie
+    return cookies, _events(file.getvalue().splitlines())
+
+
+async def _look_again(stand: Stand, shared: dict[str, str]) -> list[Event]:
+    """What the shared sessions hold in the end."""
+    file = io.StringIO()
+    for name, cookie in shared.items():
+        browser = Browser(Log(file), stand.ports, name, cookie)
+        tab = browser.tab()
+        await browser.call(tab, Kind.READ)
+        tab.close()
+    return _events(file.getvalue().splitlines())
+
+
+def _read(path: Path) -> list[Event]:
+    with path.open() as lines:
+        return _events(lines)
+
+
+def _events(lines: Iterable[str]) -> list[Event]:
+    return [Event(int(line[:3]), Call.from_json(line[3:])) for line in lines]
