@@ -155,7 +155,6 @@ def _again_and_again(seconds: float) -> Iterator[None]:
 @contextmanager
 def _proxies(stand: Stand, **settings: float) -> Iterator[None]:
     """All of them with these settings, and healed afterwards, also of what hasn't struck yet."""
-    assert stand.portal is not None
     for proxy in stand.proxies:
         for name, value in settings.items():
             setattr(proxy, name, value)
@@ -167,7 +166,6 @@ def _proxies(stand: Stand, **settings: float) -> Iterator[None]:
 
 
 def _reset(stand: Stand) -> None:
-    assert stand.portal is not None
     for proxy in stand.proxies:
         stand.portal.call(proxy.reset)
 

@@ -8,7 +8,7 @@ is that of sorting the calls.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from .calls import Call, Finding, Harm, Kind, Outcome
 from .chain import check_chain
@@ -45,7 +45,3 @@ def _check_owners(sessions: dict[str, list[Call]]) -> Iterator[Finding]:
                 yield Finding(Harm.FOREIGN, call, "an answer was about somebody else's session")
             elif call.seen is not None and not call.seen.whole:
                 yield Finding(Harm.HALF_WRITTEN, call, "what was written together isn't there together")
-
-
-def count(findings: Sequence[Finding]) -> dict[Harm, int]:
-    return {harm: sum(finding.harm is harm for finding in findings) for harm in Harm}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -50,8 +50,8 @@ class Stand:
     store: str
     server: Server | None
     workers: Sequence[Worker]
-    proxies: Sequence[FaultProxy] = ()
-    portal: BlockingPortal | None = field(default=None, repr=False)  # to the event loop of the proxies
+    proxies: Sequence[FaultProxy]
+    portal: BlockingPortal  # to the event loop of the proxies
 
     @property
     def ports(self) -> list[int]:

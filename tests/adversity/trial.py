@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..servers import die_with_parent, wait_until
+from .browser import Browser, Log
 from .calls import Call, Kind
 from .faults import Fault
 from .stand import Stand
 from .stretches import Event, Result, Stretch, judge
-from .workload import Browser, Log
 
 GENERATORS = 2
 SHARED = 1

@@ -11,19 +11,17 @@ each as name=cookie.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import secrets
 import signal
 import sys
-import time
-from collections.abc import Awaitable
 from typing import TextIO
 
 import uvloop
 
-from .calls import Call, Kind, Outcome, Seen
-from .client import NO_ANSWER, Answer, Tab, ask
+from .browser import Browser, Log
+from .calls import Kind
+from .client import NO_ANSWER, Tab
 
 BROWSERS, TABS = 2, 3
 """In each process. More would only stand in line: two cores are busy with them."""
@@ -34,105 +32,6 @@ STEPS = 25
 LIFETIME = 3
 PAUSE_AFTER_ERROR = 0.05
 """Seconds after which somebody who was refused asks again."""
-
-_OUTCOMES = {200: Outcome.DONE, 401: Outcome.ABSENT, 410: Outcome.REFUSED}
-
-
-class Log:
-    """Where the calls go, each with the status of its answer."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, call: Call, status: int) -> None:
-        self._file.write(f"{status:3} {call.to_json()}\n")
-
-
-class Browser:
-    """One session, with the cookie that all its tabs share."""
-
-    def __init__(self, log: Log, ports: list[int], name: str = "", cookie: str = "") -> None:
-        self.name = name or secrets.token_hex(8)
-        self.cookie = cookie
-        self.known = [cookie] if cookie else []  # all that it was ever given
-        self.ended = False
-        self._log = log
-        self._ports = ports
-
-    def tab(self) -> Tab:
-        return Tab(self._ports)
-
-    async def start(self, tab: Tab, old_cookie: str = "", lifetime: int | None = None) -> bool:
-        query = {"owner": self.name} | ({} if lifetime is None else {"lifetime": str(lifetime)})
-        return await self._call(Kind.START, old_cookie, tab.get("/start", old_cookie, query), lifetime=lifetime) == 200
-
-    async def call(
-        self, tab: Tab, kind: Kind, *, cookie: str | None = None, hang_up_after: float | None = None, key: str = ""
-    ) -> int:
-        """Ask for `kind`, with the present cookie or another. Returns the status."""
-        sent = self.cookie if cookie is None else cookie
-        nonce = secrets.token_hex(8) if kind in (Kind.PUT, Kind.SAVE, Kind.LINK) else ""
-        query = ({"key": key} if key else {}) | ({"nonce": nonce} if nonce else {})
-        answer = tab.get(f"/{kind}", sent, query, hang_up_after=hang_up_after)
-        return await self._call(kind, sent, answer, key=key, nonce=nonce)
-
-    async def talk(self, tab: Tab, key: str) -> None:
-        """A few messages over a WebSocket, which stays with the session that it was opened for."""
-        sent = self.cookie
-        socket = await tab.talk(sent)
-        if socket is None:
-            return
-        try:
-            for kind in random.choices([Kind.READ, Kind.SAVE, Kind.LINK], k=random.randint(1, 8)):
-                nonce = secrets.token_hex(8) if kind is not Kind.READ else ""
-                text = " ".join([kind, *([key] if kind is Kind.SAVE else []), *([nonce] if nonce else [])])
-                named = key if kind is Kind.SAVE else ""
-                if await self._call(kind, sent, ask(socket, text), key=named, nonce=nonce) != 200:
-                    break
-        finally:
-            socket.transport.abort() if random.random() < 0.2 else await socket.close()
-
-    async def _call(
-        self,
-        kind: Kind,
-        sent: str,
-        asking: Awaitable[Answer],
-        *,
-        key: str = "",
-        nonce: str = "",
-        lifetime: float | None = None,
-    ) -> int:
-        began = time.monotonic()
-        answer = await asking
-        ended = time.monotonic()
-        if answer.cookie:
-            self.cookie = answer.cookie
-            self.known.append(answer.cookie)
-        cleared = answer.cookie == ""
-        self.ended = self.ended or cleared
-        state = answer.body.get("state")
-        call = Call(
-            self.name,
-            kind,
-            _OUTCOMES.get(answer.status, Outcome.UNKNOWN),
-            began,
-            ended,
-            _label(sent),
-            _label(answer.cookie or ""),
-            cleared,
-            key and f"key {key}",
-            nonce,
-            lifetime,
-            answer.body.get("owner", ""),
-            state and Seen.of(state),
-        )
-        self._log.write(call, answer.status)
-        return answer.status
-
-
-def _label(cookie: str) -> str:
-    """A name of an id that opens nothing."""
-    return hashlib.blake2b(cookie.encode(), digest_size=8).hexdigest() if cookie else ""
 
 
 class Person:
@@ -161,40 +60,44 @@ class Person:
             first.close()
 
     async def use(self, browser: Browser, steps: int, *, shared: str = "") -> None:
+        """By several tabs. A session that is `shared` with others, among whom this is our name, is never ended."""
         async with asyncio.TaskGroup() as group:
             for number in range(TABS):
-                group.create_task(self._use_tab(browser, f"{shared}{number}", steps, leaves=not shared and number == 0))
+                group.create_task(self._use_tab(browser, number, steps, shared))
 
-    async def _use_tab(self, browser: Browser, name: str, steps: int, *, leaves: bool) -> None:
-        """Let one tab do its steps; the one that `leaves` then logs out, as a rule, whatever the others do."""
+    async def _use_tab(self, browser: Browser, number: int, steps: int, shared: str) -> None:
+        """Let one tab do its steps; the first then logs out, as a rule, whatever the others do."""
         tab = browser.tab()
         try:
             for _ in range(steps):
                 if self._stopping.is_set():
                     break
-                if not await self._step(browser, tab, name):
+                if not await self._step(browser, tab, f"{shared}{number}", shared=bool(shared)):
                     return
-            if leaves and random.random() < 0.8:
-                impatient = random.random() < 0.1
-                await browser.call(tab, Kind.END, hang_up_after=random.uniform(0, 0.01) if impatient else None)
+            if number == 0 and not shared and random.random() < 0.8:
+                await browser.call(tab, Kind.END, hang_up_after=_patience(0.1))
         finally:
             tab.close()
 
-    async def _step(self, browser: Browser, tab: Tab, name: str) -> bool:
+    async def _step(self, browser: Browser, tab: Tab, name: str, *, shared: bool) -> bool:
         """Do one thing. False where there is nothing more to do."""
-        kinds = [Kind.READ, Kind.PUT, Kind.SAVE, Kind.LINK, Kind.ROTATE]
-        [kind] = random.choices(kinds, [30, 25, 10, 25, 0 if len(name) > 1 else 1])
-        key = random.choice([name, "common"]) if kind in (Kind.PUT, Kind.SAVE) else ""
         if random.random() < 0.05:
             await browser.talk(tab, name)
             return True
-        hang_up_after = random.uniform(0, 0.01) if random.random() < 0.08 and kind is not Kind.ROTATE else None
-        status = await browser.call(tab, kind, key=key, hang_up_after=hang_up_after)
+        kinds = [Kind.READ, Kind.PUT, Kind.SAVE, Kind.LINK, Kind.ROTATE]
+        [kind] = random.choices(kinds, [30, 25, 10, 25, 0 if shared else 1])
+        if kind is Kind.ROTATE:
+            return await browser.call(tab, kind) == 200  # otherwise nobody knows whether the cookie opens anything
+        key = random.choice([name, "common"]) if kind in (Kind.PUT, Kind.SAVE) else ""
+        status = await browser.call(tab, kind, key=key, hang_up_after=_patience(0.08))
         if status in (NO_ANSWER, 503):
-            if kind is Kind.ROTATE:  # whether the cookie still opens the session isn't known
-                return False
             await asyncio.sleep(PAUSE_AFTER_ERROR)
         return status not in (401, 410)
+
+
+def _patience(share: float) -> float | None:
+    """Seconds after which this share of people hangs up; None for the others."""
+    return random.uniform(0, 0.01) if random.random() < share else None
 
 
 async def main(ports: list[int], shared: dict[str, str], file: TextIO) -> None:
