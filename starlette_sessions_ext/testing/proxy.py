@@ -128,10 +128,11 @@ class FaultProxy:
 
     async def _give(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         if self.single_bytes:
-            for place in range(len(data) - 1):
-                writer.write(data[place : place + 1])
+            while len(data) > 1 and not writer.is_closing():
+                writer.write(data[:1])
+                data = data[1:]
                 await asyncio.sleep(0)  # whoever reads in this event loop may see it alone
-        writer.write(data[-1:] if self.single_bytes else data)
+        writer.write(data)
         await writer.drain()
 
     async def _wait(self) -> None:
