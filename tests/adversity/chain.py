@@ -17,7 +17,7 @@ def check_chain(calls: Sequence[Call]) -> Iterator[Finding]:
         first = chain.setdefault(seen.version, call)
         if (seen.nonce, seen.previous) != _seen(first)[1:3]:
             yield Finding(Harm.LOST, call, "two writes became the same version: one of them is lost")
-        elif first is call:
+        else:
             yield from _written(call, links)
     yield from _connected(chain, links)
     yield from _forward(shown)
@@ -29,7 +29,7 @@ def _written(call: Call, links: dict[str, Call]) -> Iterator[Finding]:
     link = links.get(seen.nonce)
     if call.kind is Kind.LINK and seen.nonce != call.nonce:
         yield Finding(Harm.LOST, call, "a link isn't in its own answer")
-    if not seen.version and not seen.nonce:
+    if not seen.version:  # as the session was made
         return
     if link is None or link.outcome in (Outcome.ABSENT, Outcome.REFUSED) or link.began > call.ended:
         yield Finding(Harm.HALF_WRITTEN, call, "a version is there that nobody had written")
@@ -37,23 +37,18 @@ def _written(call: Call, links: dict[str, Call]) -> Iterator[Finding]:
 
 def _connected(chain: dict[int, Call], links: dict[str, Call]) -> Iterator[Finding]:
     """Each version names the one before. One that nobody has seen can only be a link of unknown outcome."""
-    unseen = 0
     for version, call in chain.items():
-        if not version:
-            continue
         previous = _seen(call).previous
         if before := chain.get(version - 1):
             if previous != _seen(before).nonce:
                 yield Finding(Harm.LOST, call, "a version doesn't name the one before it")
         elif version > 1 and (previous not in links or links[previous].outcome is not Outcome.UNKNOWN):
             yield Finding(Harm.LOST, call, "the version before was no link of unknown outcome")
-    if chain:
-        last = max(chain)
-        unseen = last + 1 - len(chain) - (0 not in chain)
-        nonces = {_seen(call).nonce for call in chain.values()}
-        unknown = sum(link.outcome is Outcome.UNKNOWN and link.nonce not in nonces for link in links.values())
-        if unseen > unknown:
-            yield Finding(Harm.LOST, chain[last], "there are more versions than links")
+    last = max(chain, default=0)
+    seen = {_seen(call).nonce for version, call in chain.items() if version}
+    unknown = sum(link.outcome is Outcome.UNKNOWN and link.nonce not in seen for link in links.values())
+    if last - len(seen) > unknown:
+        yield Finding(Harm.LOST, chain[last], "there are more versions than links")
 
 
 def _forward(shown: Sequence[Call]) -> Iterator[Finding]:

@@ -1,9 +1,9 @@
-"""What is under fire: a store's server, four workers, and a proxy between the server and half of them."""
+"""What is under fire: a store's server, four workers, and proxies between the server and every other worker."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class Worker(Server):
 
 @dataclass(frozen=True)
 class Stand:
-    """`server` is None where the store needs none. The first half of the workers goes through the `proxies`."""
+    """`server` is None where the store needs none, and there are no proxies then."""
 
     store: str
     server: Server | None
@@ -69,15 +69,12 @@ def standing(store: str, folder: Path, application: str = APPLICATION) -> Iterat
         if isinstance(server, MariaDBServer):
             make_databases(server)
         portal = stack.enter_context(start_blocking_portal())
-        urls, proxies = [_url(store, server, folder, {})], []
-        if server is not None:
-            ports = [server.hs_port, server.hs_port_wr] if store == "handlersocket" else [server.port]  # type: ignore[attr-defined]
-            for port in ports:
-                proxy = portal.wrap_async_context_manager(FaultProxy("127.0.0.1", port))
-                proxies.append(stack.enter_context(proxy))
-            urls.insert(
-                0, _url(store, server, folder, dict(zip(ports, [proxy.port for proxy in proxies], strict=True)))
-            )
+        urls, proxies = [_url(store, server, folder)], []
+        for port in _ports(store, server):
+            proxy = portal.wrap_async_context_manager(FaultProxy("127.0.0.1", port))
+            proxies.append(stack.enter_context(proxy))
+        if proxies:
+            urls.append(_through(proxies, urls[0], _ports(store, server)))
         count = 1 if store == "memory" else WORKERS
         workers = [Worker(folder, urls[number % len(urls)], application) for number in range(count)]
         for worker in workers:
@@ -97,14 +94,23 @@ def _server(store: str, folder: Path) -> Server | None:
     return MariaDBServer(folder) if store in ("mysql", "handlersocket") else None
 
 
-def _url(store: str, server: Server | None, folder: Path, ports: Mapping[int, int]) -> str:
-    """What a worker is given; `ports` are those of the proxies, by what is behind them."""
+def _ports(store: str, server: Server | None) -> list[int]:
+    """Where the server listens to what workers ask."""
+    if isinstance(server, MariaDBServer) and store == "handlersocket":
+        return [server.hs_port, server.hs_port_wr]
+    return [] if server is None else [server.port]
+
+
+def _url(store: str, server: Server | None, folder: Path) -> str:
+    """What a worker is given."""
     if isinstance(server, MariaDBServer):
-        url = server.url("fresh") if store == "mysql" else server.handlersocket_url("fresh")
-    elif isinstance(server, RedisServer | MongoServer):
-        url = server.url
-    else:
-        return "memory://" if store == "memory" else f"sqlite:///{folder / 'sessions.db'}"
-    for port, other in ports.items():
-        url = url.replace(f":{port}", f":{other}").replace(f"port_wr={port}", f"port_wr={other}")
+        return server.url("fresh") if store == "mysql" else server.handlersocket_url("fresh")
+    if isinstance(server, RedisServer | MongoServer):
+        return server.url
+    return "memory://" if store == "memory" else f"sqlite:///{folder / 'sessions.db'}"
+
+
+def _through(proxies: Sequence[FaultProxy], url: str, ports: Sequence[int]) -> str:
+    for proxy, port in zip(proxies, ports, strict=True):
+        url = url.replace(f":{port}/", f":{proxy.port}/").replace(f"port_wr={port}", f"port_wr={proxy.port}")
     return url
