@@ -60,7 +60,7 @@ def replies_cut(stand: Stand, seconds: float) -> None:
 
 
 def replies_swallowed(stand: Stand, seconds: float) -> None:
-    """What a TCP connection never does, and so no fair play where many replies without numbers are under way at once."""
+    """What TCP never does: no fair play where many replies are under way at once, and have no numbers."""
     with _proxies(stand):
         for _ in _again_and_again(seconds):
             random.choice(stand.proxies).drop_reply()

@@ -53,6 +53,7 @@ def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
             if call.began > deaths.get(call.sent, math.inf):
                 yield Finding(Harm.RESURRECTED, call, "an id opens a session that had been ended, or moved away from")
             elif call.began > missed.get(call.sent, math.inf):
+                del missed[call.sent]  # once is enough: all that follow would show it too
                 yield Finding(Harm.RESURRECTED, call, "a session is there again that was gone")
             elif start.lifetime is not None and call.began > used_until + start.lifetime:
                 yield Finding(Harm.RESURRECTED, call, "a session outlived its lifetime")
