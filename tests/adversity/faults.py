@@ -105,7 +105,7 @@ def connections_killed(stand: Stand, seconds: float) -> None:
 
 
 def row_locked(stand: Stand, seconds: float) -> None:
-    """A transaction of somebody else's holds a session's row, the one that is used most."""
+    """A transaction of somebody else's holds the row of the largest session, which all use."""
     table, key, modified = _TABLES[stand.store]
     server = _mariadb(stand)
     [row] = server.run(

@@ -16,15 +16,12 @@ seconds, and not every use is written."""
 
 def endings(calls: Sequence[Call]) -> list[Call]:
     """The calls of a session that ended it or an id of it, or may have."""
-    return [call for call in calls if call.kind in (Kind.ROTATE, Kind.END) and (_is_unknown(call) or _has_ended(call))]
+    asked = [call for call in calls if call.kind in (Kind.ROTATE, Kind.END)]
+    return [call for call in asked if call.outcome is Outcome.UNKNOWN or call.cleared or _has_moved(call)]
 
 
-def _is_unknown(call: Call) -> bool:
-    return call.outcome is Outcome.UNKNOWN
-
-
-def _has_ended(call: Call) -> bool:
-    return call.cleared or bool(call.given)
+def _has_moved(call: Call) -> bool:
+    return call.kind is Kind.ROTATE and call.given not in ("", call.sent)  # the same may be sent again
 
 
 def dropped(calls: Sequence[Call]) -> set[str]:
@@ -72,7 +69,7 @@ def _deaths(calls: Sequence[Call], givers: dict[str, Call]) -> dict[str, float]:
     known = by_end(givers.values())
     place = 0
     for ending in by_begin(endings(calls)):
-        if ending.given:
+        if _has_moved(ending):
             while place < len(known) and known[place].ended < ending.began:
                 deaths[known[place].given] = ending.ended
                 place += 1

@@ -69,6 +69,9 @@ RIGHT: dict[str, list[Call]] = {
     "a put that a rotation overtakes": [
         *(put(2, 5, "p1"), call(3, 4, Kind.ROTATE, given="2nd"), read(6, 7, seen(), sent="2nd")),
     ],
+    "a rotation that came too late, and sent the cookie once more": [
+        *(call(2, 3, Kind.ROTATE, given=FIRST), read(4, 5, seen())),
+    ],
     "a refused put": [put(2, 3, "p1", REFUSED), read(4, 5, seen())],
     "gone after the end": [call(2, 3, Kind.END, cleared=True), call(4, 5, Kind.READ, ABSENT)],
     "gone, by an end of unknown outcome": [
