@@ -41,8 +41,10 @@ def _run(store: str, seconds: float) -> Result:
     with standing(store, folder) as stand:
         result = run(stand, folder, _for(seconds, FAULTS[store]), lasting=LASTING, pause=PAUSE)
     for finding in result.findings[:20]:
-        print(f"{finding.harm}: {finding.text}. {finding.call}. All of it is in {folder}.", file=sys.stderr)
-    if not result.findings:
+        print(f"{finding.harm}: {finding.text}. {finding.call}", file=sys.stderr)
+    if result.findings or any(stretch.strange for stretch in result.stretches):
+        print(f"the histories and what the workers said are in {folder}", file=sys.stderr)
+    else:
         shutil.rmtree(folder)
     return result
 

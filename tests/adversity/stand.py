@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -112,5 +113,5 @@ def _url(store: str, server: Server | None, folder: Path) -> str:
 
 def _through(proxies: Sequence[FaultProxy], url: str, ports: Sequence[int]) -> str:
     for proxy, port in zip(proxies, ports, strict=True):
-        url = url.replace(f":{port}/", f":{proxy.port}/").replace(f"port_wr={port}", f"port_wr={proxy.port}")
+        url = re.sub(rf"(:|port_wr=){port}\b", rf"\g<1>{proxy.port}", url)
     return url
