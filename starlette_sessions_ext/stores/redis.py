@@ -44,7 +44,8 @@ require("redis")
 
 Client: TypeAlias = "Redis | RedisCluster"
 
-_DRIVER_ERRORS = (RedisError, RedisClusterException, OSError)
+# RuntimeError is what uvloop raises to redis-py where a connection was closed just before something is sent.
+_DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, RuntimeError)
 
 
 class RedisStore(SessionStore):

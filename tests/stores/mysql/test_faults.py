@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import asyncmy.errors
 import pytest
 
@@ -127,40 +123,6 @@ async def test_of_a_deadlock_each_has_its_answer(store: DatabaseStore, control: 
         await query(control, "ROLLBACK")
     assert sorted(results) == [False, True]
     assert await status(control, "Innodb_deadlocks") == before + 1
-
-
-async def test_a_server_that_closes_what_it_has_just_accepted_is_unavailable(key: str) -> None:
-    """While the event loop is busy, so that it learns of both at once: asyncmy finds no socket then on uvloop."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def refuse() -> None:
-            with suppress(OSError):  # until the listener is closed
-                while True:
-                    connection, _ = listener.accept()
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # by a reset
-                    connection.close()
-
-        async def keep_busy() -> None:
-            while True:
-                time.sleep(0.002)
-                await anyio.lowlevel.checkpoint()
-
-        async def ask() -> None:
-            with pytest.raises(StoreUnavailable):
-                await store.load(key)
-
-        refusing = threading.Thread(target=refuse)
-        refusing.start()
-        store = DatabaseStore(f"mysql://tester@127.0.0.1:{listener.getsockname()[1]}/sessions")
-        async with anyio.create_task_group() as busy:
-            busy.start_soon(keep_busy)
-            async with anyio.create_task_group() as group:
-                for _ in range(50):
-                    group.start_soon(ask)
-            busy.cancel_scope.cancel()
-        await store.aclose()
-        listener.shutdown(socket.SHUT_RDWR)
-        refusing.join()
 
 
 async def test_a_frozen_server_ends_in_a_timeout(mariadb: MariaDBServer, control: Any, key: str) -> None:
