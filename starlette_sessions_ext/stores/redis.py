@@ -44,8 +44,10 @@ require("redis")
 
 Client: TypeAlias = "Redis | RedisCluster"
 
-# RuntimeError is what uvloop raises to redis-py where a connection was closed just before something is sent.
-_DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, RuntimeError)
+# RuntimeError is what uvloop raises to redis-py where a connection was closed just before something is sent;
+# AttributeError comes where a Cluster's client, which lost one node, has closed the connections to all, also under
+# commands that are about to write, and those then find None in the place of the connection.
+_DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, RuntimeError, AttributeError)
 
 
 class RedisStore(SessionStore):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -225,6 +226,24 @@ async def test_a_frozen_server_ends_in_a_timeout(redis_server: RedisServer, key:
             await store.load(key)
         await control.client_unpause()
         assert await store.load(key) is None
+
+
+async def test_a_connection_that_is_closed_under_a_command_is_unavailable(cluster: tuple[RedisServer, ...]) -> None:
+    """As redis-py closes those of a whole Cluster where one command found a node gone."""
+    outcomes: list[bool | BaseException] = []
+    async with RedisCluster("127.0.0.1", cluster[0].port) as client, RedisStore(client) as store:
+        await store.open()
+        for turns in range(25):
+            calls = [asyncio.ensure_future(store.touch(key_of(new_id()), 0)) for _ in range(8)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            connections = [connection for node in client.get_nodes() for connection in node._connections]
+            closing = [asyncio.ensure_future(connection.disconnect(nowait=True)) for connection in connections]
+            outcomes += await asyncio.gather(*calls, return_exceptions=True)
+            await asyncio.gather(*closing)
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert errors
+    assert all(isinstance(error, StoreUnavailable) for error in errors), errors
 
 
 async def test_only_sessions_are_among_the_keys(redis_server: RedisServer, soon: int, clock: FakeClock) -> None:
