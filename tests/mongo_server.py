@@ -62,12 +62,27 @@ def running_mongo(folder: Path, *options: str) -> Iterator[MongoServer]:
 @contextmanager
 def running_replica_set(folder: Path) -> Iterator[MongoServer]:
     """A replica set of one member, called `rs`: what needs one, but not its elections, in a second."""
-    with running_mongo(folder, "--replSet", "rs", "--oplogSize", "64") as server:
-        members = [{"_id": 0, "host": f"127.0.0.1:{server.port}"}]
-        with MongoClient[Any](server.url, directConnection=True) as client:
-            client.admin.command("replSetInitiate", {"_id": "rs", "members": members})
-            wait_until(lambda: bool(client.admin.command("hello")["isWritablePrimary"]))
+    with running_members(folder, 1) as [server]:
         yield server
+
+
+@contextmanager
+def running_members(folder: Path, count: int, *options: str, **settings: int) -> Iterator[tuple[MongoServer, ...]]:
+    """A replica set called `rs`, with `settings` as replSetInitiate takes them; all its members are there."""
+    members = [MongoServer(folder, "--replSet", "rs", "--oplogSize", "64", *options) for _ in range(count)]
+    with running(*members) as started:
+        hosts = [{"_id": number, "host": f"127.0.0.1:{server.port}"} for number, server in enumerate(started)]
+        with MongoClient[Any](started[0].url, directConnection=True) as client:
+            client.admin.command("replSetInitiate", {"_id": "rs", "members": hosts, "settings": settings})
+        wait_until(lambda: sorted(map(state, started)) == sorted(["primary", *["secondary"] * (count - 1)]))
+        yield started
+
+
+def state(member: MongoServer) -> str:
+    """What a member of a replica set is now: primary, secondary, or "" for neither."""
+    with MongoClient[Any](member.url, directConnection=True) as client:
+        hello = client.admin.command("hello")
+    return "primary" if hello["isWritablePrimary"] else "secondary" if hello.get("secondary") else ""
 
 
 def mongod() -> str:

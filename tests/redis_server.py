@@ -41,15 +41,15 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[tuple[RedisServer, ...]]:
-    """A Redis Cluster of three masters, which takes two seconds to agree."""
+def running_cluster(folder: Path, *options: str, replicas: int = 0) -> Iterator[tuple[RedisServer, ...]]:
+    """A Redis Cluster of three masters, each with so many replicas, which takes two seconds to agree."""
     nodes = []
-    for port in _ports_with_bus(3):
+    for port in _ports_with_bus(3 * (1 + replicas)):
         settings = ("--save", "", "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf")
-        nodes.append(RedisServer(folder, *settings, port=port))
+        nodes.append(RedisServer(folder, *settings, *options, port=port))
     with running(*nodes) as started:
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
-        command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+        command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", str(replicas), "--cluster-yes"]
         subprocess.run(command, check=True, capture_output=True)
         for node in nodes:
             wait_until(partial(_is_clustered, node.port))
