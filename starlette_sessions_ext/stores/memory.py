@@ -65,8 +65,9 @@ class MemoryStore(SessionStore):
             return False
         growth = len(data) - len(row.data)
         self._make_room(0, growth)
-        row.data, row.version, row.expires_at = data, next(self._versions), expires_at
+        row.data, row.version = data, next(self._versions)
         self._bytes += growth
+        self._move(key, row, expires_at)
         return True
 
     async def touch(self, key: str, expires_at: int) -> bool:
@@ -74,7 +75,7 @@ class MemoryStore(SessionStore):
         row = self._live(key)
         if row is None:
             return False
-        row.expires_at = expires_at
+        self._move(key, row, expires_at)
         return True
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
@@ -102,6 +103,12 @@ class MemoryStore(SessionStore):
         row = self._rows.pop(key, None)
         if row is not None:
             self._bytes -= len(row.data)
+
+    def _move(self, key: str, row: _Row, expires_at: int) -> None:
+        """Set the expiry. Of an earlier one the queue has to be told; it finds out a later one by itself."""
+        is_earlier, row.expires_at = expires_at < row.expires_at, expires_at
+        if is_earlier:
+            self._enqueue(key, expires_at)
 
     def _make_room(self, entries: int, size: int) -> None:
         """Raise unless so much more fits. What has expired goes first, a little at every write."""
@@ -133,7 +140,7 @@ class MemoryStore(SessionStore):
         return collected
 
     def _enqueue(self, key: str, expires_at: int) -> None:
-        """Note when to look at a row. Rows deleted early leave entries behind: sort those out now and then."""
+        """Note when to look at a row. Rows deleted or moved leave entries behind: sort those out now and then."""
         heapq.heappush(self._queue, (expires_at, key))
         if len(self._queue) > 2 * len(self._rows) + 64:
             self._queue = [(row.expires_at, key) for key, row in self._rows.items()]

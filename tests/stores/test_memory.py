@@ -131,6 +131,22 @@ async def test_L3_sessions_that_end_early_leave_nothing_behind(clock: FakeClock)
     assert len(store._queue) < 100
 
 
+async def test_L3_sessions_that_are_cut_short_make_room_when_they_have_ended(clock: FakeClock) -> None:
+    store = MemoryStore(max_entries=200, clock=clock)
+    now = int(clock())
+    touched, replaced = await fill(store, 100, b"data", now + 3600), await fill(store, 100, b"data", now + 3600)
+    for earlier in (now + 120, now + 60):
+        for key in touched:
+            assert await store.touch(key, earlier)
+        for key in replaced:
+            row = await store.load(key)
+            assert row is not None
+            assert await store.replace(key, b"new", earlier, row.version)
+    assert len(store._queue) < 600, "however often they are cut"
+    clock.advance(60)
+    await fill(store, 200, b"data", now + 3600)
+
+
 async def test_L3_two_requests_never_share_what_they_loaded(clock: FakeClock) -> None:
     sessions: list[dict[str, Any]] = []
 
