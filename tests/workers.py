@@ -97,10 +97,10 @@ def create_app() -> Starlette:
 
 @contextmanager
 def running_workers(
-    count: int, url: str, log: Path, server: str = "uvicorn"
+    count: int, url: str, log: Path, server: str = "uvicorn", app: str = "tests.workers:create_app"
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start `count` workers on the store that `url` names."""
-    processes = [_start(url, log, server) for _ in range(count)]
+    """Start `count` workers on the store that `url` names. `app` makes what they run."""
+    processes = [_start(url, log, _command(server, app, free_port())) for _ in range(count)]
     try:
         for process in processes:
             _wait_for(process, log)
@@ -116,21 +116,21 @@ def port_of(process: subprocess.Popen[bytes]) -> int:
     return int(process.args[-1].rpartition(":")[2])
 
 
-def _start(url: str, log: Path, server: str) -> subprocess.Popen[bytes]:
+def _start(url: str, log: Path, command: list[str]) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*die_with_parent(), sys.executable, "-m", *_command(server, free_port())],
+            [*die_with_parent(), sys.executable, "-m", *command],
             env={**os.environ, "SESSIONS": url, "PYTHONWARNINGS": "always::ResourceWarning"},
             stdout=output,
             stderr=output,
         )
 
 
-def _command(server: str, port: int) -> list[str]:
+def _command(server: str, app: str, port: int) -> list[str]:
     if server == "hypercorn":
         in_one_process = ("--workers", "0")  # else its worker outlives it if it is killed
-        return ["hypercorn", "tests.workers:create_app()", *in_one_process, "--bind", f"127.0.0.1:{port}"]
-    return ["uvicorn", "--factory", "tests.workers:create_app", "--log-level", "warning", "--port", str(port)]
+        return ["hypercorn", f"{app}()", *in_one_process, "--bind", f"127.0.0.1:{port}"]
+    return ["uvicorn", "--factory", app, "--log-level", "warning", "--port", str(port)]
 
 
 def _wait_for(process: subprocess.Popen[bytes], log: Path) -> None:
