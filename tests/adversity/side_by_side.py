@@ -109,9 +109,10 @@ class RedisSubject(Subject):
     counts from when it hears that: a call that was held up makes it later, by no more than it took.
     """
 
-    def __init__(self, name: str, url: str, clock: FakeClock) -> None:
+    def __init__(self, name: str, url: str, clock: FakeClock, *, timeout: float) -> None:
         self._started = time.monotonic()
-        super().__init__(name, RedisStore(url, clock=lambda: clock() + self._elapsed()), collects_early=True)
+        store = RedisStore(url, timeout=timeout, clock=lambda: clock() + self._elapsed())
+        super().__init__(name, store, collects_early=True)
         self._client = Redis.from_url(url)
 
     async def forget(self) -> None:

@@ -23,6 +23,8 @@ from ..conftest import HandlerSocketURLs
 from .side_by_side import RedisSubject, SideBySide, Subject
 
 EXAMPLES = int(os.environ.get("SESSIONS_MODEL_EXAMPLES", "150"))
+PATIENCE = 30
+"""Seconds that a store may take: what it says is compared, and not how busy the machine is."""
 
 
 @pytest.fixture
@@ -52,11 +54,11 @@ def subjects(
 ) -> Iterator[list[Subject]]:
     subjects = [
         in_memory(clock),
-        Subject("sqlite", SQLiteStore(tmp_path / "sessions.db", clock=clock)),
-        RedisSubject("redis", redis_url, clock),
-        Subject("mysql", DatabaseStore(mysql_url, clock=clock)),
-        Subject("mongo", MongoStore(mongo_url, clock=clock)),
-        Subject("handlersocket", store_from_url(handlersocket_urls.store, clock=clock)),
+        Subject("sqlite", SQLiteStore(tmp_path / "sessions.db", timeout=PATIENCE, clock=clock)),
+        RedisSubject("redis", redis_url, clock, timeout=PATIENCE),
+        Subject("mysql", DatabaseStore(mysql_url, timeout=PATIENCE, clock=clock)),
+        Subject("mongo", MongoStore(mongo_url, timeout=PATIENCE, clock=clock)),
+        Subject("handlersocket", store_from_url(handlersocket_urls.store, timeout=PATIENCE, clock=clock)),
     ]
     for subject in subjects:
         runner.run(subject.store.open())
