@@ -135,8 +135,8 @@ class RedisSubject(Subject):
         return time.monotonic() - self._started
 
 
-class SideBySide(RuleBasedStateMachine):
-    """Any difference between two of the subjects, or from the model, is a failure."""
+class Machine(RuleBasedStateMachine):
+    """Empty subjects, a clock, and an event loop to ask them in."""
 
     def __init__(self, subjects: Sequence[Subject], clock: FakeClock, runner: asyncio.Runner) -> None:
         super().__init__()
@@ -144,8 +144,28 @@ class SideBySide(RuleBasedStateMachine):
         self.clock = clock
         self.runner = runner
         self.clock.now = START + LONG_AFTER
-        self._each(lambda subject: subject.forget())
+        self.each(lambda subject: subject.forget())
         self.clock.now = START
+
+    def each(self, call: Callable[[Subject], Coroutine[Any, Any, T]]) -> list[T]:
+        """Ask all of them at once: each has only one question before it."""
+
+        async def together() -> list[T]:
+            return await asyncio.gather(*map(call, self.subjects))
+
+        return self.runner.run(together())
+
+    @rule(minutes=st.integers(1, 4))
+    def time_passes(self, minutes: int) -> None:
+        self.clock.advance(minutes * MINUTE)
+        self.each(lambda subject: subject.let_pass(minutes * MINUTE))
+
+
+class SideBySide(Machine):
+    """Any difference between two of the subjects, or from the model, is a failure."""
+
+    def __init__(self, subjects: Sequence[Subject], clock: FakeClock, runner: asyncio.Runner) -> None:
+        super().__init__(subjects, clock, runner)
         self.model = Model(clock)
         self.keys = [key_of(new_id()) for _ in range(3)]
         self.writes = 0
@@ -188,17 +208,11 @@ class SideBySide(RuleBasedStateMachine):
         )
         self._look(key)
 
-    @rule(minutes=st.integers(1, 4))
-    def time_passes(self, minutes: int) -> None:
-        self.clock.advance(minutes * MINUTE)
-        self._each(lambda subject: subject.let_pass(minutes * MINUTE))
-        self._look(0, 1, 2)
-
     @rule(limit=st.integers(1, 3))
     def delete_expired(self, limit: int) -> None:
         """All of it: which rows go first is each store's own choice."""
         expected = self.model.collect()
-        for subject, counts in zip(self.subjects, self._each(lambda subject: subject.collect(limit)), strict=True):
+        for subject, counts in zip(self.subjects, self.each(lambda subject: subject.collect(limit)), strict=True):
             assert max(counts) <= limit, subject.name
             assert sum(counts) == expected or (subject.collects_early and sum(counts) < expected), subject.name
         self._look(0, 1, 2)
@@ -206,7 +220,7 @@ class SideBySide(RuleBasedStateMachine):
     @rule()
     def list_keys(self) -> None:
         living = {key for key in self.keys if self.model.load(key)}
-        for subject, listed in zip(self.subjects, self._each(lambda subject: subject.listed()), strict=True):
+        for subject, listed in zip(self.subjects, self.each(lambda subject: subject.listed()), strict=True):
             if listed is not None:
                 assert len(listed) == len(set(listed)), subject.name
                 assert living <= set(listed) <= set(self.keys), subject.name
@@ -215,7 +229,7 @@ class SideBySide(RuleBasedStateMachine):
         """The rows, in every store: what they hold, and whose edition that is."""
         keys = [self.keys[number] for number in numbers]
         rows = [self.model.load(key) for key in keys]
-        for subject, found in zip(self.subjects, self._each(lambda subject: subject.load(keys)), strict=True):
+        for subject, found in zip(self.subjects, self.each(lambda subject: subject.load(keys)), strict=True):
             for key, row, stored in zip(keys, rows, found, strict=True):
                 assert (stored and stored.data) == (row and row.data), subject.name
                 if row and stored:
@@ -242,13 +256,5 @@ class SideBySide(RuleBasedStateMachine):
         return int(self.clock()) + minutes * MINUTE
 
     def _ask(self, call: Callable[[Subject], Coroutine[Any, Any, bool]], expected: bool) -> None:
-        answers = dict(zip((subject.name for subject in self.subjects), self._each(call), strict=True))
+        answers = dict(zip((subject.name for subject in self.subjects), self.each(call), strict=True))
         assert answers == dict.fromkeys(answers, expected), answers
-
-    def _each(self, call: Callable[[Subject], Coroutine[Any, Any, T]]) -> list[T]:
-        """Ask all of them at once: each has only one question before it."""
-
-        async def together() -> list[T]:
-            return await asyncio.gather(*map(call, self.subjects))
-
-        return self.runner.run(together())

@@ -20,7 +20,8 @@ from starlette_sessions_ext import DatabaseStore, MemoryStore, MongoStore, SQLit
 from starlette_sessions_ext.testing import FakeClock
 
 from ..conftest import HandlerSocketURLs
-from .side_by_side import RedisSubject, SideBySide, Subject
+from .browsers import Browsers
+from .side_by_side import Machine, RedisSubject, SideBySide, Subject
 
 EXAMPLES = int(os.environ.get("SESSIONS_MODEL_EXAMPLES", "150"))
 PATIENCE = 30
@@ -33,8 +34,10 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-def play(subjects: list[Subject], clock: FakeClock, runner: asyncio.Runner, **options: Any) -> None:
-    machine: Any = partial(SideBySide, subjects, clock, runner)  # typed for classes, made for whatever makes a machine
+def play(
+    kind: type[Machine], subjects: list[Subject], clock: FakeClock, runner: asyncio.Runner, **options: Any
+) -> None:
+    machine: Any = partial(kind, subjects, clock, runner)  # typed for classes, made for whatever makes a machine
     run_state_machine_as_test(machine, settings=settings(stateful_step_count=20, **options))
 
 
@@ -69,7 +72,14 @@ def subjects(
 
 @pytest.mark.timeout(300 + EXAMPLES)
 def test_no_store_differs_from_another(subjects: list[Subject], clock: FakeClock, runner: asyncio.Runner) -> None:
-    play(subjects, clock, runner, max_examples=EXAMPLES)
+    play(SideBySide, subjects, clock, runner, max_examples=EXAMPLES)
+
+
+@pytest.mark.timeout(300 + EXAMPLES)
+def test_nobody_sees_by_its_sessions_which_store_a_site_has(
+    subjects: list[Subject], clock: FakeClock, runner: asyncio.Runner
+) -> None:
+    play(Browsers, subjects, clock, runner, max_examples=EXAMPLES)
 
 
 # Stores that are wrong in one thing each
@@ -132,14 +142,47 @@ class NeverCollects(MemoryStore):
         return 0
 
 
+class TouchDoesNothing(MemoryStore):
+    async def touch(self, key: str, expires_at: int) -> bool:
+        return await self.load(key) is not None
+
+
+class ReplaceDoesNothing(MemoryStore):
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        return await self.load(key) is not None
+
+
+class DeleteDoesNothing(MemoryStore):
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        return await self.load(key) is not None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        *(TouchIsAWrite, ReplaceMakesRows, ReplaceIsBlind, CreateTakesOver, DeleteIsBlind, VersionsBeginAgain),
+        *(
+            TouchDoesNothing,
+            TouchIsAWrite,
+            ReplaceMakesRows,
+            ReplaceIsBlind,
+            CreateTakesOver,
+            DeleteIsBlind,
+            VersionsBeginAgain,
+        ),
         *(LivesASecondLonger, LosesTrailingSpaces, CollectsTheLiving, NeverCollects),
     ],
 )
 def test_a_wrong_store_is_found(wrong: type[MemoryStore], clock: FakeClock, runner: asyncio.Runner) -> None:
+    assert_found(SideBySide, wrong, clock, runner)
+
+
+@pytest.mark.parametrize("wrong", [ReplaceDoesNothing, DeleteDoesNothing])
+def test_people_notice_a_wrong_store(wrong: type[MemoryStore], clock: FakeClock, runner: asyncio.Runner) -> None:
+    assert_found(Browsers, wrong, clock, runner)
+
+
+def assert_found(kind: type[Machine], wrong: type[MemoryStore], clock: FakeClock, runner: asyncio.Runner) -> None:
     subjects = [in_memory(clock), Subject("wrong", wrong(clock=clock))]
+    always_the_same: dict[str, Any] = {"derandomize": True, "database": None, "phases": [Phase.generate]}
     with pytest.raises(AssertionError, match="wrong"):
-        play(subjects, clock, runner, max_examples=2000, derandomize=True, database=None, phases=[Phase.generate])
+        play(kind, subjects, clock, runner, max_examples=2000, **always_the_same)
