@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from starlette.middleware.sessions import Session as StarletteSession
 
@@ -119,7 +119,14 @@ class Session(StarletteSession):
 
     def popitem(self) -> tuple[str, Any]:
         self.mark_accessed()  # also if there is nothing to pop
-        return super().popitem()
+        item = super().popitem()
+        self.mark_modified()  # before 1.7 Starlette doesn't do it here, nor for `|=`
+        return item
+
+    def __ior__(self, other: Any, /) -> Self:  # type: ignore[override,misc]
+        self.mark_modified()
+        dict.__ior__(self, other)
+        return self
 
     async def save(self) -> None:
         """Save the changes now instead of when the response starts.

@@ -74,6 +74,8 @@ async def test_the_session_has_three_names_and_is_one_object(store: CountingStor
 def test_the_parameters_are_starlettes_in_starlettes_order() -> None:
     theirs = list(inspect.signature(StarlettesMiddleware).parameters.values())
     ours = list(inspect.signature(SessionMiddleware).parameters.values())
+    if "partitioned" not in {p.name for p in theirs}:  # which Starlette has since 1.7
+        ours = [p for p in ours if p.name != "partitioned"]
     assert [(p.name, p.kind) for p in ours[: len(theirs)]] == [(p.name, p.kind) for p in theirs]
     defaults = {p.name: (p.default, o.default) for p, o in zip(theirs, ours, strict=False) if p.default != o.default}
     assert defaults == {"https_only": (False, "auto")}
