@@ -82,7 +82,7 @@ from starlette_sessions_ext import {store}
 
 def test_P9_a_driver_is_told_to_be_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_driver, "version", lambda name: "0.2.10")
-    with pytest.raises(ImportError, match=r"asyncmy 0\.2\.10 is too old, 0\.2\.13 is the first"):
+    with pytest.raises(ImportError, match=r"asyncmy 0\.2\.10 is too old, 0\.2\.18 is the first"):
         _driver.require("asyncmy")
 
 

@@ -6,7 +6,10 @@ import re
 from importlib.metadata import version
 
 FLOORS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "asyncmy": ("mysql", (0, 2, 13)),  # earlier ones gave a cancelled query's answer to the next
+    "asyncmy": (
+        "mysql",
+        (0, 2, 18),
+    ),  # earlier ones hand out connections that were closed, or a cancelled query's answer
     "pymongo": ("mongo", (4, 14)),  # earlier ones block the event loop while they connect
     "redis": ("redis", (5, 0)),  # 4.5 gave a cancelled command's answer to the next
 }
