@@ -11,7 +11,10 @@ FLOORS: dict[str, tuple[str, tuple[int, ...]]] = {
         (0, 2, 18),
     ),  # earlier ones hand out connections that were closed, or a cancelled query's answer
     "pymongo": ("mongo", (4, 14)),  # earlier ones block the event loop while they connect
-    "redis": ("redis", (5, 0)),  # 4.5 gave a cancelled command's answer to the next
+    "redis": (
+        "redis",
+        (5, 0, 2),
+    ),  # earlier ones can't be made from a pool, or take a refused connection for a silent one
 }
 
 

@@ -40,14 +40,14 @@ class RedisContract(StoreContract):
 
     @pytest.fixture
     async def store(self, client: Any, clock: FakeClock) -> AsyncIterator[RedisStore]:
-        self.control = client
         await client.flushdb()
         async with RedisStore(client, clock=clock) as store:
             yield store
 
     async def advance(self, store: SessionStore, clock: FakeClock, seconds: float) -> None:
+        assert isinstance(store, RedisStore)
         clock.advance(seconds)
-        await let_pass(self.control, seconds)
+        await let_pass(store._client, seconds)
 
 
 class TestGivenClient(RedisContract):
@@ -77,8 +77,8 @@ class TestSentinelsMaster(RedisContract):
 class TestURL(NetworkStoreContract):
     @pytest.fixture
     async def store(self, redis_url: str, clock: FakeClock) -> AsyncIterator[RedisStore]:
-        async with Redis.from_url(redis_url) as self.control, RedisStore(redis_url, clock=clock) as store:
-            await self.control.flushdb()
+        async with Redis.from_url(redis_url) as control, RedisStore(redis_url, clock=clock) as store:
+            await control.flushdb()
             yield store
 
     @pytest.fixture
