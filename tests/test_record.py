@@ -62,14 +62,14 @@ def test_the_bytes_of_a_record(record: Record, raw: bytes) -> None:
 def test_an_alias_comes_back_as_it_was_and_is_refused_under_any_other_key(alias: Alias, other: str) -> None:
     assert decode(alias.encode(), alias.key) == alias
     if other != alias.key:
-        with pytest.raises(CorruptRecord, match="another session"):
+        with pytest.raises(CorruptRecord, match=r"^a stored record belongs to another session"):
             decode(alias.encode(), other)
 
 
 @given(record=RECORDS, other=KEYS)
 def test_a_record_is_refused_under_any_other_key(record: Record, other: str) -> None:
     if other != record.key:
-        with pytest.raises(CorruptRecord, match="another session"):
+        with pytest.raises(CorruptRecord, match=r"^a stored record belongs to another session"):
             decode(record.encode(NONCE), other)
 
 
@@ -103,7 +103,7 @@ def test_other_bytes_are_corrupt(raw: bytes) -> None:
     ],
 )
 def test_other_headers_are_corrupt(header: str) -> None:
-    with pytest.raises(CorruptRecord, match="isn't a session record"):
+    with pytest.raises(CorruptRecord, match=r"^a stored row isn't a session record"):
         decode(header.encode() + b"{}", KEY)
 
 
@@ -140,6 +140,8 @@ def test_nonsense_isnt_a_duration(value: Any) -> None:
         ((None, None, None, None), Lifetimes(None)),
         ((0, None, None, None), Lifetimes(0)),
         ((-1, None, None, None), Lifetimes(-1)),
+        ((HUNDRED_YEARS, None, None, None), Lifetimes(HUNDRED_YEARS)),
+        ((0, None, None, 5), Lifetimes(0, touch_interval=5)),
         (
             (timedelta(hours=1), timedelta(minutes=1), timedelta(days=1), timedelta(seconds=1)),
             Lifetimes(3600, 60, 86400, 1),
@@ -165,12 +167,13 @@ def test_options_that_work(options: tuple[Any, ...], lifetimes: Lifetimes) -> No
         *(((60, None, None, None, value), "renew_after") for value in [*NONSENSE, RENEW_GRACE] if value is not None),
         ((60, 61, None, None), "idle_timeout"),
         ((60, None, None, 60), "touch_interval"),
+        ((1, None, None, 1), "touch_interval"),
         ((3600, 60, None, 60), "touch_interval"),
         ((None, None, None, DEFAULT_IDLE), "touch_interval"),
     ],
 )
 def test_options_that_cant_work_are_refused_by_name(options: tuple[Any, ...], named: str) -> None:
-    with pytest.raises(ConfigurationError, match=named):
+    with pytest.raises(ConfigurationError, match=f"^{named} "):
         Lifetimes.configured(*options)
 
 
@@ -252,6 +255,13 @@ def test_a_session_in_use_never_expires(idle: int, lifetime: int | None, interva
     lifetimes, record = Lifetimes(None, idle, touch_interval=interval), made(1000, lifetime)
     expires_at = lifetimes.expires_at(record, 1000)
     assert lifetimes.touch_due(record, expires_at, expires_at - 1)
+
+
+@pytest.mark.parametrize(
+    ("renew_after", "now", "due"), [(None, 9000, False), (60, 1059.9, False), (60, 1060, True), (60, 5000, True)]
+)
+def test_an_id_is_renewed_at_its_age(renew_after: int | None, now: float, due: bool) -> None:
+    assert Lifetimes(3600, renew_after=renew_after).renew_due(made(1000), now) is due
 
 
 @pytest.mark.parametrize(

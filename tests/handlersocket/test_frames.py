@@ -31,23 +31,27 @@ ALL_BYTES = bytes(range(256))
 PAIRS = Index(0, "d", "t", "PRIMARY", ("a", "b"))
 KEY = Where("=", (b"k",))
 
-REQUESTS = [
-    (frames.auth("secret"), b"A\t1\tsecret\n"),
-    (frames.auth("\t\n"), b"A\t1\t\x01I\x01J\n"),
-    (frames.open_index(7, "d", "t", "PRIMARY", ["a"]), b"P\t7\td\tt\tPRIMARY\ta\n"),
-    (frames.open_index(0, "d", "t", "i", ["a", "b"], ["c", "d"]), b"P\t0\td\tt\ti\ta,b\tc,d\n"),
-    (frames.find(1, KEY), b"1\t=\t1\tk\t1\t0\n"),
-    (frames.find(1, Where(">=", ("é", 5, None, ""), 10, 3)), b"1\t>=\t4\t\xc3\xa9\t5\t\0\t\t10\t3\n"),
-    (frames.find(1, Where("=", ("",), within=Within(0, ["a", -1]))), b"1\t=\t1\t\t1\t0\t@\t0\t2\ta\t-1\n"),
+REQUESTS: list[tuple[Callable[[], bytes], bytes]] = [
+    (lambda: frames.auth("secret"), b"A\t1\tsecret\n"),
+    (lambda: frames.auth("\t\n"), b"A\t1\t\x01I\x01J\n"),
+    (lambda: frames.open_index(7, "d", "t", "PRIMARY", ["a"]), b"P\t7\td\tt\tPRIMARY\ta\n"),
+    (lambda: frames.open_index(0, "d", "t", "i", ["a", "b"], ["c", "d"]), b"P\t0\td\tt\ti\ta,b\tc,d\n"),
+    (lambda: frames.find(1, KEY), b"1\t=\t1\tk\t1\t0\n"),
+    (lambda: frames.find(1, Where(">=", ("é", 5, None, ""), 10, 3)), b"1\t>=\t4\t\xc3\xa9\t5\t\0\t\t10\t3\n"),
+    (lambda: frames.find(1, Where("=", ("",), within=Within(0, ["a", -1]))), b"1\t=\t1\t\t1\t0\t@\t0\t2\ta\t-1\n"),
     (
-        frames.find(1, Where("<", ("z",), filters=[Filter("!=", 1, None), Filter("<=", 0, 9, stops=True)])),
+        lambda: frames.find(1, Where("<", ("z",), filters=[Filter("!=", 1, None), Filter("<=", 0, 9, stops=True)])),
         b"1\t<\t1\tz\t1\t0\tF\t!=\t1\t\0\tW\t<=\t0\t9\n",
     ),
-    (frames.modify(1, KEY, "U", ["k", None]), b"1\t=\t1\tk\t1\t0\tU\tk\t\0\n"),
-    (frames.modify(1, KEY, "D?"), b"1\t=\t1\tk\t1\t0\tD?\n"),
-    (frames.modify(1, KEY, "-", [5]), b"1\t=\t1\tk\t1\t0\t-\t5\n"),
-    (frames.insert(1, ["a", b"\0", None]), b"1\t+\t3\ta\t\x01@\t\0\n"),
-    (frames.insert(1, [b"\x01@\x0f\x10\xff"]), b"1\t+\t1\t\x01A@\x01O\x10\xff\n"),
+    (
+        lambda: frames.find(65_535, Where("=", ("k",), limit=2**32 - 1, offset=2**32 - 1)),
+        b"65535\t=\t1\tk\t4294967295\t4294967295\n",
+    ),
+    (lambda: frames.modify(1, KEY, "U", ["k", None]), b"1\t=\t1\tk\t1\t0\tU\tk\t\0\n"),
+    (lambda: frames.modify(1, KEY, "D?"), b"1\t=\t1\tk\t1\t0\tD?\n"),
+    (lambda: frames.modify(1, KEY, "-", [5]), b"1\t=\t1\tk\t1\t0\t-\t5\n"),
+    (lambda: frames.insert(1, ["a", b"\0", None]), b"1\t+\t3\ta\t\x01@\t\0\n"),
+    (lambda: frames.insert(1, [b"\x01@\x0f\x10\xff"]), b"1\t+\t1\t\x01A@\x01O\x10\xff\n"),
 ]
 
 ANSWERS: list[tuple[bytes, Callable[..., Any], Any]] = [
@@ -70,9 +74,9 @@ ANSWERS: list[tuple[bytes, Callable[..., Any], Any]] = [
 CONVERSATION = b"".join(line + b"\n" for line, _, _ in ANSWERS)
 
 
-@pytest.mark.parametrize(("line", "expected"), REQUESTS)
-def test_requests(line: bytes, expected: bytes) -> None:
-    assert line == expected
+@pytest.mark.parametrize(("make", "line"), REQUESTS, ids=range(len(REQUESTS)))
+def test_requests(make: Callable[[], bytes], line: bytes) -> None:
+    assert make() == line
 
 
 def replay(pieces: Iterable[bytes]) -> list[Any]:
@@ -186,7 +190,13 @@ LOCAL_ERRORS: dict[str, Callable[[], object]] = {
 def test_what_the_protocol_cant_say_is_refused(call: Callable[[], object]) -> None:
     with pytest.raises(LocalProtocolError) as failure:
         call()
+    assert " " in str(failure.value), "it says what is wrong"
     assert failure.value.__context__ is None or failure.value.__suppress_context__
+
+
+def test_what_isnt_a_value_is_named_by_its_type() -> None:
+    with pytest.raises(LocalProtocolError, match="a float isn't bytes, str, int or None"):
+        frames.insert(0, [1.5])  # type: ignore[list-item]
 
 
 def test_all_that_is_typed_is_taken() -> None:
@@ -200,12 +210,17 @@ def test_all_that_is_typed_is_taken() -> None:
     "line",
     [
         *(b"", b"0", b"\t", b"0\t", b"\t1", b"x\t1", b"0\tx", b"-1\t1", b"+0\t1", b" 0\t1", b"0\t1.0", b"\xd9\xa0\t1"),
-        *(b"0" * 10 + b"\t1", b"0\t" + b"1" * 5000, b"0\t1\t\x01", b"0\t1\ta\x01", b"0\t1\t\x01P", b"0\t1\t\x01\x01@"),
+        *(b"0" * 10 + b"\t1", b"0\t" + b"1" * 10, b"0\t" + b"1" * 5000),
+        *(b"0\t1\t\x01", b"0\t1\ta\x01", b"0\t1\t\x01P", b"0\t1\t\x01\x01@"),
     ],
 )
 def test_what_is_no_reply(line: bytes) -> None:
-    with pytest.raises(RemoteProtocolError):
+    with pytest.raises(RemoteProtocolError, match="a HandlerSocket reply"):
         frames.parse_reply(line)
+
+
+def test_numbers_of_nine_digits_are_read() -> None:
+    assert frames.parse_reply(b"0" * 9 + b"\t" + b"9" * 9) == frames.Reply(0, 999_999_999, ())
 
 
 # Against the real server
