@@ -48,7 +48,10 @@ class State:
     # Before writing
 
     def is_quiet(self) -> bool:
-        """Whether there is nothing to do, as for most requests: nobody has changed anything, and nothing is due."""
+        """Whether there is nothing to do, as for most requests: nobody has changed anything, and nothing is due.
+
+        Raises `NotSerializable`.
+        """
         row, session = self.row, self.session
         if session.modified or self.gone:
             return False
@@ -57,7 +60,7 @@ class State:
         return (
             self._clock() < self._quiet_until
             and not self.reply.is_due(row.session_id)
-            and (not session.accessed or self._is_flat())
+            and (not session.accessed or self._is_flat() or self.dumps(session) == row.record.body)
         )
 
     def body(self) -> bytes:
