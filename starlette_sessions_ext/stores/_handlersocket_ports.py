@@ -49,13 +49,12 @@ class Ports:
 
     async def look(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for reading, once."""
-        if self._settled < self._cancelled:
-            await self._settle()
+        await self._settle()
         return await self._try(self.reading, request, *arguments, **options)
 
     async def read(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for reading, twice if need be: that does no harm."""
-        if self._settled < self._cancelled:
+        if self._settled < self._cancelled:  # asked here as well, for this is on the way of every request
             await self._settle()
         try:
             return await self._try(self.reading, request, *arguments, **options)
@@ -81,10 +80,11 @@ class Ports:
 
         Answers come in order: that of a search which is sent behind a change says that it is done.
         """
-        cancelled = self._cancelled
-        searches = (client.find(self._nothing, Where("=", ("",))) for client in self.writing.clients)
-        await asyncio.gather(*searches, return_exceptions=True)
-        self._settled = max(self._settled, cancelled)
+        if self._settled < self._cancelled:
+            cancelled = self._cancelled
+            searches = (client.find(self._nothing, Where("=", ("",))) for client in self.writing.clients)
+            await asyncio.gather(*searches, return_exceptions=True)
+            self._settled = max(self._settled, cancelled)
 
     async def drain(self, hold: float) -> None:
         await asyncio.gather(self.reading.drain(hold), self.writing.drain(hold))

@@ -69,7 +69,8 @@ class Rows:
                 await self._collection.database.client.close()
 
     def forget(self) -> None:
-        self._loop = None
+        if self._url is not None:
+            self._collection, self._loop, self._is_used = self._from_url(self._url), None, False
 
     def place(self) -> str:
         """The servers' names for messages, without user or password."""

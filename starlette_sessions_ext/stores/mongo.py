@@ -85,11 +85,10 @@ class MongoStore(SessionStore):
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        if not await self._left.ended(key, self._timeout):
-            raise self._late()
+        in_time = await self._left.ended(key, self._timeout)
         answer = self._loads.add(key)
         try:
-            if not await ended([answer], self._timeout):
+            if not (in_time and await ended([answer], self._timeout)):
                 raise self._late()
         finally:
             answer.cancel()

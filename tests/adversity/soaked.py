@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from starlette_sessions_ext import store_from_url
 
 from ..asgi import Handler, make_app
 from ..workers import count, put, stream, view
+from .application import CancelOnDisconnect
 
 
 async def rotate(request: Request) -> Any:
@@ -43,9 +44,10 @@ async def leak(request: Request) -> Any:
     return {}
 
 
-def create_app() -> Starlette:
+def create_app() -> ASGIApp:
     handlers: dict[str, Handler] = {
         **{"/": view, "/put": put, "/count": count, "/stream": stream, "/rotate": rotate, "/log-out": log_out},
         **{"/tasks": tasks, "/leak": leak},
     }
-    return make_app(store_from_url(os.environ["SESSIONS"]), handlers, idle_timeout=60, touch_interval=1)
+    app = make_app(store_from_url(os.environ["SESSIONS"]), handlers, idle_timeout=60, touch_interval=1)
+    return CancelOnDisconnect(app)
