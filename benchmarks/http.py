@@ -69,7 +69,7 @@ class AppServer(Server):
 
 
 def measure(quick: bool, folder: Path) -> Findings:
-    rounds, seconds = (1, 1) if quick else (5, 2)
+    rounds, seconds = (1, 1) if quick else (3, 2)
     figures = Figures[Row]()
     with running_services(folder) as services, running_apps(services, folder) as apps:
         cookies = {name: begin_sessions(app.port) for name, app in apps.items() if name != BARE}
