@@ -134,9 +134,7 @@ class SessionCookie:
 
     def _candidates(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """The ids and signatures of what looks like our cookie."""
-        cookies = [value for name, value in headers if name == b"cookie"]
-        if not cookies:
-            return []
+        cookies = (value for name, value in headers if name == b"cookie")
         return [found for value in cookies for found in self._pattern.findall(value)][:MAX_CANDIDATES]
 
     def _verify(self, session_id: bytes, signature: bytes) -> Found:

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Generic, TypeVar
 
+from ._own_task import ended
+
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -48,9 +50,7 @@ class Gathering(Generic[Q, A]):
 
     async def ended(self, seconds: float | None = None) -> None:
         """Wait for what is under way in this event loop, also where nobody else does any longer."""
-        loop = asyncio.get_running_loop()
-        if mine := [task for task in self._tasks if task.get_loop() is loop]:
-            await asyncio.wait(mine, timeout=seconds)
+        await ended(self._tasks, seconds)
 
     async def _run(self, gathered: list[tuple[Q, asyncio.Future[A]]]) -> None:
         if self._gathered is gathered:

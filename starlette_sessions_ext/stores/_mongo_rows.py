@@ -43,7 +43,6 @@ class Rows:
         self._timeout = timeout
         self._url = collection_or_url if isinstance(collection_or_url, str) else None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_used = False
         if isinstance(collection_or_url, BlockingCollection):
             raise ConfigurationError("a MongoClient blocks the event loop: give a collection of AsyncMongoClient")
         self._collection: AsyncCollection[Any] = (
@@ -57,9 +56,9 @@ class Rows:
         unless it is used in `with`.
         """
         if self._url is not None and self._loop is not (loop := asyncio.get_running_loop()):
-            if self._is_used:
+            if self._loop is not None:
                 self._collection = self._from_url(self._url)
-            self._loop, self._is_used = loop, True
+            self._loop = loop
         return self._collection
 
     async def aclose(self) -> None:
@@ -70,7 +69,7 @@ class Rows:
 
     def forget(self) -> None:
         if self._url is not None:
-            self._collection, self._loop, self._is_used = self._from_url(self._url), None, False
+            self._collection, self._loop = self._from_url(self._url), None
 
     def place(self) -> str:
         """The servers' names for messages, without user or password."""

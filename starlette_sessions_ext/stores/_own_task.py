@@ -79,7 +79,7 @@ def in_own_task(operation: Operation[S, P, T]) -> Operation[S, P, T]:
     return run
 
 
-async def ended(tasks: Iterable[asyncio.Future[Any]], seconds: float) -> bool:
+async def ended(tasks: Iterable[asyncio.Future[Any]], seconds: float | None) -> bool:
     """Wait for tasks or futures of this event loop, without taking them along if this wait is cancelled."""
     loop = asyncio.get_running_loop()
     mine = [task for task in tasks if task.get_loop() is loop]
