@@ -14,7 +14,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
-from itsdangerous import BadSignature, Signer
+from itsdangerous import HMACAlgorithm, Signer
 
 from .errors import ConfigurationError
 from .secret import SecretKey, derived_key, read_secrets
@@ -106,7 +106,7 @@ class SessionCookie:
         for session_id, signature in self._candidates(headers):
             try:
                 verified = self._verified(session_id, signature)
-            except BadSignature:
+            except _Forged:
                 continue
             if found is _NOTHING:
                 found = verified
@@ -134,23 +134,37 @@ class SessionCookie:
 
     def _candidates(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """The ids and signatures of what looks like our cookie."""
-        cookies = (value for name, value in headers if name == b"cookie")
-        return [found for value in cookies for found in self._pattern.findall(value)][:MAX_CANDIDATES]
+        candidates: list[tuple[bytes, bytes]] = []
+        for name, value in headers:
+            if name == b"cookie":
+                candidates += self._pattern.findall(value)
+        return candidates[:MAX_CANDIDATES]
 
     def _verify(self, session_id: bytes, signature: bytes) -> Found:
-        """The id, if one of the secrets signed it; the first is the one that signs now. Raises `BadSignature`.
+        """The id, if one of the secrets signed it; the first is the one that signs now. Raises `_Forged`.
 
         The signatures are compared as text: base64 leaves two bits of the last character free.
         """
         for rank, signer in enumerate(self._signers):
             if hmac.compare_digest(signer.get_signature(session_id), signature):
                 return Found(session_id.decode(), rank > 0)
-        raise BadSignature("a forged cookie")
+        raise _Forged
+
+
+class _Forged(Exception):
+    """None of our secrets signed a cookie."""
 
 
 def _signer(secret: str) -> Signer:
     """A signer that already holds its derived key, so that nothing is derived per request."""
-    return Signer(derived_key(secret, _PURPOSE), key_derivation="none", digest_method=sha256)
+    return Signer(derived_key(secret, _PURPOSE), key_derivation="none", algorithm=_HMAC(sha256))
+
+
+class _HMAC(HMACAlgorithm):
+    """itsdangerous' HMAC-SHA-256 in one call to OpenSSL, a quarter of the time: whoever forges cookies pays in ours."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
 
 
 def _is_prefixed(name: str) -> bool:

@@ -212,7 +212,9 @@ class Lifetimes:
             return record.lifetime
         if self.idle is not None:
             return self.idle
-        return DEFAULT_IDLE if self.max_age is None else max(self.max_age, 0)
+        if self.max_age is None:
+            return DEFAULT_IDLE
+        return self.max_age if self.max_age > 0 else 0
 
     def _absolute_end(self, record: Record) -> int:
         return END_OF_TIME if self.absolute is None else record.created_at + self.absolute

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import json.encoder
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from .errors import CorruptRecord, NotSerializable
@@ -37,6 +38,20 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} isn't JSON")  # Python would read NaN and Infinity, and then couldn't write them
 
 
+def fast_encoder(encoder: json.JSONEncoder) -> Callable[[object], str]:
+    """What `encoder.encode` does, without setting up json's C encoder anew each time, which takes as long as a session.
+
+    There what holds itself is a RecursionError. Where Python has no C encoder this is `encoder.encode`.
+    """
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    quote = json.encoder.encode_basestring_ascii
+    colon, comma = encoder.key_separator, encoder.item_separator
+    write = make(None, encoder.default, quote, None, colon, comma, False, False, encoder.allow_nan)
+    return lambda value: "".join(write(value, 0))
+
+
 class JSONSerializer:
     """Compact ASCII JSON, so no character set of a database can damage it.
 
@@ -45,7 +60,7 @@ class JSONSerializer:
     than `MAX_DEPTH` is refused instead of stored differently.
     """
 
-    _encode = staticmethod(json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode)
+    _encode = staticmethod(fast_encoder(json.JSONEncoder(allow_nan=False, separators=(",", ":"))))
     _decode = staticmethod(json.JSONDecoder(parse_constant=_refuse_constant).raw_decode)
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
@@ -83,7 +98,7 @@ class JSONSerializer:
             except UnicodeError:
                 reason = "it holds a lone surrogate, which isn't text"
             except ValueError:
-                reason = "it holds NaN, an infinity, an int of thousands of digits, or itself"
+                reason = "it holds NaN, an infinity or an int of thousands of digits"
             except TypeError:
                 reason = f"a {type(value).__name__} isn't JSON, or something in it isn't"
             else:

@@ -15,7 +15,7 @@ from .events import EventKind, SessionEvent, logger
 from .ids import handle_of, id_of_legacy, key_of
 from .legacy import LegacySession
 from .record import RENEW_GRACE
-from .rows import FORWARDING, Row
+from .rows import FORWARDING, Change, Row
 from .session import Session
 from .state import Settings, State
 
@@ -108,7 +108,7 @@ class Transaction:
                 await self._create(body)
         else:
             try:
-                await self._swap(row, lambda theirs: rerun.on(state.loads(theirs.record.body)))
+                await self._swap(row, lambda theirs: state.draft(theirs, rerun.on(state.loads(theirs.record.body))))
             except SessionGone:
                 state.lose(row)
                 raise
@@ -161,7 +161,7 @@ class Transaction:
             due=state.moves_expiry,
         )
         try:
-            await self._carry_out(action, row, body)
+            await self._carry_out(action, row, body, draft)
         except SessionGone:
             if asked:
                 state.lose(row)
@@ -174,9 +174,12 @@ class Transaction:
         if state.row is not None and state.row.record.body != body:  # what others changed is part of it now
             state.adopt(state.loads(state.row.record.body))
 
-    async def _carry_out(self, action: Action, row: Row, body: bytes) -> None:
+    async def _carry_out(self, action: Action, row: Row, body: bytes, draft: Row | None) -> None:
         def merged(theirs: Row) -> bytes:
             return self._state.merged(row, body, theirs)
+
+        def drafted(theirs: Row) -> Row | None:
+            return draft if theirs is row else self._state.draft(theirs, merged(theirs))
 
         if action is Action.ROTATE:
             await self._rotate(row, merged)
@@ -186,7 +189,7 @@ class Transaction:
             await self._touch(row)
         elif action is not Action.NOTHING:
             # A touch whose cookie goes out is no mere touch: the session may have another id by now.
-            await self._swap(row, merged)
+            await self._swap(row, drafted)
 
     async def _create(self, body: bytes) -> None:
         self.reply.check()
@@ -208,8 +211,8 @@ class Transaction:
         else:
             self._state.settle(row, saved)
 
-    async def _swap(self, row: Row, change: Callable[[Row], bytes]) -> None:
-        saved = await self._rows.swap(row, lambda theirs: self._state.draft(theirs, change(theirs)))
+    async def _swap(self, row: Row, change: Change) -> None:
+        saved = await self._rows.swap(row, change)
         self._state.settle(row, saved)
 
     async def _touch(self, row: Row) -> None:
