@@ -188,6 +188,7 @@ def test_options_that_cant_work_are_refused_by_name(options: tuple[Any, ...], na
         (Lifetimes(60, idle=10), made(lifetime=300), 2000, 2300),
         (Lifetimes(60, absolute=1030), made(), 2000, 2030),
         (Lifetimes(60, absolute=1030), made(lifetime=300), 2000, 2030),
+        (Lifetimes(1), made(), 2000, 2001),
         (Lifetimes(0), made(), 2000, 2000),
         (Lifetimes(-5), made(), 2000, 2000),
         (Lifetimes(HUNDRED_YEARS), made(), END_OF_TIME - 1, END_OF_TIME),

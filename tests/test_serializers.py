@@ -47,8 +47,18 @@ def test_any_json_comes_back_equal(data: dict[str, Any]) -> None:
 
 
 @given(data=SESSIONS)
-def test_the_bytes_are_those_of_python_s_own_encoder(data: dict[str, Any]) -> None:
-    assert JSON.dumps(data) == json.dumps(data, separators=(",", ":")).encode()
+def test_it_is_written_as_by_python_s_own_encoder(data: dict[str, Any]) -> None:
+    encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+    assert fast_encoder(encoder)(data) == encoder.encode(data) == JSON.dumps(data).decode()
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [({"a": float("nan")}, ValueError), ({(1, 2): 3}, TypeError), ({"a": b""}, TypeError), (itself(), RecursionError)],
+)
+def test_what_python_s_own_encoder_refuses_is_refused(value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        fast_encoder(json.JSONEncoder(allow_nan=False))(value)
 
 
 def test_there_need_be_no_encoder_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
