@@ -66,6 +66,12 @@ async def rotate(request: Request) -> Any:
     return {"owner": request.state.session["owner"]}
 
 
+async def renew(request: Request) -> Any:
+    """/renew?grace=seconds"""
+    request.state.session.rotate(grace=int(request.query_params["grace"]))
+    return {"owner": request.state.session["owner"]}
+
+
 async def end(request: Request) -> Any:
     owner = request.state.session["owner"]
     request.state.session.destroy()
@@ -128,7 +134,7 @@ def _for_owners(handler: Handler) -> Handler:
 
 HANDLERS: dict[str, Handler] = {
     "/start": start,
-    **{f"/{handler.__name__}": _for_owners(handler) for handler in (read, put, save, link, rotate, end)},
+    **{f"/{handler.__name__}": _for_owners(handler) for handler in (read, put, save, link, rotate, renew, end)},
 }
 
 

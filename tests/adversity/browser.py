@@ -12,6 +12,9 @@ from typing import TextIO
 from .calls import Call, Kind, Outcome, Seen
 from .client import Answer, Tab, ask
 
+GRACE = 2
+"""Seconds for which the id before a renewal is asked to open the session; counted in whole ones, it is one at least."""
+
 _OUTCOMES = {200: Outcome.DONE, 401: Outcome.ABSENT, 410: Outcome.REFUSED}
 
 
@@ -48,10 +51,10 @@ class Browser:
     ) -> int:
         """Ask for `kind`, with the present cookie or another. Returns the status."""
         sent = self.cookie if cookie is None else cookie
-        nonce = _nonce(kind)
-        query = {name: word for name, word in {"key": key, "nonce": nonce}.items() if word}
+        nonce, grace = _nonce(kind), GRACE if kind is Kind.RENEW else 0
+        query = {name: str(word) for name, word in {"key": key, "nonce": nonce, "grace": grace}.items() if word}
         answer = tab.get(f"/{kind}", sent, query, hang_up_after=hang_up_after)
-        return await self._call(kind, sent, answer, key=key, nonce=nonce)
+        return await self._call(kind, sent, answer, key=key, nonce=nonce, grace=grace)
 
     async def talk(self, tab: Tab, key: str) -> None:
         """A few messages over a WebSocket, which stays with the session that it was opened for."""
@@ -63,7 +66,7 @@ class Browser:
             for kind in random.choices([Kind.READ, Kind.SAVE, Kind.LINK], k=random.randint(1, 8)):
                 named, nonce = key if kind is Kind.SAVE else "", _nonce(kind)
                 text = " ".join(word for word in (kind, named, nonce) if word)
-                if await self._call(kind, sent, ask(socket, text), key=named, nonce=nonce) != 200:
+                if await self._call(kind, sent, ask(socket, text), key=named, nonce=nonce, socket=True) != 200:
                     break
         finally:
             socket.transport.abort() if random.random() < 0.2 else await socket.close()
@@ -77,6 +80,8 @@ class Browser:
         key: str = "",
         nonce: str = "",
         lifetime: float | None = None,
+        grace: float = 0,
+        socket: bool = False,
     ) -> int:
         """Wait for the answer, and write it down. Returns its status."""
         began = time.monotonic()
@@ -100,6 +105,8 @@ class Browser:
             key and f"key {key}",
             nonce,
             lifetime,
+            grace,
+            socket,
             answer.body.get("owner", ""),
             state and Seen.of(state),
         )

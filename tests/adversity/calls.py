@@ -21,6 +21,7 @@ class Kind(StrEnum):
     SAVE = "save"  # the same with `Session.save`, which tells
     LINK = "link"  # by `Session.atomic`: one version more, `nonce`, and the nonce of the version before
     ROTATE = "rotate"  # `given` tells whether it did
+    RENEW = "renew"  # the same, but for `grace` seconds the id before opens the session as well
     END = "end"  # `cleared` tells whether it did
 
 
@@ -67,6 +68,10 @@ class Call(NamedTuple):
     nonce: str = ""
     lifetime: float | None = None
     """What `START` asked for: seconds without use after which the session ends."""
+    grace: float = 0
+    """What `RENEW` asked for, in whole seconds."""
+    socket: bool = False
+    """Whether it was said over a socket, which stays with its session whatever id that is given by renewals."""
     owner: str = ""
     """Whose session the answer was about, as it says."""
     seen: Seen | None = None

@@ -9,11 +9,12 @@ import asyncio
 import os
 from collections.abc import Hashable
 from contextvars import ContextVar
+from dataclasses import replace
 
 from redis.asyncio import Connection, Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starlette_sessions_ext import Stored, record, rows
+from starlette_sessions_ext import Session, Stored, record, rows
 from starlette_sessions_ext.cookie import SessionCookie
 from starlette_sessions_ext.ids import new_id
 from starlette_sessions_ext.stores.redis import RedisStore
@@ -91,6 +92,24 @@ def credulous() -> ASGIApp:
     """Whatever the store gives is taken for what was asked."""
     vars(rows)["decode"] = lambda raw, key: record.decode(raw, raw.split()[1].decode())
     return make_application(NaiveStore(os.environ["SESSIONS"]))
+
+
+def abrupt() -> ASGIApp:
+    """A renewal is a rotation: other tabs lose the session."""
+    rotate = Session.rotate
+    Session.rotate = lambda session, grace=None: rotate(session)  # type: ignore[method-assign, assignment]
+    return make_application(RedisStore(os.environ["SESSIONS"]))
+
+
+def clinging() -> ASGIApp:
+    """The grace of a renewed id has no end."""
+
+    def decode(raw: bytes, key: str) -> record.Record | record.Alias:
+        found = record.decode(raw, key)
+        return replace(found, until=record.END_OF_TIME) if isinstance(found, record.Alias) else found
+
+    vars(rows)["decode"] = decode
+    return make_application(RedisStore(os.environ["SESSIONS"]))
 
 
 def _client(store: RedisStore) -> Redis:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from .calls import Call, Finding, Harm, Kind, Outcome, by_begin, by_end
+from .renewals import Renewals
+from .threats import Threats
 
 _CLOCK_STEP = 2.0
 """Seconds by which a session may end earlier than its lifetime after a use: it is counted in whole
@@ -26,7 +26,7 @@ def _has_moved(call: Call) -> bool:
 
 def dropped(calls: Sequence[Call]) -> set[str]:
     """The nonces of the puts that an ending may have overtaken."""
-    threats = _Threats.of(endings(calls))
+    threats = Threats.of(endings(calls))
     return {call.nonce for call in calls if call.kind is Kind.PUT and threats.first(call.began, call) < call.ended}
 
 
@@ -34,7 +34,7 @@ def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
     """`calls` are those of one session that `start` made."""
     givers = {call.given: call for call in reversed(by_end(calls)) if call.given}  # the first that gave it
     deaths = _deaths(calls, givers)
-    threats = _Threats.of(endings(calls))
+    threats, renewals = Threats.of(endings(calls)), Renewals(calls)
     missed: dict[str, float] = {}  # when each id was first seen to open nothing
     for call in by_end(calls):
         if call.outcome is Outcome.ABSENT:
@@ -49,15 +49,18 @@ def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
         if call.owner:
             if call.began > deaths.get(call.sent, math.inf):
                 yield Finding(Harm.RESURRECTED, call, "an id opens a session that had been ended, or moved away from")
-            elif call.began > missed.get(call.sent, math.inf):
+            elif call.began > renewals.left.get(call.sent, math.inf) and not call.socket:
+                yield Finding(Harm.RESURRECTED, call, "an id that was renewed opens the session beyond its grace")
+            elif call.began > missed.get(call.sent, math.inf) and not (call.socket and renewals):
                 del missed[call.sent]  # once is enough: all that follow would show it too
                 yield Finding(Harm.RESURRECTED, call, "a session is there again that was gone")
             elif start.lifetime is not None and call.began > used_until + start.lifetime:
                 yield Finding(Harm.RESURRECTED, call, "a session outlived its lifetime")
-        elif call.outcome is Outcome.ABSENT:
+        elif call.outcome in (Outcome.ABSENT, Outcome.REFUSED):
             expired = start.lifetime is not None and call.ended > used_before + start.lifetime - _CLOCK_STEP
             giver = givers.get(call.sent, start)
-            if not expired and threats.first(giver.began, giver) > call.ended:
+            hidden = call.outcome is Outcome.ABSENT and renewals.may_hide(call, giver)  # what is under way goes on
+            if not expired and not hidden and threats.first(giver.began, giver) > call.ended:
                 yield Finding(Harm.LOST, call, "a session is gone that nobody had ended")
         if call.outcome is not Outcome.ABSENT:
             used_until = max(used_until, call.until)
@@ -75,25 +78,3 @@ def _deaths(calls: Sequence[Call], givers: dict[str, Call]) -> dict[str, float]:
                 place += 1
     last = min((call.ended for call in calls if call.cleared), default=math.inf)
     return {given: min(deaths.get(given, math.inf), last) for given in givers}
-
-
-class _Threats(NamedTuple):
-    """Endings in the order of their ends, and for each place the two that began first of those from there on."""
-
-    ends: list[float]
-    firsts: list[tuple[Call, ...]]
-
-    @classmethod
-    def of(cls, calls: Sequence[Call]) -> _Threats:
-        ordered = sorted(calls, key=lambda call: call.until)
-        firsts: list[tuple[Call, ...]] = []
-        earliest: tuple[Call, ...] = ()
-        for call in reversed(ordered):
-            earliest = tuple(by_begin((*earliest, call))[:2])
-            firsts.append(earliest)
-        return cls([call.until for call in ordered], [*reversed(firsts), ()])
-
-    def first(self, moment: float, other_than: Call) -> float:
-        """When the first of those began that hadn't ended at a moment."""
-        candidates = self.firsts[bisect_right(self.ends, moment)]
-        return min((call.began for call in candidates if call is not other_than), default=math.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -11,18 +12,25 @@ from typing import Any
 from .calls import Call, Harm, Kind, Outcome, Seen
 
 _KINDS = (Kind.READ, Kind.PUT, Kind.SAVE, Kind.LINK)
-_ENDINGS = (Kind.ROTATE, Kind.END)
+_MOVES = (Kind.ROTATE, Kind.RENEW, Kind.RENEW, Kind.END)
+_GRACE = 20.0
 
 
 @dataclass
 class _Session:
     owner: str
-    live: str | None  # the one id that opens it
+    live: str | None  # the one id under which it is kept
     known: list[str]  # the ids that clients know
     version: int = 0
     nonce: str = ""
     previous: str = ""
     values: dict[str, str] = field(default_factory=dict)
+    life: int = 0  # how often it was moved for good, or ended: who has loaded it before has it no more
+    aliases: dict[str, tuple[str | None, float]] = field(default_factory=dict)  # where renewed ids lead, and until when
+
+    def opens(self, sent: str, now: float) -> bool:
+        leads_to, until = self.aliases.get(sent, (sent, math.inf))
+        return leads_to == self.live and now < until
 
     def seen(self) -> Seen:
         return Seen(self.version, self.nonce, self.previous, dict(self.values), True)
@@ -35,6 +43,8 @@ class _Pending:
     session: _Session
     call: Call
     loaded: bool = False
+    found: str = ""  # the id under which it found the session, in which of its lives
+    life: int = 0
     done: bool = False
 
 
@@ -51,7 +61,7 @@ class Simulation:
         """A few sessions, and calls of all kinds that overlap."""
         for _ in range(3):
             session = self._start()
-            self._use(session, 40, (*_KINDS, *_KINDS, *_ENDINGS))
+            self._use(session, 40, (*_KINDS, *_KINDS, *_KINDS, *_MOVES))
 
     def suffer(self, defect: str) -> Harm:
         """Go on with a session that goes well, and then not. Returns what has to be found."""
@@ -84,7 +94,9 @@ class Simulation:
         nonce = self._name() if kind in (Kind.PUT, Kind.SAVE, Kind.LINK) else ""
         if kind in (Kind.PUT, Kind.SAVE):
             key = key or self._random.choice(["key a", "key b"])
-        return _Pending(session, Call(session.owner, kind, Outcome.DONE, self._tick(), 0, sent, key=key, nonce=nonce))
+        grace = _GRACE if kind is Kind.RENEW else 0
+        call = Call(session.owner, kind, Outcome.DONE, self._tick(), 0, sent, key=key, nonce=nonce, grace=grace)
+        return _Pending(session, call)
 
     def _go_on(self, pending: _Pending) -> None:
         """The next step of one call."""
@@ -103,28 +115,35 @@ class Simulation:
             pending.done = True
 
     def _load(self, pending: _Pending) -> None:
-        pending.loaded = True
-        if pending.call.sent != pending.session.live:
+        session = pending.session
+        pending.loaded, pending.found, pending.life = True, session.live or "", session.life
+        if not session.opens(pending.call.sent, self._time):
             pending.done = True
             self._tell(pending, outcome=Outcome.ABSENT)
 
     def _take_effect(self, pending: _Pending) -> None:
         session, call = pending.session, pending.call
-        gone = call.sent != session.live
+        gone = pending.life != session.life
         if gone and call.kind in (Kind.LINK, Kind.SAVE):
             self._tell(pending, outcome=Outcome.REFUSED)
         elif gone:
             self._tell(pending, owner=session.owner)  # a put was dropped, an ending came too late
         else:
-            self._tell(pending, owner=session.owner, **self._change(session, call))
+            self._tell(pending, owner=session.owner, **self._change(pending))
 
-    def _change(self, session: _Session, call: Call) -> dict[str, Any]:
+    def _change(self, pending: _Pending) -> dict[str, Any]:
         """Do what the call asks for. Returns what there is to tell."""
+        session, call = pending.session, pending.call
         if call.kind is Kind.ROTATE:
-            session.live = self._name()
+            session.life, session.live = session.life + 1, self._name()
+            return {"given": session.live}
+        if call.kind is Kind.RENEW:
+            if session.live == pending.found:  # otherwise another has done it, and this hands out the same
+                session.live = self._name()
+                session.aliases[pending.found] = session.live, self._time + call.grace
             return {"given": session.live}
         if call.kind is Kind.END:
-            session.live = None
+            session.life, session.live = session.life + 1, None
             return {"cleared": True}
         if call.key:
             session.values[call.key] = call.nonce
@@ -142,9 +161,9 @@ class Simulation:
             pending.session.known.append(call.given)
         self.calls.append(call)
 
-    def _do(self, session: _Session, kind: Kind, key: str = "", **changes: Any) -> None:
+    def _do(self, session: _Session, kind: Kind, key: str = "", sent: str = "", **changes: Any) -> None:
         """A call with nothing beside it; `changes` are what its answer gets wrong."""
-        pending = self._begin(session, kind, session.known[-1], key)
+        pending = self._begin(session, kind, sent or session.known[-1], key)
         self._load(pending)
         if not pending.done:
             self._take_effect(pending)
@@ -186,6 +205,21 @@ class Simulation:
         session.live = old
         self._do(session, Kind.READ)
 
+    def _renew(self, session: _Session, times: int, *, lead: bool) -> None:
+        """And then ask with the id before. It leads to the session, or doesn't, whatever it should do."""
+        for _ in range(times):
+            self._do(session, Kind.RENEW)
+        if lead:
+            session.aliases[session.known[0]] = session.live, math.inf
+        else:
+            session.aliases.clear()
+        self._do(session, Kind.READ, sent=session.known[0])
+
+    def _outlive_the_grace(self, session: _Session) -> None:
+        self._renew(session, 1, lead=True)
+        self._time += 2 * _GRACE
+        self._do(session, Kind.READ, sent=session.known[0])
+
     def _lose(self, session: _Session) -> None:
         session.live = None
         self._do(session, Kind.READ)
@@ -202,6 +236,9 @@ DEFECTS: dict[str, tuple[Harm, Callable[[Simulation, _Session], None]]] = {
     "a session is lost": (Harm.LOST, Simulation._lose),
     "a session comes back": (Harm.RESURRECTED, Simulation._bring_back),
     "an old id goes on": (Harm.RESURRECTED, Simulation._keep_the_old_id),
+    "a renewed id opens nothing": (Harm.LOST, lambda it, session: it._renew(session, 1, lead=False)),
+    "a renewed id goes on": (Harm.RESURRECTED, Simulation._outlive_the_grace),
+    "aliases are chained": (Harm.RESURRECTED, lambda it, session: it._renew(session, 2, lead=True)),
     "an id is adopted": (Harm.RESURRECTED, Simulation._adopt),
     "an answer is somebody else's": (Harm.FOREIGN, lambda it, session: it._do(session, Kind.READ, owner="other")),
     "half is written": (

@@ -21,6 +21,8 @@ SECONDS = 3.0
         ("upsert", Harm.RESURRECTED),
         ("adopting", Harm.RESURRECTED),
         ("credulous", Harm.FOREIGN),
+        ("abrupt", Harm.LOST),
+        ("clinging", Harm.RESURRECTED),
     ],
 )
 def test_it_is_caught(control: str, harm: Harm, tmp_path: Path) -> None:

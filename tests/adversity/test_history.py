@@ -53,6 +53,10 @@ def harm(*calls: Call) -> set[Harm]:
     return {finding.harm for finding in check([start(), *calls])}
 
 
+def renew(began: float, ended: float, outcome: Outcome = Outcome.DONE, **more: Any) -> Call:
+    return call(began, ended, Kind.RENEW, outcome, grace=5, **more)
+
+
 UNKNOWN, ABSENT, REFUSED = Outcome.UNKNOWN, Outcome.ABSENT, Outcome.REFUSED
 ONE, TWO = seen(1, "n1"), seen(2, "n2", "n1")
 
@@ -72,7 +76,9 @@ RIGHT: dict[str, list[Call]] = {
     "a rotation that came too late, and sent the cookie once more": [
         *(call(2, 3, Kind.ROTATE, given=FIRST), read(4, 5, seen())),
     ],
-    "a refused put": [put(2, 3, "p1", REFUSED), read(4, 5, seen())],
+    "a put that was refused, as the session had moved": [
+        *(call(2, 3, Kind.ROTATE, given="2nd"), put(2, 4, "p1", REFUSED), read(5, 6, seen(), sent="2nd")),
+    ],
     "gone after the end": [call(2, 3, Kind.END, cleared=True), call(4, 5, Kind.READ, ABSENT)],
     "gone, by an end of unknown outcome": [
         call(2, 3, Kind.END, UNKNOWN),
@@ -82,6 +88,31 @@ RIGHT: dict[str, list[Call]] = {
     "a read while it ends": [call(2, 5, Kind.END, cleared=True), read(3, 4, seen())],
     "moved to another id": [
         *(call(2, 3, Kind.ROTATE, given="2nd"), call(4, 5, Kind.READ, ABSENT), read(4, 5, seen(), sent="2nd")),
+    ],
+    "renewed, and used under both ids": [
+        *(renew(2, 3, given="2nd"), put(4, 5, "p1", given="2nd"), read(5.5, 6, seen(a="p1"), sent="2nd")),
+        *(call(8, 9, Kind.READ, ABSENT), read(8, 9, seen(a="p1"), sent="2nd")),
+    ],
+    "in the last second of a grace, of which nobody knows whether it is over": [
+        *(renew(2, 3, given="2nd"), call(6, 6.1, Kind.READ, ABSENT), renew(12, 13, sent="2nd", given="3rd")),
+        read(17.9, 18.1, seen(), sent="2nd"),
+    ],
+    "renewed twice at once, by one of the two": [
+        *(renew(2, 4, given="2nd"), renew(2, 5, given="2nd"), read(6, 7, seen())),
+    ],
+    "renewed again before the grace was over": [
+        *(renew(2, 3, given="2nd"), renew(4, 5, sent="2nd", given="3rd")),
+        *(call(6, 7, Kind.READ, ABSENT), read(6, 7, seen(), sent="2nd")),
+    ],
+    "renewed by nobody knows whom, as an answer shows": [
+        *(renew(2, 3, UNKNOWN), read(4, 5, seen(), given="2nd"), read(6, 7, seen())),
+        *(call(11, 12, Kind.READ, ABSENT), read(11, 12, seen(), sent="2nd")),
+    ],
+    "renewed, and ended under the old id": [
+        *(renew(2, 3, given="2nd"), call(4, 5, Kind.END, cleared=True), call(6, 7, Kind.READ, ABSENT, sent="2nd")),
+    ],
+    "a socket that goes on after a renewal": [
+        *(renew(2, 3, given="2nd"), call(8, 9, Kind.READ, ABSENT), read(10, 11, seen(), socket=True)),
     ],
 }
 
@@ -135,6 +166,37 @@ WRONG: dict[str, tuple[Harm, list[Call]]] = {
         Harm.RESURRECTED,
         [call(2, 3, Kind.END, UNKNOWN), call(4, 5, Kind.READ, ABSENT), read(6, 7, seen())],
     ),
+    "renewed, and gone under the old id before the grace is over": (
+        Harm.LOST,
+        [renew(2, 3, given="2nd"), call(4, 5, Kind.READ, ABSENT)],
+    ),
+    "gone after two at once that were one renewal": (
+        Harm.LOST,
+        [renew(2, 4, given="2nd"), renew(2, 4, given="2nd"), call(4, 5, Kind.READ, ABSENT)],
+    ),
+    "gone under the new id": (Harm.LOST, [renew(2, 3, given="2nd"), call(10, 11, Kind.READ, ABSENT, sent="2nd")]),
+    "refused by a renewal": (Harm.LOST, [renew(2, 3, given="2nd"), put(2, 8, "p1", REFUSED)]),
+    "alive under the old id when the grace is over": (
+        Harm.RESURRECTED,
+        [renew(2, 3, given="2nd"), read(8.1, 9, seen())],
+    ),
+    "alive under the old id when the grace must be over, as an answer showed": (
+        Harm.RESURRECTED,
+        [renew(2, 3, UNKNOWN), read(4, 5, seen(), given="2nd"), read(10.1, 11, seen())],
+    ),
+    "alive under the id before the last, by a chain": (
+        Harm.RESURRECTED,
+        [renew(2, 3, given="2nd"), renew(4, 5, sent="2nd", given="3rd"), read(5.5, 6, seen())],
+    ),
+    "alive under the old id after the end": (
+        Harm.RESURRECTED,
+        [renew(2, 3, given="2nd"), call(4, 5, Kind.END, sent="2nd", cleared=True), read(6, 7, seen())],
+    ),
+    "a put under the old id that isn't there": (
+        Harm.LOST,
+        [renew(2, 3, given="2nd"), put(4, 5, "p1"), read(6, 7, seen(), sent="2nd")],
+    ),
+    "refused without an end": (Harm.LOST, [call(2, 3, Kind.LINK, REFUSED, nonce="n1")]),
     "gone without an end": (Harm.LOST, [call(2, 3, Kind.READ, ABSENT)]),
     "gone before the end": (Harm.LOST, [call(2, 3, Kind.READ, ABSENT), call(4, 5, Kind.END, cleared=True)]),
     "gone by its own rotation": (

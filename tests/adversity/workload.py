@@ -1,4 +1,4 @@
-"""People who use sessions hard: parallel tabs that read, write, rotate, talk, hang up and log out.
+"""People who use sessions hard: parallel tabs that read, write, rotate, renew, talk, hang up and log out.
 
 It runs as a process of its own, beside others, until SIGTERM, after which it comes to an end:
 
@@ -15,16 +15,17 @@ import random
 import secrets
 import signal
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 import uvloop
 
-from .browser import Browser, Log
+from .browser import GRACE, Browser, Log
 from .calls import Kind
 from .client import NO_ANSWER, Tab
 
-BROWSERS, TABS = 2, 3
-"""In each process. More would only stand in line: two cores are busy with them."""
+BROWSERS, TABS = 6, 3
+"""In each process: as many as two cores can serve while some wait for a disk, a slow worker or a fault."""
 
 STEPS = 25
 """The most that each tab of a session does."""
@@ -44,20 +45,28 @@ class Person:
 
     async def live(self) -> None:
         old_cookie = ""
-        while not self._stopping.is_set():
-            browser = Browser(self._log, self._ports)
-            first = browser.tab()
-            lifetime = LIFETIME if random.random() < 0.1 else None
-            if await browser.start(first, old_cookie, lifetime):
+        async with asyncio.TaskGroup() as later:
+            while not self._stopping.is_set():
+                browser = Browser(self._log, self._ports)
+                tab = browser.tab()
+                lifetime = LIFETIME if random.random() < 0.1 else None
+                started = await browser.start(tab, old_cookie, lifetime)
+                tab.close()
+                if not started:
+                    await asyncio.sleep(PAUSE_AFTER_ERROR)
+                    continue
                 await self.use(browser, steps=random.randint(2, STEPS))
-                if lifetime and not browser.ended:
-                    await asyncio.sleep(lifetime + 0.1)
-                for cookie in browser.known:
-                    await browser.call(first, Kind.READ, cookie=cookie)
+                if not lifetime:  # which looking would make longer
+                    await _look_back(browser)
+                if lifetime or len(browser.known) > 1:
+                    later.create_task(self._look_back_after((lifetime or GRACE) + 0.1, browser))
                 old_cookie = browser.cookie if browser.ended else ""
-            else:
-                await asyncio.sleep(PAUSE_AFTER_ERROR)
-            first.close()
+
+    async def _look_back_after(self, seconds: float, browser: Browser) -> None:
+        """When its lifetime, or the grace of its old ids, should be over; or earlier, if all comes to its end."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        await _look_back(browser)
 
     async def use(self, browser: Browser, steps: int, *, shared: str = "") -> None:
         """By several tabs. A session that is `shared` with others, among whom this is our name, is never ended."""
@@ -75,7 +84,7 @@ class Person:
                 if not await self._step(browser, tab, f"{shared}{number}", shared=bool(shared)):
                     return
             if number == 0 and not shared and random.random() < 0.8:
-                await browser.call(tab, Kind.END, hang_up_after=_patience(0.1))
+                await browser.call(tab, Kind.END, cookie=_any_cookie(browser), hang_up_after=_patience(0.1))
         finally:
             tab.close()
 
@@ -84,15 +93,29 @@ class Person:
         if random.random() < 0.05:
             await browser.talk(tab, name)
             return True
-        kinds = [Kind.READ, Kind.PUT, Kind.SAVE, Kind.LINK, Kind.ROTATE]
-        [kind] = random.choices(kinds, [30, 25, 10, 25, 0 if shared else 1])
+        kinds = [Kind.READ, Kind.PUT, Kind.SAVE, Kind.LINK, Kind.RENEW, Kind.ROTATE]
+        [kind] = random.choices(kinds, [30, 25, 10, 25, *((0, 0) if shared else (3, 1))])
         if kind is Kind.ROTATE:
             return await browser.call(tab, kind) == 200  # otherwise nobody knows whether the cookie opens anything
+        cookie = _any_cookie(browser)
         key = random.choice([name, "common"]) if kind in (Kind.PUT, Kind.SAVE) else ""
-        status = await browser.call(tab, kind, key=key, hang_up_after=_patience(0.08))
+        status = await browser.call(tab, kind, cookie=cookie, key=key, hang_up_after=_patience(0.08))
         if status in (NO_ANSWER, 503):
             await asyncio.sleep(PAUSE_AFTER_ERROR)
-        return status not in (401, 410)
+        return status not in (401, 410) or cookie != browser.cookie
+
+
+async def _look_back(browser: Browser) -> None:
+    """Try all the cookies that it was ever given."""
+    tab = browser.tab()
+    for cookie in list(browser.known):
+        await browser.call(tab, Kind.READ, cookie=cookie)
+    tab.close()
+
+
+def _any_cookie(browser: Browser) -> str:
+    """The present one as a rule; sometimes any that it had, as a tab sends that hasn't heard of the new one."""
+    return random.choice([*browser.known, browser.cookie]) if random.random() < 0.1 else browser.cookie
 
 
 def _patience(share: float) -> float | None:
