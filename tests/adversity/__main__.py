@@ -11,10 +11,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-from .calls import Harm
+from . import table
 from .faults import FAULTS, Fault
 from .stand import STORES, standing
 from .stretches import RECOVERY, Result, Stretch, sum_up
@@ -23,22 +22,28 @@ from .trial import run
 LASTING, PAUSE = 3.0, 3.0
 """Seconds: a fault outlasts the deadline of an operation, and there is time to see normal service after it."""
 
-_HEAD = ("store", "fault", "times", "operations", "acknowledged", "errors", "normal after", *Harm)
-
 
 def main(seconds: float, stores: list[str]) -> int:
-    rows = []
+    """Each store's rows are printed when it is done, for whoever doesn't see the end."""
+    began = time.monotonic()
+    stretches: list[Stretch] = []
+    servers: list[str] = []
+    print(table.head(), flush=True)
     for store in stores:
         print(f"{store}, {seconds:.0f} s ...", file=sys.stderr)
-        rows += [(store, stretch) for stretch in sum_up(_run(store, seconds).stretches)]
-    print(_table(rows))
-    wrong = [stretch for _, stretch in rows if stretch.harm or stretch.strange or stretch.normal_after > RECOVERY]
-    return 1 if wrong else 0
+        own = sum_up(_run(store, seconds, servers).stretches)
+        print(*(table.row(store, stretch) for stretch in own), sep="\n", flush=True)
+        stretches += own
+    print(table.total(stretches), table.foot(time.monotonic() - began, servers), sep="\n")
+    return 1 if any(one.harm or one.strange or one.normal_after > RECOVERY for one in stretches) else 0
 
 
-def _run(store: str, seconds: float) -> Result:
+def _run(store: str, seconds: float, servers: list[str]) -> Result:
+    """`servers` is told which one it was."""
     folder = Path(tempfile.mkdtemp(prefix=f"adversity-{store}-"))
     with standing(store, folder) as stand:
+        if stand.server is not None:
+            servers.append(table.version(stand.server))
         result = run(stand, folder, _for(seconds, FAULTS[store]), lasting=LASTING, pause=PAUSE)
     for finding in result.findings[:20]:
         print(f"{finding.harm}: {finding.text}. {finding.call}", file=sys.stderr)
@@ -56,24 +61,6 @@ def _for(seconds: float, faults: list[Fault]) -> Iterator[Fault]:
         if number >= len(faults) and time.monotonic() - began > seconds:
             return
         yield fault
-
-
-def _table(rows: list[tuple[str, Stretch]]) -> str:
-    lines = [_HEAD, *(_line(store, stretch) for store, stretch in rows)]
-    lines.append(_line("all", sum_up(_as_one(stretch) for _, stretch in rows)[0]))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-
-
-def _as_one(stretch: Stretch) -> Stretch:
-    return replace(stretch, fault="all")
-
-
-def _line(store: str, stretch: Stretch) -> tuple[str, ...]:
-    numbers = (stretch.times, stretch.operations, stretch.acknowledged)
-    errors = " ".join(f"{number}x{status or 'none'}" for status, number in sorted(stretch.errors.items())) or "0"
-    harm = (str(stretch.harm[kind]) for kind in Harm)
-    return (store, stretch.fault, *map(str, numbers), errors, f"{stretch.normal_after:.1f} s", *harm)
 
 
 if __name__ == "__main__":
