@@ -11,7 +11,7 @@ from .stand import standing
 from .trial import run
 
 SECONDS = 3.0
-"""After so many it is looked at, and if nothing has come to light, the run goes on."""
+"""After so many it is looked at, and if nothing has come to light, it is tried again. Longer than a grace lasts."""
 
 
 @pytest.mark.parametrize(
