@@ -2,12 +2,21 @@
 
 Rules, all of which live in this file:
 
-1. Every request has one slot, and every line from the server answers the oldest open slot. Slots
-   belong to the connection: a caller who has gone leaves theirs behind, and its answer is read and
-   passed over, so nobody after them gets it.
+1. Every request has one slot, and every line from the server, but that for a fence, answers the
+   oldest open slot. Slots belong to the connection: a caller who has gone leaves theirs behind, and
+   its answer is read and passed over, so nobody after them gets it.
 2. An answer has to have the shape that was asked for. A line too many, a broken one, a number of
    columns that's off, or a row that names another key than the asked one is an error.
-3. An error is final. Nothing that comes after it is read, and nothing more can be asked.
+3. Requests leave in batches, one at a time, and behind each goes a fence: a line that is answered
+   as no request is. Until it is answered in its turn, no answer of the batch counts.
+4. An error is final. Nothing that comes after it is read, and nothing more can be asked.
+
+Why a fence: answers have no numbers, and many name nothing. With a line missing from the stream
+"inserted" or "not found" would be taken for the answer to the request before. But the server
+answers in order, and nothing else is under way: so where the fence's answer comes in its turn, as
+many lines came before it as were asked for. A line too few or too many fails the whole batch. What
+this can't see is one line missing and another made up in the same batch, or two in each other's
+place that name nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +28,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .errors import HandlerSocketError, LocalProtocolError, RemoteProtocolError, ServerError
-from .frames import Reply, Row, Value, parse_reply
+from .frames import FENCE, Reply, Row, Value, parse_reply
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """The longest line that is read: a MEDIUMTEXT whose every byte is escaped, and room for a few more rows."""
 
+_FENCE_REPLY = Reply(2, 1, (b"cmd",))
 _NUMBER = re.compile(rb"[0-9]{1,20}")  # up to 2**64 - 1
 
 Slot = TypeVar("Slot")
@@ -54,29 +64,46 @@ class Connection(Generic[Slot]):
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.error: HandlerSocketError | None = None
+        self.unsent_bytes = 0
+        self._unsent: list[bytes] = []
+        self._open: deque[tuple[Reader, Slot]] = deque()  # what has no answer yet, sent or not
+        self._read: deque[tuple[Slot, Any]] = deque()  # what has one that doesn't count yet
+        self._due: int | None = None  # answers that come before the fence's; None between batches
         self._max_line_bytes = max_line_bytes
-        self._open: deque[tuple[Reader, Slot]] = deque()
         self._parts: list[bytes] = []  # of a line whose end hasn't come yet
         self._size = 0
 
     @property
     def in_flight(self) -> int:
-        """How many answers are still to come."""
-        return len(self._open)
+        """How many answers are still to come, or to count."""
+        return len(self._read) + len(self._open)
 
     @property
     def slots(self) -> Iterator[Slot]:
-        """The open slots, the oldest first."""
-        return (slot for _, slot in self._open)
+        """The slots of those, the oldest first."""
+        yield from (slot for slot, _ in self._read)
+        yield from (slot for _, slot in self._open)
 
-    def ask(self, read: Reader, slot: Slot) -> None:
-        """Note a request that is about to be sent. Raises `LocalProtocolError` after an error."""
+    def ask(self, line: bytes, read: Reader, slot: Slot) -> None:
+        """Take a request for the next batch. Raises `LocalProtocolError` after an error."""
         if self.error is not None:
             raise LocalProtocolError("this connection has failed and can't be asked any more")
         self._open.append((read, slot))
+        self._unsent.append(line)
+        self.unsent_bytes += len(line)
+
+    def next_batch(self) -> bytes:
+        """What has to be sent now: nothing while a batch is under way, or if nothing was asked since."""
+        if self._due is not None or not self._unsent:
+            return b""
+        self._due = len(self._open)
+        batch = b"".join([*self._unsent, FENCE])
+        self._unsent.clear()
+        self.unsent_bytes = 0
+        return batch
 
     def receive(self, data: bytes) -> Iterator[tuple[Slot, Any]]:
-        """Take bytes from the server; yield each slot that they answer, with the answer.
+        """Take bytes from the server; yield each slot whose answer counts now, with the answer.
 
         That is what the slot's reader made of it, or a `ServerError`. Raises `RemoteProtocolError`
         at the first line that can't be right; what was yielded before it was.
@@ -85,13 +112,20 @@ class Connection(Generic[Slot]):
             return
         try:
             for line in self._lines(data):
-                if not self._open:
-                    raise RemoteProtocolError("HandlerSocket sent a line that nobody asked for")
-                read, slot = self._open[0]
                 reply = parse_reply(line)
-                answer = read(reply) if reply.code == 0 else _error_of(reply)
-                self._open.popleft()
-                yield slot, answer
+                if self._due is None:
+                    raise RemoteProtocolError("HandlerSocket sent a line that nobody asked for")
+                if (reply == _FENCE_REPLY) != (self._due == 0):
+                    raise RemoteProtocolError("HandlerSocket sent a line too few, or one too many")
+                if self._due:
+                    read, slot = self._open[0]
+                    self._read.append((slot, read(reply) if reply.code == 0 else _error_of(reply)))
+                    self._open.popleft()
+                    self._due -= 1
+                else:
+                    self._due = None
+                    while self._read:
+                        yield self._read.popleft()
         except RemoteProtocolError as error:
             self.error = error
             raise
@@ -101,7 +135,10 @@ class Connection(Generic[Slot]):
         self.error = self.error or error
         slots = list(self.slots)
         self._open.clear()
+        self._read.clear()
+        self._unsent.clear()
         self._parts.clear()
+        self.unsent_bytes = 0
         return slots
 
     def _lines(self, data: bytes) -> Iterator[bytes]:

@@ -29,6 +29,9 @@ Change = Literal["U", "U?", "D", "D?", "+", "+?", "-", "-?"]
 MAX_INDEX_ID = 65_535
 """Ids are the client's choice. A server makes room for all below them, and dies of a very large one."""
 
+FENCE = b"fence\n"
+"""No request at all: the server answers `2 1 cmd`, as to no other line that is made here, and goes on."""
+
 _MAX_NUMBER = 2**32 - 1
 _COMPARISONS: dict[str, bytes] = {sign: sign.encode() for sign in ("=", ">", ">=", "<", "<=")}
 _FILTERS: dict[str, bytes] = {**_COMPARISONS, "!=": b"!="}

@@ -1,8 +1,9 @@
 """Lines to a HandlerSocket port and answers back, on asyncio.
 
-Requests are pipelined: hundreds may be under way at once, and those of one turn of the event loop
-leave in one write. A request is whole lines, handed over at once, so a caller who is cancelled
-leaves no half line behind; why they leave no answer to the next either is in `connection`.
+Requests are pipelined: hundreds may be under way at once. Those of one turn of the event loop leave
+in one write, or as soon as those before them are answered. A request is whole lines, handed over at
+once, so a caller who is cancelled leaves no half line behind; why they leave no answer to the next
+either is in `connection`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,7 @@ from typing import Any, NamedTuple, cast
 from .connection import Connection, Reader
 from .errors import ConnectionLost, DeadlineExceeded, HandlerSocketError, RemoteProtocolError
 
-_FLUSH_BYTES = 64 * 1024
-"""So much is written without waiting for the end of the event loop's turn."""
-
-_HIGH_WATER = 256 * 1024
+_HIGH_WATER = 1024 * 1024
 """With more than this unsent, requests wait until the server has taken some."""
 
 
@@ -36,8 +34,6 @@ class Pipeline(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._connection: Connection[_Slot] = Connection()
         self._transport: asyncio.Transport | None = None
-        self._unsent: list[bytes] = []
-        self._unsent_bytes = 0
         self._paused = False
         self._line: deque[asyncio.Future[None]] = deque()  # who waits until there is room to write
         self._watch: asyncio.TimerHandle | None = None
@@ -55,8 +51,8 @@ class Pipeline(asyncio.Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether a request would leave at once, without waiting until the server has taken earlier ones."""
-        return not self._paused
+        """Whether a request is taken at once, without waiting until the server has taken earlier ones."""
+        return not self._paused and self._connection.unsent_bytes < _HIGH_WATER
 
     def ask(self, line: bytes, read: Reader) -> Awaitable[Any]:
         """Send a line, now if there is room; what `read` makes of the answer.
@@ -65,7 +61,7 @@ class Pipeline(asyncio.Protocol):
         connection has come to its end, which fails all who wait on it, `ConnectionLost`,
         `DeadlineExceeded` or `RemoteProtocolError`.
         """
-        return self._send_later(line, read) if self._paused else self._send(line, read)
+        return self._send(line, read) if self.has_room else self._send_later(line, read)
 
     async def aclose(self) -> None:
         """Let what is under way be answered, for up to `timeout` seconds, then close."""
@@ -88,29 +84,26 @@ class Pipeline(asyncio.Protocol):
             raise ConnectionLost("the connection to HandlerSocket is closed") from self._connection.error
         now = self._loop.time()
         slot = _Slot(self._loop.create_future(), now + self.timeout)
-        self._connection.ask(read, slot)
+        if not self._connection.unsent_bytes:
+            self._loop.call_soon(self._flush)
+        self._connection.ask(line, read, slot)
         self.last_used = now
         if self._watch is None:
             self._watch = self._loop.call_at(slot.deadline, self._look)
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(line)
-        self._unsent_bytes += len(line)
-        if self._unsent_bytes > _FLUSH_BYTES:
-            self._flush()
         return slot.answer
 
     def _flush(self) -> None:
-        """One write for all that was asked in this turn of the event loop."""
-        if self._unsent and self._transport is not None:
-            self._transport.write(b"".join(self._unsent))
-        self._unsent.clear()
-        self._unsent_bytes = 0
+        """One write for all that was asked in this turn of the event loop, and before it behind a batch."""
+        batch = self._connection.next_batch()
+        if batch and self._transport is not None:
+            self._transport.write(batch)
+        if self._line and self.has_room:
+            self._wake()
 
     async def _send_later(self, line: bytes, read: Reader) -> Any:
         """When the server has taken what was written."""
         deadline = self._loop.time() + self.timeout
-        while self._paused:
+        while not self.has_room:
             turn: asyncio.Future[None] = self._loop.create_future()
             self._line.append(turn)
             await asyncio.wait([turn], timeout=deadline - self._loop.time())
@@ -133,6 +126,8 @@ class Pipeline(asyncio.Protocol):
                     slot.answer.set_result(answer)
         except RemoteProtocolError as error:
             self._end(error)
+        if self._connection.unsent_bytes:
+            self._loop.call_soon(self._flush)  # when those who have their answers have asked again
 
     def connection_lost(self, error: Exception | None) -> None:
         self._end(ConnectionLost("HandlerSocket closed the connection"))
@@ -175,7 +170,6 @@ class Pipeline(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        self._unsent.clear()
         self._paused = False
         self._wake()
         if self._transport is not None:

@@ -60,7 +60,7 @@ def replies_cut(stand: Stand, seconds: float) -> None:
 
 
 def replies_swallowed(stand: Stand, seconds: float) -> None:
-    """What TCP never does: no fair play where many replies are under way at once, and have no numbers."""
+    """What TCP never does, though something between the two may."""
     with _proxies(stand):
         for _ in _again_and_again(seconds):
             random.choice(stand.proxies).drop_reply()
@@ -128,11 +128,10 @@ def disk_full(stand: Stand, seconds: float) -> None:
 _TABLES = {"mysql": ("session_data", "session_id", "modified_at"), "handlersocket": ("php_session", "id", "modified")}
 
 _ON_SERVERS = [server_killed, server_frozen]
-_CUT_OFF: list[Fault] = [
-    *(bytes_late, bytes_one_by_one, replies_cut),
+_ON_THE_WAY: list[Fault] = [
+    *(bytes_late, bytes_one_by_one, replies_cut, replies_swallowed),
     *(connections_reset, connections_refused, black_hole),
 ]
-_ON_THE_WAY: list[Fault] = [*_CUT_OFF, replies_swallowed]
 _ON_WORKERS = [worker_killed, worker_frozen]
 _ON_MARIADB = [connections_killed, row_locked]
 
@@ -142,7 +141,7 @@ FAULTS: dict[str, list[Fault]] = {
     "redis": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, scripts_flushed, memory_full],
     "mysql": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, *_ON_MARIADB],
     "mongo": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS],
-    "handlersocket": [*_ON_SERVERS, *_CUT_OFF, *_ON_WORKERS, row_locked],
+    "handlersocket": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, row_locked],
 }
 """Those that make sense, by store. With its one process a memory store ends."""
 

@@ -23,7 +23,7 @@ READERS: list[tuple[str, Reader]] = [
     ("rows of k", RowsReader(INDEX, b"k")),
 ]
 
-FRAGMENTS = [b"0\t1\n", b"0\t1\t7\n", b"0\t2\n", b"0\t2\tk\tv\n", b"0\t2\tx\t\0\n", b"1\t1\t121\n"]
+FRAGMENTS = [b"0\t1\n", b"0\t1\t7\n", b"0\t2\n", b"0\t2\tk\tv\n", b"0\t2\tx\t\0\n", b"1\t1\t121\n", b"2\t1\tcmd\n"]
 FRAGMENTS += [b"\t", b"\n", b"\x01", b"\x01A", b"0", b"2", b"k", b"\0", b"\r", b"9" * 20, b"9" * 10]
 
 
@@ -43,7 +43,8 @@ def _connection(asked: list[tuple[str, Reader]], stream: bytes, size: int) -> tu
     """What the connection makes of it: the answers, in order, and whether it is in error."""
     connection: Connection[int] = Connection()
     for slot, (_, read) in enumerate(asked):
-        connection.ask(read, slot)
+        connection.ask(b"\n", read, slot)
+    connection.next_batch()
     answers: list[Any] = []
     try:
         for at in range(0, len(stream), size):
@@ -60,13 +61,24 @@ def _connection(asked: list[tuple[str, Reader]], stream: bytes, size: int) -> tu
 
 
 def _reference(asked: list[str], stream: bytes) -> tuple[list[Any], bool]:
+    """All answers or none: behind the last of them comes that to the fence, and nothing more."""
     answers: list[Any] = []
-    for line in stream.split(b"\n")[:-1]:
-        try:
-            answers.append(_answer(asked[len(answers)], [_unescaped(token) for token in line.split(b"\t")]))
-        except (Broken, IndexError):
-            return answers, True
-    return answers, False
+    is_over = not asked  # without requests there is no fence
+    try:
+        for line in stream.split(b"\n")[:-1]:
+            tokens = [_unescaped(token) for token in line.split(b"\t")]
+            is_fence = (
+                len(tokens) == 3 and _digits(tokens[0], 9) == 2 and _digits(tokens[1], 9) == 1 and tokens[2] == b"cmd"
+            )
+            if is_over or is_fence != (len(answers) == len(asked)):
+                raise Broken
+            if is_fence:
+                is_over = True
+            else:
+                answers.append(_answer(asked[len(answers)], tokens))
+    except (Broken, IndexError):
+        return answers if is_over else [], True
+    return answers if is_over else [], False
 
 
 def _answer(kind: str, tokens: list[bytes | None]) -> Any:

@@ -8,11 +8,19 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from starlette_sessions_ext.handlersocket import frames
+
+FENCED = b"2\t1\tcmd\n"
+"""The answer to a fence."""
+
 Answer = Callable[[bytes], bytes | None]
 
 
 class ScriptedServer:
-    """Sends what `answer` makes of each line; None closes the connection. It reads while `reading` is set."""
+    """Sends what `answer` makes of each line; None closes the connection. It reads while `reading` is set.
+
+    A fence it answers by itself, unless it left the line before unanswered.
+    """
 
     def __init__(self, answer: Answer, *, piece: int = 65536) -> None:
         self.port = 0
@@ -46,11 +54,15 @@ class ScriptedServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.current += 1
+        said: bytes | None = b""
         try:
             with suppress(ConnectionError):
                 while await self.reading.wait() and (line := await reader.readline()):
-                    self.lines.append(line)
-                    said = self._answer(line)
+                    if line == frames.FENCE:
+                        said = said and FENCED
+                    else:
+                        self.lines.append(line)
+                        said = self._answer(line)
                     if said is None:
                         break
                     await self._say(said, writer)

@@ -25,7 +25,7 @@ from starlette_sessions_ext.handlersocket import (
 from starlette_sessions_ext.handlersocket.connection import RowsReader, read_count, read_inserted, read_nothing
 
 from .conftest import AMOUNTS, NAMES, PEOPLE
-from .scripted import error_of
+from .scripted import FENCED, error_of
 
 ALL_BYTES = bytes(range(256))
 PAIRS = Index(0, "d", "t", "PRIMARY", ("a", "b"))
@@ -65,13 +65,13 @@ ANSWERS: list[tuple[bytes, Callable[..., Any], Any]] = [
     (b"0\t2\ta\tb\tc\td", RowsReader(PAIRS), [(b"a", b"b"), (b"c", b"d")]),
     (b"0\t2\t\x01@\x01I\x01J\x01O\t\x10\r\xff", RowsReader(PAIRS), [(b"\0\t\n\x0f", b"\x10\r\xff")]),
     (b"1\t1\t121", RowsReader(PAIRS), (1, "121", True)),
-    (b"2\t1\tcmd", read_count, (2, "cmd", False)),
+    (b"2\t1\tstmtnum", read_count, (2, "stmtnum", False)),
     (b"3\t1\tunauth", read_nothing, (3, "unauth", False)),
     (b"1\t1", read_count, (1, "", False)),
     (b"9\t1\tcaf\xe9", read_count, (9, "caf\\xe9", False)),
 ]
 
-CONVERSATION = b"".join(line + b"\n" for line, _, _ in ANSWERS)
+CONVERSATION = b"".join(line + b"\n" for line, _, _ in ANSWERS) + FENCED
 
 
 @pytest.mark.parametrize(("make", "line"), REQUESTS, ids=range(len(REQUESTS)))
@@ -83,7 +83,8 @@ def replay(pieces: Iterable[bytes]) -> list[Any]:
     """What a connection that was asked all of ANSWERS makes of the pieces, in order."""
     connection: Connection[int] = Connection()
     for number, (_, read, _) in enumerate(ANSWERS):
-        connection.ask(read, number)
+        connection.ask(b"\n", read, number)
+    connection.next_batch()
     answers = [answer for piece in pieces for answer in connection.receive(piece)]
     assert [slot for slot, _ in answers] == list(range(len(answers)))
     return [plain(answer) for _, answer in answers]

@@ -17,6 +17,7 @@ from ..mariadb_server import MariaDBServer
 
 EXCHANGES = {
     "authentication": """
+        fence                                       -> 2 1 cmd
         0 = 1 a                                     -> 3 1 unauth
         P 0 other people PRIMARY id                 -> 3 1 unauth
         A 1 wrong                                   -> 3 1 unauth
@@ -46,6 +47,7 @@ EXCHANGES = {
         P 0 other people PRIMARY id,name amount,name -> 0 1
         ''                                          -> 2 1 cmd
         garbage                                     -> 2 1 cmd
+        fence                                       -> 2 1 cmd
         X 1                                         -> 2 1 cmd
         -1 = 1 a                                    -> 2 1 cmd
         P 0                                         -> 1 1 open_table
@@ -167,6 +169,7 @@ READ_ONLY = """
         0 = 1 a 1 0 D                               -> 2 1 readonly
         0 = 1 a 1 0 U? a b                          -> 2 1 readonly
         0 = 1 a                                     -> 0 2
+        fence                                       -> 2 1 cmd
 """
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext import HandlerSocketStore
+from starlette_sessions_ext.handlersocket.frames import FENCE
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores import _handlersocket_rows as rows
 from starlette_sessions_ext.testing import FaultProxy
@@ -39,13 +40,13 @@ async def test_sql_sees_what_is_written_at_once_and_the_other_way_round(
 
 
 class LineProxy(FaultProxy):
-    """Counts the lines that pass it towards the server."""
+    """Counts the requests that pass it towards the server."""
 
     lines = 0
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            self.lines += data.count(b"\n")
+            self.lines += data.count(b"\n") - data.count(FENCE)
             writer.write(data)
 
 
