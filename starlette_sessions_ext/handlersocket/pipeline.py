@@ -9,6 +9,7 @@ either is in `connection`.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Awaitable
 from typing import Any, NamedTuple, cast
@@ -18,6 +19,9 @@ from .errors import ConnectionLost, DeadlineExceeded, HandlerSocketError, Remote
 
 _HIGH_WATER = 1024 * 1024
 """With more than this unsent, requests wait until the server has taken some."""
+
+_ACKNOWLEDGE = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)
+"""Only Linux can be told to; what is set elsewhere is set already."""
 
 
 class _Slot(NamedTuple):
@@ -115,6 +119,7 @@ class Pipeline(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none, but does as one
+        self._socket: socket.socket = transport.get_extra_info("socket")
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
@@ -124,6 +129,8 @@ class Pipeline(asyncio.Protocol):
                     _fail(slot, answer)
                 elif not slot.answer.done():
                     slot.answer.set_result(answer)
+            if self._connection.in_flight:
+                self._acknowledge()
         except RemoteProtocolError as error:
             self._end(error)
         if self._connection.unsent_bytes:
@@ -139,6 +146,13 @@ class Pipeline(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._paused = False
         self._wake()
+
+    def _acknowledge(self) -> None:
+        """Tell the server that this has come: it sends the next answer only then (Nagle's algorithm).
+
+        By itself the system waits up to 40 ms for something to send along.
+        """
+        self._socket.setsockopt(socket.IPPROTO_TCP, _ACKNOWLEDGE, 1)
 
     def _wake(self) -> None:
         line, self._line = self._line, deque()

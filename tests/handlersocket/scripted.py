@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -19,10 +20,11 @@ Answer = Callable[[bytes], bytes | None]
 class ScriptedServer:
     """Sends what `answer` makes of each line; None closes the connection. It reads while `reading` is set.
 
-    A fence it answers by itself, unless it left the line before unanswered.
+    A fence it answers by itself, unless it left the line before unanswered. Without `no_delay` it sends
+    as HandlerSocket does: a small packet only when the one before has been acknowledged.
     """
 
-    def __init__(self, answer: Answer, *, piece: int = 65536) -> None:
+    def __init__(self, answer: Answer, *, piece: int = 65536, no_delay: bool = True) -> None:
         self.port = 0
         self.connections = 0
         self.current = 0
@@ -31,6 +33,7 @@ class ScriptedServer:
         self.reading.set()
         self._answer = answer
         self._piece = piece
+        self._no_delay = no_delay
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -52,6 +55,7 @@ class ScriptedServer:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self._no_delay)
         self.connections += 1
         self.current += 1
         said: bytes | None = b""

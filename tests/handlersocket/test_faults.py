@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import traceback
 from collections.abc import Awaitable, Iterator
+from statistics import median
 from typing import Any
 
 import pytest
@@ -156,6 +158,26 @@ async def test_P5_a_port_that_was_stopped(stopped: MariaDBServer) -> None:
     writer = await connect(stopped.hs_port_wr, secret=stopped.hs_secret_wr)
     assert await writer.find(NAMES, A) == []
     await writer.aclose()
+
+
+# A server that waits for acknowledgements
+
+
+async def test_an_answer_that_waits_for_the_one_before_to_be_acknowledged_comes_at_once() -> None:
+    """By itself the client's system says after 40 ms that it has got something; told to, at once."""
+
+    async def seconds(*, no_delay: bool) -> float:
+        async with ScriptedServer(opens_then(b"0\t2\ta\t1\n"), piece=4, no_delay=no_delay) as server:
+            client = await connect(server.port)
+            took = []
+            for _ in range(50):
+                before = time.perf_counter()
+                await client.find(NAMES, A)
+                took.append(time.perf_counter() - before)
+            await client.aclose()
+        return median(took)
+
+    assert await seconds(no_delay=False) < 20 * await seconds(no_delay=True)
 
 
 # A server that stops reading
