@@ -1,8 +1,9 @@
-"""Taking what was deleted out of SQLite's write-ahead log.
+"""Taking what was deleted or replaced out of SQLite's write-ahead log.
 
 A deleted row is overwritten in the table (secure_delete), but the log goes on holding the pages as
 they were before, earlier versions of the row included, until it is emptied. SQLite does that by
-itself only when the log has grown, or when the last connection closes.
+itself only when the log has grown, in the commit of some writer, who waits for it; or when the last
+connection closes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sqlite3
 import threading
 
 ERASE_AFTER = 1.0
-"""Seconds until the log is emptied after a row was deleted: once for all that were deleted meanwhile."""
+"""Seconds until the log is emptied after something was written: once for all that was written meanwhile."""
 
 WAIT = 20
 """Milliseconds to wait for somebody who reads: those who want to write wait as long. Then it is put off."""
@@ -29,7 +30,7 @@ class Eraser:
         self._thread: threading.Thread | None = None
 
     def request(self) -> None:
-        """Have erased what is deleted by now, or by a transaction that is running."""
+        """Have erased what is deleted or replaced by now."""
         with self._lock:
             self._wanted = True
             if self._thread is None:
@@ -58,8 +59,12 @@ class Eraser:
             return self._wanted
 
     def _empty_log(self) -> bool:
-        """False if somebody was using it (sqlite.org/pragma.html#pragma_wal_checkpoint)."""
+        """False if somebody was using it (sqlite.org/pragma.html#pragma_wal_checkpoint).
+
+        TRUNCATE stops all writers while it copies the log into the table; PASSIVE stops nobody, and leaves it little.
+        """
         try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:  # a full or failing disk: who writes is told of it, here it is tried again
             return False

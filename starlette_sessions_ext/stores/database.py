@@ -23,6 +23,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 
 from ..errors import ConfigurationError, StoreTimeout
 from . import _mysql_rows as rows
+from ._collection import collect
 from ._driver import require
 from ._mysql_errors import DRIVER_ERRORS, as_ours, is_duplicate, is_lost, is_undone
 from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, ask, run
@@ -42,7 +43,8 @@ from .base import (
 
 require("asyncmy")
 
-_BATCH = 200
+_STEP = 100
+"""How many expired rows are removed at once."""
 
 
 class DatabaseStore(SessionStore):
@@ -167,20 +169,17 @@ class DatabaseStore(SessionStore):
             return await self._change(rows.DELETE_VERSION, key, self._newest_expired(), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """In small batches, so that no request waits for long; each has the budget of an operation.
+        """At a pace that requests hardly notice; each step has the budget of an operation.
 
         The keys are read without locks, and deleted by primary key if they are still expired then.
         """
-        expired, removed = self._newest_expired(), 0
-        while removed < limit:
-            size = min(_BATCH, limit - removed)
-            async with self._deadline():
-                keys = [key for (key,) in (await self._run(rows.FIND_EXPIRED, expired, expired, size)).rows]
-                count = (await self._run(rows.DELETE_EXPIRED, *keys, expired, repeat=len(keys))).rowcount if keys else 0
-            removed += count
-            if len(keys) < size or not count:
-                break
-        return removed
+        return await collect(self._remove_expired, limit, size=_STEP)
+
+    async def _remove_expired(self, count: int) -> int:
+        expired = self._newest_expired()
+        async with self._deadline():
+            keys = [key for (key,) in (await self._run(rows.FIND_EXPIRED, expired, expired, count)).rows]
+            return (await self._run(rows.DELETE_EXPIRED, *keys, expired, repeat=len(keys))).rowcount if keys else 0
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from ..errors import ConfigurationError, StoreUnavailable
 from ..handlersocket import Client, Row, ServerError, Value, Where
 from . import _handlersocket_rows as rows
+from ._collection import collect
 from ._handlersocket_errors import LOST, OurErrors
 from ._handlersocket_ports import Address, Ports
 from ._handlersocket_probe import probe
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("starlette_sessions_ext")
 
-_BATCH = 50
+_STEP = 25
+"""How many expired rows are removed at once."""
 _UNKNOWN_BYTES = 65_535  # before the server was asked: TEXT, the smallest that the migrations make or leave
 _TAKEN_BACK = (
     "HandlerSocket has taken back a write that it had acknowledged: an SQL transaction locks more than one session,"
@@ -177,24 +179,21 @@ class HandlerSocketStore(SessionStore):
             return bool(await ports.write(Client.fetch_and_delete, self._indexes.expiries, where))
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """A few at a time, each by its own key, as all changes lock.
+        """At a pace that requests hardly notice; each row by its own key, as all changes lock.
 
         To delete by the index of `modified` would lock rows in another order than they do, and
         end some of them in a deadlock.
         """
-        removed, newest_expired = 0, self._newest_expired()
+        return await collect(self._remove_expired, limit, size=_STEP)
+
+    async def _remove_expired(self, count: int) -> int:
+        newest_expired = self._newest_expired()
         with self._errors:
             ports = await self._ready()
-            while removed < limit:
-                size = min(_BATCH, limit - removed)
-                found = await ports.read(Client.find, self._indexes.oldest, Where("<=", (newest_expired,), limit=size))
-                wheres = [rows.expired(key, newest_expired) for (key,) in found]
-                deletes = (ports.write(Client.fetch_and_delete, self._indexes.expiries, where) for where in wheres)
-                count = sum(map(len, await asyncio.gather(*deletes)))
-                removed += count
-                if len(found) < size or not count:
-                    break
-        return removed
+            found = await ports.read(Client.find, self._indexes.oldest, Where("<=", (newest_expired,), limit=count))
+            wheres = [rows.expired(key, newest_expired) for (key,) in found]
+            deletes = (ports.write(Client.fetch_and_delete, self._indexes.expiries, where) for where in wheres)
+            return sum(map(len, await asyncio.gather(*deletes)))
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""

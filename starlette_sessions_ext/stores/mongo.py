@@ -24,6 +24,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ._collection import collect
 from ._driver import require
 from ._gathering import Gathering
 from ._mongo_rows import SETTLED, Rows
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 _DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
+_STEP = 100
+"""How many expired rows are removed at once."""
 _MOST_LOADS = 64
 """How many sessions are looked for at once: what a command costs is shared well by then."""
 _LARGEST_DATA = 16_000_000
@@ -126,14 +129,16 @@ class MongoStore(SessionStore):
         with self._deadline():
             return (await self._rows.current().delete_one(conditions)).deleted_count == 1
 
-    @in_own_task
     async def delete_expired(self, limit: int = 1000) -> int:
-        if limit < 1:  # MongoDB takes 0 for no limit
-            return 0
+        """At a pace that requests hardly notice; each step has the budget of an operation."""
+        return await collect(self._remove_expired, limit, size=_STEP)
+
+    @in_own_task
+    async def _remove_expired(self, count: int) -> int:
         expired = {"expires_at": {"$lte": self._now()}}
         with self._deadline():
-            found = self._rows.current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(limit)
-            keys = [row["_id"] for row in await found.to_list(limit)]
+            found = self._rows.current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(count)
+            keys = [row["_id"] for row in await found.to_list(count)]
             still_expired = {"_id": {"$in": keys}, **expired}  # some may have been touched
             return (await self._rows.current().delete_many(still_expired)).deleted_count
 

@@ -5,10 +5,10 @@ one transaction on a worker thread: the event loop never blocks, and many writes
 disk. The file is in WAL mode with synchronous=FULL, so what was acknowledged survives kill -9 and
 loss of power (sqlite.org/pragma.html#pragma_synchronous). A network file system can't promise that.
 
-What was deleted leaves the files: in the table it is overwritten at once (secure_delete), and about a
-second later the write-ahead log is emptied, which holds it until then, earlier versions included.
-Nobody's answer waits for that; who writes in the same moment waits as long as the disk takes. While
-somebody else reads the file for longer (a backup) it is put off; after a crash the next opening does it.
+What was deleted or replaced leaves the files: in the table it is overwritten at once (secure_delete),
+and about a second later the write-ahead log is emptied, which holds it until then. Nobody's answer
+waits for that; who writes at its very end waits as long as the disk takes. While somebody else reads
+the file for longer (a backup) it is put off; after a crash the next opening does it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import anyio
 import anyio.to_thread
 
 from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ._collection import collect
 from ._sqlite_eraser import Eraser
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -57,6 +58,11 @@ _DELETE_EXPIRED = """DELETE FROM starlette_sessions WHERE key IN
     (SELECT key FROM starlette_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"""
 _KEYS = "SELECT key FROM starlette_sessions WHERE key > ? ORDER BY key LIMIT 1000"
 _DROP_IF_EXPIRED = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at <= ?"
+
+_STEP = 100
+"""How many expired rows are removed at once."""
+_LONGEST_LOG = 20_000
+"""Pages, after which a writer copies the log into the table itself: only where the eraser can't keep up."""
 
 
 class SQLiteStore(SessionStore):
@@ -113,13 +119,18 @@ class SQLiteStore(SessionStore):
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         if version is None:
-            return await self._remove(_DELETE, key, self._clock()) == 1
+            return await self._change(_DELETE, key, self._clock())
         if not _is_version(version):
             return False
-        return await self._remove(f"{_DELETE} AND version = ?", key, self._clock(), version) == 1
+        return await self._change(f"{_DELETE} AND version = ?", key, self._clock(), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        return await self._remove(_DELETE_EXPIRED, self._clock(), limit)
+        """At a pace that requests hardly notice; each step has the budget of an operation."""
+        return await collect(self._remove_expired, limit, size=_STEP)
+
+    async def _remove_expired(self, count: int) -> int:
+        now = self._clock()
+        return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (now, count)).rowcount)
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all rows; see `SupportsListing`."""
@@ -159,18 +170,6 @@ class SQLiteStore(SessionStore):
     async def _change(self, statement: str, *values: object) -> bool:
         return await self._write(lambda db: db.execute(statement, values).rowcount == 1)
 
-    async def _remove(self, statement: str, *values: object) -> int:
-        """Delete rows, and have their bytes erased. Says how many."""
-        eraser = (self._lines or await self._open()).eraser
-
-        def remove(db: sqlite3.Connection) -> int:
-            removed = db.execute(statement, values).rowcount
-            if removed:
-                eraser.request()  # here, so that it is done for a caller too who no longer waits
-            return removed
-
-        return await self._write(remove)
-
     async def _open(self) -> _Lines:
         async with self._opening:
             if self._lines is None:
@@ -189,8 +188,8 @@ class SQLiteStore(SessionStore):
         except BaseException:
             writer.close()
             raise
-        eraser.request()  # for what was deleted right before a crash
-        return _Lines(_Line(reader, "BEGIN"), _Line(writer, "BEGIN IMMEDIATE"), eraser)
+        eraser.request()  # for what was written right before a crash
+        return _Lines(_Line(reader, "BEGIN"), _Line(writer, "BEGIN IMMEDIATE", eraser.request), eraser)
 
     def _connection(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
@@ -206,6 +205,7 @@ class SQLiteStore(SessionStore):
                     raise
                 time.sleep(0.01)
         writer.execute("PRAGMA synchronous = FULL")
+        writer.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
         writer.execute("PRAGMA secure_delete = ON")
         writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
 
@@ -223,11 +223,17 @@ class _Job(Generic[T]):
 
 
 class _Line:
-    """A connection, and who waits for it. The first in line runs all of them in one transaction."""
+    """A connection, and who waits for it. The first in line runs all of them in one transaction.
 
-    def __init__(self, connection: sqlite3.Connection, begin: str) -> None:
+    `committed` is called after each.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, begin: str, committed: Callable[[], object] = lambda: None
+    ) -> None:
         self._connection = connection
         self._begin = begin
+        self._committed = committed
         self._turn = anyio.Lock(fast_acquire=True)
         self._limiter = anyio.CapacityLimiter(1)
         self._waiting: list[_Job[object]] = []
@@ -264,6 +270,7 @@ class _Line:
             for job in jobs:
                 job.result = job.work(self._connection)
             self._connection.execute("COMMIT")
+            self._committed()
         except Exception as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

@@ -221,6 +221,28 @@ async def test_V4_a_delete_removes_the_bytes_from_the_files(
         assert held(tmp_path, *living) == living
 
 
+async def test_V4_what_was_replaced_is_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
+) -> None:
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    async with SQLiteStore(tmp_path / "sessions.db") as store:
+        await make(store, key, b"first", b"second", expires_at=soon)
+        await finish_erasing(store)
+        assert held(tmp_path, b"first", b"second") == [b"second"]
+
+
+async def test_who_writes_doesnt_wait_until_a_long_log_is_copied_into_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
+) -> None:
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    file = tmp_path / "sessions.db"
+    async with SQLiteStore(file) as store:
+        for _ in range(10):
+            assert await store.create(key_of(new_id()), b"x" * 1_000_000, soon)
+        assert file.stat().st_size < 1_000_000
+    assert file.stat().st_size > 10_000_000
+
+
 async def test_V4_what_expired_is_removed_too_once_it_is_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, key: str, soon: int
 ) -> None:
