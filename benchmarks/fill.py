@@ -39,9 +39,12 @@ Row = tuple[str, str, int]
 
 
 def rows(name: str, count: int, body: bytes, expires_at: int) -> Iterator[Row]:
-    """So many sessions; `key_of_row` says what they are called."""
+    """So many sessions, the last expiring at `expires_at`, fifty in each second before; `key_of_row` says what they
+    are called. As it is with real ones, what expires together is scattered over the keys.
+    """
     for number in range(count):
-        yield (key := key_of_row(name, number)), encoded(key, body).decode(), expires_at
+        expiry = expires_at - (count - number) // 50
+        yield (key := key_of_row(name, number)), encoded(key, body).decode(), expiry
 
 
 def key_of_row(name: str, number: int) -> str:
@@ -84,6 +87,7 @@ def _memory(store: MemoryStore, rows: Iterable[Row]) -> None:
 def _sqlite(path: Path, rows: Iterable[Row]) -> None:
     insert = "INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, 1, ?)"
     with closing(sqlite3.connect(path, timeout=60)) as db, db:
+        db.execute("PRAGMA cache_size = -500000")  # KiB: keys come in no order, and each goes to a page of its own
         db.executemany(insert, ((key, data.encode(), expires_at) for key, data, expires_at in rows))
 
 

@@ -57,9 +57,10 @@ async def _measure(services: Services, sizes: Sequence[int], folder: Path, quick
             filled[f"{size:,}"] = {name: place.store for name, place in places.items()}
             await _fill(places, size, stack)
         small = filled[f"{sizes[0]:,}"]
-        payloads = await _measure_payloads(small, 1 if quick else 7)
-        counts = await _measure_counts(filled, 1 if quick else 7)
-    collected = await collecting.measure(fill.places(services, len(sizes), folder), sizes[-1], quick)
+        payloads = await _measure_payloads(small, quick)
+        counts = await _measure_counts(filled, quick)
+    expired = sizes[1] if quick else sizes[-1]
+    collected = await collecting.measure(fill.places(services, len(sizes), folder), expired, quick)
     return [payloads, counts, collected]
 
 
@@ -71,7 +72,7 @@ async def _fill(places: Mapping[str, Place], size: int, stack: AsyncExitStack) -
         await run_sync(fill_with, rows)
 
 
-async def _measure_payloads(stores: Mapping[str, SessionStore], rounds: int) -> Findings:
+async def _measure_payloads(stores: Mapping[str, SessionStore], quick: bool) -> Findings:
     bodies = {name: JSONSerializer().dumps({"text": "x" * size}) for name, size in PAYLOADS.items()}
     keys = {
         (name, amount): await operations.create(store, 50, body)
@@ -80,7 +81,7 @@ async def _measure_payloads(stores: Mapping[str, SessionStore], rounds: int) -> 
     }
     rows = [Row(name, operation, amount) for name in stores for operation in OPERATIONS for amount in PAYLOADS]
     figures = Figures[Row]()
-    for turn in turns(rows, rounds, "growth, payloads"):
+    for turn in turns(rows, 1 if quick else 7, "growth, payloads", warm_up=not quick):
         name, operation, amount = turn.row
         sample = keys[name, amount]
         figures.add(turn, **await _operate(operation, stores[name], sample, bodies[amount]))
@@ -88,11 +89,11 @@ async def _measure_payloads(stores: Mapping[str, SessionStore], rounds: int) -> 
     return Findings([_table("payloads", "Payloads", rows, figures, "1 kB", note)])
 
 
-async def _measure_counts(filled: Mapping[str, Mapping[str, SessionStore]], rounds: int) -> Findings:
+async def _measure_counts(filled: Mapping[str, Mapping[str, SessionStore]], quick: bool) -> Findings:
     least, *_, most = filled
     rows = [Row(name, operation, count) for name in filled[least] for operation in OPERATIONS for count in filled]
     figures = Figures[Row]()
-    for turn in turns(rows, rounds, "growth, sessions"):
+    for turn in turns(rows, 1 if quick else 7, "growth, sessions", warm_up=not quick):
         name, operation, count = turn.row
         numbers = random.sample(range(int(count.replace(",", ""))), 100)
         sample = [fill.key_of_row("row", number) for number in numbers]
