@@ -39,8 +39,9 @@ Row = tuple[str, str, int]
 
 
 def rows(name: str, count: int, body: bytes, expires_at: int) -> Iterator[Row]:
-    """So many sessions, the last expiring at `expires_at`, fifty in each second before; `key_of_row` says what they
-    are called. As it is with real ones, what expires together is scattered over the keys.
+    """So many sessions; fifty expire in each second up to `expires_at`. `key_of_row` says what they are called.
+
+    As it is with real ones, what expires together is scattered over the keys.
     """
     for number in range(count):
         expiry = expires_at - (count - number) // 50

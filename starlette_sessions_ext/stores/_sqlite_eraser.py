@@ -30,7 +30,7 @@ class Eraser:
         self._thread: threading.Thread | None = None
 
     def request(self) -> None:
-        """Have erased what is deleted or replaced by now."""
+        """Have erased what is deleted or replaced by now, or by a transaction that is running."""
         with self._lock:
             self._wanted = True
             if self._thread is None:

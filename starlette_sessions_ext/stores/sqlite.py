@@ -225,15 +225,15 @@ class _Job(Generic[T]):
 class _Line:
     """A connection, and who waits for it. The first in line runs all of them in one transaction.
 
-    `committed` is called after each.
+    `committing` is called at the end of each.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, begin: str, committed: Callable[[], object] = lambda: None
+        self, connection: sqlite3.Connection, begin: str, committing: Callable[[], object] = lambda: None
     ) -> None:
         self._connection = connection
         self._begin = begin
-        self._committed = committed
+        self._committing = committing
         self._turn = anyio.Lock(fast_acquire=True)
         self._limiter = anyio.CapacityLimiter(1)
         self._waiting: list[_Job[object]] = []
@@ -269,8 +269,8 @@ class _Line:
             self._connection.execute(self._begin)
             for job in jobs:
                 job.result = job.work(self._connection)
+            self._committing()  # before it, so that who is told of an error here hasn't written anything
             self._connection.execute("COMMIT")
-            self._committed()
         except Exception as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
