@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 COUNT = 10_000
 LONGEST_WAIT = 0.1
-"""Seconds for one call of a hundred; where the machine itself is slower, twenty times its usual call."""
+"""Seconds for one call; where the machine itself is slower, twenty times its usual call, or twice its slowest."""
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +80,13 @@ async def test_requests_hardly_notice_a_collection(store: SessionStore, clock: F
     soon, late = int(clock()) + 60, int(clock()) + 7200
     expired, living = await fill(store, soon), await fill(store, late)
     clock.advance(60)
-    usual = median([await use(store, key, late) for key in living[:100]])
+    before = [await use(store, key, late) for key in living[:500]]
     waits: list[float] = []
     removed = 0
     async with anyio.create_task_group() as group:
 
         async def request() -> None:
-            for key in living[100:]:
+            for key in living[500:]:
                 waits.append(await use(store, key, late))
 
         group.start_soon(request)
@@ -95,8 +95,8 @@ async def test_requests_hardly_notice_a_collection(store: SessionStore, clock: F
         group.cancel_scope.cancel()
     assert removed == COUNT
     assert waits, "no request came between"
-    assert median(waits) < 3 * usual
-    assert sorted(waits)[len(waits) * 99 // 100] < max(LONGEST_WAIT, 20 * usual)
+    assert median(waits) < 3 * median(before)
+    assert max(waits) < max(LONGEST_WAIT, 20 * median(before), 2 * max(before))
     for key in expired[::500]:
         assert await store.load(key) is None
     for key in living[::500]:
