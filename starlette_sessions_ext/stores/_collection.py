@@ -19,14 +19,15 @@ REST = 3
 async def collect(step: Callable[[int], Awaitable[int]], limit: int, *, size: int) -> int:
     """Remove up to `limit` rows, `size` of them at a time. Says how many.
 
-    `step` removes up to so many rows that have expired, and says how many it did: none if none are left.
+    `step` removes up to so many rows that have expired, and says how many it did: fewer if no more are left.
     """
     removed = 0
     while removed < limit:
         started = anyio.current_time()
-        count = await step(min(size, limit - removed))
-        if not count:
-            break
+        wanted = min(size, limit - removed)
+        count = await step(wanted)
         removed += count
+        if count < wanted:
+            break
         await anyio.sleep(REST * (anyio.current_time() - started))
     return removed

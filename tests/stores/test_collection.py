@@ -119,4 +119,4 @@ async def test_collecting_rests_between_steps_for_a_multiple_of_what_they_took()
     assert await collect(step, 120, size=50) == 120
     assert time.perf_counter() - started > 3.9 * worked
     assert await collect(step, 1000, size=50) == 130
-    assert sizes == [50, 50, 20, 50, 50, 50, 50]
+    assert sizes == [50, 50, 20, 50, 50, 50]
