@@ -209,7 +209,8 @@ class OwnPool:
             raise
 
     async def _dial(self) -> Connection:
-        async with asyncio.timeout(self._timeout):
+        """Within half of an operation's budget: who waits behind a dial that hangs has time for another."""
+        async with asyncio.timeout(self._timeout / 2):
             try:
                 return await connect(**self._settings)
             except RuntimeError as error:  # asyncmy on uvloop, if the server closed the connection at once

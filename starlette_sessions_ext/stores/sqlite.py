@@ -54,6 +54,7 @@ _REPLACE = """UPDATE starlette_sessions SET data = ?, version = version + 1, exp
     WHERE key = ? AND version = ? AND expires_at > ?"""
 _TOUCH = "UPDATE starlette_sessions SET expires_at = ? WHERE key = ? AND expires_at > ?"
 _DELETE = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at > ?"
+_DELETE_VERSION = "DELETE FROM starlette_sessions WHERE key = ? AND version = ? AND expires_at > ?"
 _DELETE_EXPIRED = """DELETE FROM starlette_sessions WHERE key IN
     (SELECT key FROM starlette_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"""
 _KEYS = "SELECT key FROM starlette_sessions WHERE key > ? ORDER BY key LIMIT 1000"
@@ -91,16 +92,14 @@ class SQLiteStore(SessionStore):
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        now = self._clock()
-        row = await self._read(lambda db: db.execute(_LOAD, (key, now)).fetchone())
+        row = await self._read(lambda db: db.execute(_LOAD, (key, self._clock())).fetchone())
         return None if row is None else Stored(*row)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        now = self._clock()
 
         def create(db: sqlite3.Connection) -> bool:
-            db.execute(_DROP_IF_EXPIRED, (key, now))
+            db.execute(_DROP_IF_EXPIRED, (key, self._clock()))
             return db.execute(_CREATE, (key, data, expires_at)).rowcount == 1
 
         return await self._write(create)
@@ -109,28 +108,27 @@ class SQLiteStore(SessionStore):
         check_row(key, data, expires_at, self.max_data_bytes)
         if not _is_version(version):
             return False
-        return await self._change(_REPLACE, data, expires_at, key, version, self._clock())
+        return await self._change(_REPLACE, data, expires_at, key, version)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
-        return await self._change(_TOUCH, expires_at, key, self._clock())
+        return await self._change(_TOUCH, expires_at, key)
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         if version is None:
-            return await self._change(_DELETE, key, self._clock())
+            return await self._change(_DELETE, key)
         if not _is_version(version):
             return False
-        return await self._change(f"{_DELETE} AND version = ?", key, self._clock(), version)
+        return await self._change(_DELETE_VERSION, key, version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
         return await collect(self._remove_expired, limit, size=_STEP)
 
     async def _remove_expired(self, count: int) -> int:
-        now = self._clock()
-        return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (now, count)).rowcount)
+        return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (self._clock(), count)).rowcount)
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all rows; see `SupportsListing`."""
@@ -168,7 +166,8 @@ class SQLiteStore(SessionStore):
             return await (self._lines or await self._open()).writer.run(job)
 
     async def _change(self, statement: str, *values: object) -> bool:
-        return await self._write(lambda db: db.execute(statement, values).rowcount == 1)
+        """Change one row that hasn't expired by the time that it is our turn, however long that takes."""
+        return await self._write(lambda db: db.execute(statement, (*values, self._clock())).rowcount == 1)
 
     async def _open(self) -> _Lines:
         async with self._opening:

@@ -87,6 +87,7 @@ async def talk(websocket: WebSocket) -> None:
     await websocket.accept()
     async for text in websocket.iter_text():
         kind, *words = text.split()
+        before = dict(session)
         try:
             if kind == "link":
                 answer = await _link(session, *words)
@@ -99,8 +100,13 @@ async def talk(websocket: WebSocket) -> None:
         except SessionGone:
             await websocket.send_json({"status": 410})
         except (SessionConflict, StoreUnavailable):
+            # What was put is in the session still, and would be saved once more at the end: perhaps over what is
+            # newer, if this time it was done but nobody was told. A value that comes twice proves nothing.
+            for key in dict(session).keys() - before.keys():
+                del session[key]
+            session.update(before)
             await websocket.send_json({"status": 503})
-            break  # what was put is in the session still, and is saved at the end if it can be
+            break
 
 
 def _put(session: Session, key: str, nonce: str) -> None:

@@ -6,7 +6,8 @@ import random
 import shutil
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -104,6 +105,32 @@ async def test_waiting_in_line_ends_at_the_deadline_too(tmp_path: Path, soon: in
         assert outcomes == ["timeout"] * 5
         assert other.execute("SELECT count(*) FROM starlette_sessions").fetchone() == (0,), "nothing is done later"
         other.close()
+
+
+async def test_what_expires_while_a_change_waits_for_the_file_is_absent_to_it(
+    tmp_path: Path, clock: FakeClock, key: str
+) -> None:
+    now = int(clock())
+    outcomes: list[bool] = []
+
+    async def change(call: Callable[[], Awaitable[bool]]) -> None:
+        outcomes.append(await call())
+
+    async with SQLiteStore(tmp_path / "sessions.db", clock=clock) as store:
+        await store.create(key, b"data", now + 60)
+        row = await store.load(key)
+        assert row is not None
+        with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with anyio.create_task_group() as group:
+                group.start_soon(change, lambda: store.replace(key, b"new", now + 600, row.version))
+                group.start_soon(change, lambda: store.touch(key, now + 600))
+                group.start_soon(change, lambda: store.delete(key))
+                group.start_soon(change, lambda: store.delete(key, row.version))
+                await anyio.sleep(0.1)  # they wait, and whether they do can't be seen
+                clock.advance(60)
+                other.execute("ROLLBACK")
+    assert outcomes == [False] * 4
 
 
 async def test_who_leaves_before_the_work_began_takes_nobody_along(tmp_path: Path, soon: int) -> None:

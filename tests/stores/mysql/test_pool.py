@@ -95,6 +95,27 @@ async def test_a_connect_that_stalls_for_all_ends_in_a_timeout(
         await store.aclose()
 
 
+async def test_who_waits_behind_a_connect_that_stalls_has_time_for_another(
+    mariadb: MariaDBServer, stalling: StallingProxy, key: str
+) -> None:
+    store = DatabaseStore(mariadb.url("fresh", stalling.port), pool_size=1)
+
+    async def load() -> None:
+        with pytest.raises(StoreTimeout):
+            await store.load(key)
+
+    async def dialed() -> bool:
+        return bool(stalling._writers)
+
+    stalling.stalling = True
+    async with anyio.create_task_group() as group:
+        group.start_soon(load)
+        await until(dialed)
+        stalling.stalling = False
+        assert await store.load(key) is None
+    await store.aclose()
+
+
 async def test_closing_ends_who_waits_for_a_connection(
     mariadb: MariaDBServer, stalling: StallingProxy, key: str
 ) -> None:
