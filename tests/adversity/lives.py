@@ -37,7 +37,7 @@ def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
     threats, renewals = Threats.of(endings(calls)), Renewals(calls)
     missed: dict[str, float] = {}  # when each id was first seen to open nothing
     for call in by_end(calls):
-        if call.outcome is Outcome.ABSENT:
+        if call.outcome is Outcome.ABSENT and not (start.lifetime and _is_beside_a_use(call, calls)):
             missed.setdefault(call.sent, call.ended)
     used_before = used_until = start.ended  # at the earliest, and at the latest
     told, answers = 0, by_end(calls)
@@ -64,6 +64,16 @@ def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
                 yield Finding(Harm.LOST, call, "a session is gone that nobody had ended")
         if call.outcome is not Outcome.ABSENT:
             used_until = max(used_until, call.until)
+
+
+def _is_beside_a_use(absent: Call, calls: Sequence[Call]) -> bool:
+    """Whether something was under way, which had found the session alive and makes it live longer.
+
+    It judges by the time at which it looked, and may then be frozen, or wait for a lock.
+    """
+    return any(
+        one.began < absent.ended and one.until > absent.began for one in calls if one.outcome is not absent.outcome
+    )
 
 
 def _deaths(calls: Sequence[Call], givers: dict[str, Call]) -> dict[str, float]:

@@ -231,6 +231,9 @@ def test_a_session_with_a_lifetime_is_gone_after_it_and_no_earlier() -> None:
     assert found(call(2, 3, Kind.READ, ABSENT)) == {Harm.LOST}
     assert found(read(5, 6, seen()), read(12, 13, seen())) == {Harm.RESURRECTED}
     assert found(call(4, 5, Kind.READ, UNKNOWN), read(12, 13, seen())) == set(), "it may have been a use just now"
+    gone = call(8, 8.5, Kind.READ, ABSENT)
+    assert found(read(4, 5, seen()), gone, read(9, 9.5, seen())) == {Harm.RESURRECTED}
+    assert found(read(4, 8.2, seen()), gone, read(9, 9.5, seen())) == set(), "what was under way makes it live longer"
 
 
 def test_what_is_written_together_is_looked_for_together() -> None:
