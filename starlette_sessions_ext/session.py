@@ -135,7 +135,8 @@ class Session(StarletteSession):
         nothing to save, so that whoever stays learns of a logout.
 
         Raises `SessionGone` if it was destroyed, rotated or expired meanwhile, `SessionConflict`
-        if so asked for by `on_conflict="raise"`, and `StoreError` if the store failed.
+        if so asked for by `on_conflict="raise"`, and `StoreError` if the store failed. Then the changes are
+        in the session still, and the next `save` or the end of the request makes them anew.
         """
         await self._bound().save()
 

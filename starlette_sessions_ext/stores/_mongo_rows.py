@@ -32,6 +32,13 @@ _WRITES = WriteConcern(w="majority", j=True)  # j, because without a replica set
 _NEWEST = ReadConcern("local")
 SETTLED = ReadConcern("majority")  # what no election can take back
 
+_DIALS = 50
+"""Connections that may be made at once, unless the URL says `maxConnecting`.
+
+By itself pymongo makes two at a time: after a network failure who wants one waits for others who do,
+and some for as long as their budget lasts.
+"""
+
 
 class Rows:
     """A collection that was given, or that of a URL; `timeout` (seconds) bounds what its client does by itself."""
@@ -83,6 +90,8 @@ class Rows:
                 raise ValueError
             # These are for what the client does in the background; for an answer it has no timeout of its own.
             limits: dict[str, Any] = {"connectTimeoutMS": milliseconds, "socketTimeoutMS": milliseconds}
+            if "maxconnecting=" not in url.lower():
+                limits["maxConnecting"] = _DIALS
             client: AsyncMongoClient[Any] = AsyncMongoClient(url, **limits)
             return _as_ours(client.get_default_database("session")[self._name])
         except (PyMongoError, ValueError):  # whose text may hold a part of the password

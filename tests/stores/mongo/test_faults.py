@@ -42,6 +42,18 @@ def told(error: BaseException) -> str:
 # Failures
 
 
+@pytest.mark.parametrize(("option", "dials"), [("", 20), ("&maxConnecting=3", 3)])
+async def test_connections_are_made_side_by_side(mongo_server: MongoServer, option: str, dials: int) -> None:
+    async with FaultProxy("127.0.0.1", mongo_server.port) as proxy:
+        async with MongoStore(through(proxy) + option) as store, anyio.create_task_group() as group:
+            proxy.hold_replies()
+            known = proxy.connections
+            for _ in range(21):  # one of them on the connection that there is
+                group.start_soon(store.delete, key_of(new_id()))
+            await until(lambda: proxy.connections - known == dials)
+            proxy.release()
+
+
 @pytest.mark.parametrize(
     ("address", "place"),
     [
