@@ -5,9 +5,11 @@
 In between all is quiet for a moment, and each worker is asked what it holds: file descriptors,
 tasks, memory. What it holds at rest must not grow. The first third of the samples is warming up;
 the median of the last third may not be above that of the second by more than the largest step
-between two neighbouring samples of the second third, or one unit: that is how much they vary by
-themselves, while what leaks at every request adds up to far more over a third of the run. The unit
-of memory is a MiB, of which Python's allocator takes one at a time.
+between two neighbouring samples of the second third, or what may come at once: that is how much
+they vary by themselves, while what leaks at every request adds up to far more over a third of the
+run. At once come a task; a MiB, for Python's allocator takes one at a time; and a connection for
+each client of a worker, for a pool keeps as many as were needed at the same moment since the
+server was killed.
 """
 
 from __future__ import annotations
@@ -55,6 +57,9 @@ class Sample(NamedTuple):
     mebibytes: float
 
 
+AT_ONCE = Sample(descriptors=CLIENTS // WORKERS, tasks=1, mebibytes=1)
+
+
 class Verdict(NamedTuple):
     """Two medians of one measure, and how much it varies by itself."""
 
@@ -64,13 +69,13 @@ class Verdict(NamedTuple):
 
     @property
     def is_flat(self) -> bool:
-        return self.after <= self.before + max(self.noise, 1)
+        return self.after <= self.before + self.noise
 
 
-def verdict(values: Sequence[float]) -> Verdict:
+def verdict(values: Sequence[float], at_once: float = 1) -> Verdict:
     third = len(values) // 3
     before, after = values[third : 2 * third], values[2 * third :]
-    return Verdict(median(before), median(after), max(abs(b - a) for a, b in pairwise(before)))
+    return Verdict(median(before), median(after), max(at_once, *(abs(b - a) for a, b in pairwise(before))))
 
 
 @dataclass
@@ -86,8 +91,8 @@ class Soak:
     def verdicts(self) -> Iterator[tuple[int, str, Verdict]]:
         """By worker and measure."""
         for worker, samples in enumerate(zip(*self.samples, strict=True)):
-            for measure, values in zip(Sample._fields, zip(*samples, strict=True), strict=True):
-                yield worker, measure, verdict(values)
+            for measure, values, at_once in zip(Sample._fields, zip(*samples, strict=True), AT_ONCE, strict=True):
+                yield worker, measure, verdict(values, at_once)
 
     async def load(self, ports: list[int], paths: Sequence[str]) -> None:
         until = time.monotonic() + ROUND

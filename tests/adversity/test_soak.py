@@ -40,5 +40,10 @@ def test_what_is_flat(values: list[float], is_flat: bool) -> None:
     assert verdict(values).is_flat is is_flat
 
 
+def test_what_comes_at_once_is_no_growth() -> None:
+    assert verdict([20] * 6 + [25] * 3, 5).is_flat
+    assert not verdict([20] * 6 + [26] * 3, 5).is_flat
+
+
 def test_the_noise_is_that_of_the_second_third() -> None:
     assert verdict([0, 50, 0, 7, 8, 6, 0, 90, 0]) == Verdict(before=7, after=0, noise=2)
