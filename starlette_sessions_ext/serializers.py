@@ -39,7 +39,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def fast_encoder(encoder: json.JSONEncoder) -> Callable[[object], str]:
-    """What `encoder.encode` does, without setting up json's C encoder anew each time, which takes as long as a session.
+    """What `encoder.encode` does, without setting up json's C encoder anew for each session.
 
     There what holds itself is a RecursionError. Where Python has no C encoder this is `encoder.encode`.
     """

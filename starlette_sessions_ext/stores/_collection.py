@@ -19,7 +19,8 @@ REST = 3
 async def collect(step: Callable[[int], Awaitable[int]], limit: int, *, size: int) -> int:
     """Remove up to `limit` rows, `size` of them at a time. Says how many.
 
-    `step` removes up to so many rows that have expired, and says how many it did: fewer if no more are left.
+    `step` removes up to so many rows that have expired, and says how many it did: fewer if no more are left, or
+    some were used meanwhile.
     """
     removed = 0
     while removed < limit:

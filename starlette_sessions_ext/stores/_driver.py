@@ -6,15 +6,12 @@ import re
 from importlib.metadata import version
 
 FLOORS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "asyncmy": (
-        "mysql",
-        (0, 2, 18),
-    ),  # earlier ones hand out connections that were closed, or a cancelled query's answer
-    "pymongo": ("mongo", (4, 14)),  # earlier ones block the event loop while they connect
-    "redis": (
-        "redis",
-        (5, 0, 2),
-    ),  # earlier ones can't be made from a pool, or take a refused connection for a silent one
+    # Earlier ones hand out connections that were closed, or a cancelled query's answer.
+    "asyncmy": ("mysql", (0, 2, 18)),
+    # Earlier ones block the event loop while they connect.
+    "pymongo": ("mongo", (4, 14)),
+    # Earlier ones can't be made from a pool, or take a refused connection for a silent one.
+    "redis": ("redis", (5, 0, 2)),
 }
 
 

@@ -37,6 +37,7 @@ from ..mongo_server import MongoServer
 from ..redis_server import RedisServer
 from ..servers import Server
 from ..workers import port_of, running_workers
+from .stand import url_of
 
 STORES = ("sqlite", "redis", "mysql", "mongo", "handlersocket")
 WORKERS = 2
@@ -143,16 +144,14 @@ def soak(store: str, seconds: float, folder: Path, *, paths: Sequence[str] = PAT
 def serving(store: str, folder: Path) -> Iterator[tuple[Server | None, str]]:
     """The store's server, where it has one, and the URL."""
     if store == "sqlite":
-        yield None, f"sqlite:///{folder / 'sessions.db'}"
+        yield None, url_of(store, None, folder)
         return
     server = {"redis": RedisServer, "mongo": MongoServer}.get(store, MariaDBServer)(folder)
     try:
         server.start()
         if isinstance(server, MariaDBServer):
             make_databases(server)
-            yield server, server.url("fresh") if store == "mysql" else server.handlersocket_url("fresh")
-        else:
-            yield server, server.url
+        yield server, url_of(store, server, folder)
     finally:
         server.stop()
 

@@ -70,7 +70,7 @@ def standing(store: str, folder: Path, application: str = APPLICATION) -> Iterat
         if isinstance(server, MariaDBServer):
             make_databases(server)
         portal = stack.enter_context(start_blocking_portal())
-        urls, proxies = [_url(store, server, folder)], []
+        urls, proxies = [url_of(store, server, folder)], []
         for port in _ports(store, server):
             proxy = portal.wrap_async_context_manager(FaultProxy("127.0.0.1", port))
             proxies.append(stack.enter_context(proxy))
@@ -102,7 +102,7 @@ def _ports(store: str, server: Server | None) -> list[int]:
     return [] if server is None else [server.port]
 
 
-def _url(store: str, server: Server | None, folder: Path) -> str:
+def url_of(store: str, server: Server | None, folder: Path) -> str:
     """What a worker is given."""
     if isinstance(server, MariaDBServer):
         return server.url("fresh") if store == "mysql" else server.handlersocket_url("fresh")
