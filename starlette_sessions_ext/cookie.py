@@ -90,7 +90,8 @@ class SessionCookie:
         self._single = name.lower().startswith("__host-")
         self._signers = [_signer(secret) for secret in read_secrets(secret_key)]
         self._verified = lru_cache(REMEMBERED)(self._verify)  # keeps no forgery, for that raises
-        self._pattern = re.compile(rb"(?:^|;)[ \t]*" + re.escape(name.encode()) + b"=" + _VALUE + rb"(?=;|\Z)")
+        # It begins with the name, which re then looks for as fast as memory is read: cookies of others may be long.
+        self._pattern = re.compile(re.escape(name.encode()) + b"=" + _VALUE + rb"(?=;|\Z)")
         self._path = path
         self._flags = f"httponly; samesite={same_site}"
         self._scope = (f"; domain={domain}" if domain else "") + ("; partitioned" if partitioned else "")
@@ -132,12 +133,14 @@ class SessionCookie:
         flags = self._flags + ("; secure" if secure else "") + self._scope
         return f"{self.name}={value}; path={self._path}{lifetime}; {flags}".encode("ascii")
 
-    def _candidates(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+    def _candidates(self, headers: Headers) -> list[tuple[bytes, ...]]:
         """The ids and signatures of what looks like our cookie."""
-        candidates: list[tuple[bytes, bytes]] = []
+        candidates: list[tuple[bytes, ...]] = []
         for name, value in headers:
             if name == b"cookie":
-                candidates += self._pattern.findall(value)
+                for match in self._pattern.finditer(value):
+                    if _starts_cookie(value, match.start()):
+                        candidates.append(match.groups())
         return candidates[:MAX_CANDIDATES]
 
     def _verify(self, session_id: bytes, signature: bytes) -> Found:
@@ -149,6 +152,11 @@ class SessionCookie:
             if hmac.compare_digest(signer.get_signature(session_id), signature):
                 return Found(session_id.decode(), rank > 0)
         raise _Forged
+
+
+def _starts_cookie(header: bytes, index: int) -> bool:
+    """Whether there is nothing but blanks between here and the semicolon before."""
+    return not header[header.rfind(b";", 0, index) + 1 : index].strip(b" \t")
 
 
 class _Forged(Exception):
