@@ -6,17 +6,9 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
 from ..errors import StoreUnavailable
 from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
-
-
-@dataclass(slots=True)
-class _Row:
-    data: bytes
-    version: int
-    expires_at: int
 
 
 class MemoryStore(SessionStore):
@@ -38,14 +30,13 @@ class MemoryStore(SessionStore):
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._clock = clock
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, Stored] = {}
         self._bytes = 0
         self._versions = itertools.count(1)
         self._queue: list[tuple[int, str]] = []  # when to look at which row again; may be outdated
 
     async def load(self, key: str) -> Stored | None:
-        row = self._live(key)
-        return None if row is None else Stored(row.data, row.version, row.expires_at)
+        return self._live(key)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -53,8 +44,7 @@ class MemoryStore(SessionStore):
             return False
         self._remove(key)  # it may be there still, expired
         self._make_room(1, len(data))
-        self._rows[key] = _Row(data, next(self._versions), expires_at)
-        self._bytes += len(data)
+        self._put(key, data, expires_at)
         self._enqueue(key, expires_at)
         return True
 
@@ -63,11 +53,11 @@ class MemoryStore(SessionStore):
         row = self._live(key)
         if row is None or row.version != version:
             return False
-        growth = len(data) - len(row.data)
-        self._make_room(0, growth)
-        row.data, row.version = data, next(self._versions)
-        self._bytes += growth
-        self._move(key, row, expires_at)
+        self._make_room(0, len(data) - len(row.data))
+        if key not in self._rows:  # that took a moment, in which it has expired
+            return False
+        self._put(key, data, expires_at)
+        self._moved(key, row.expires_at, expires_at)
         return True
 
     async def touch(self, key: str, expires_at: int) -> bool:
@@ -75,7 +65,8 @@ class MemoryStore(SessionStore):
         row = self._live(key)
         if row is None:
             return False
-        self._move(key, row, expires_at)
+        self._rows[key] = row._replace(expires_at=expires_at)
+        self._moved(key, row.expires_at, expires_at)
         return True
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
@@ -94,31 +85,37 @@ class MemoryStore(SessionStore):
     async def aclose(self) -> None:
         """Nothing to let go of; the sessions stay until the store itself goes."""
 
-    def _live(self, key: str) -> _Row | None:
-        check_key(key)
+    def _live(self, key: str) -> Stored | None:
         row = self._rows.get(key)
-        return row if row is not None and self._clock() < row.expires_at else None
+        if row is None:
+            check_key(key)  # what isn't a key has no row
+            return None
+        return row if self._clock() < row.expires_at else None
+
+    def _put(self, key: str, data: bytes, expires_at: int) -> None:
+        self._remove(key)
+        self._rows[key] = Stored(data, next(self._versions), expires_at)
+        self._bytes += len(data)
 
     def _remove(self, key: str) -> None:
         row = self._rows.pop(key, None)
         if row is not None:
             self._bytes -= len(row.data)
 
-    def _move(self, key: str, row: _Row, expires_at: int) -> None:
-        """Set the expiry. Of an earlier one the queue has to be told; it finds out a later one by itself."""
-        is_earlier, row.expires_at = expires_at < row.expires_at, expires_at
-        if is_earlier:
-            self._enqueue(key, expires_at)
+    def _moved(self, key: str, before: int, now: int) -> None:
+        """Of an expiry that has become earlier the queue has to be told; it finds out a later one by itself."""
+        if now < before:
+            self._enqueue(key, now)
 
     def _make_room(self, entries: int, size: int) -> None:
         """Raise unless so much more fits. What has expired goes first, a little at every write."""
         self._collect(10)
         if self._is_full(entries, size):
             self._collect(len(self._rows))
-        if self._is_full(entries, size):
-            raise StoreUnavailable(
-                "MemoryStore is full of live sessions: raise max_entries or max_bytes, or take a durable store"
-            )
+            if self._is_full(entries, size):
+                raise StoreUnavailable(
+                    "MemoryStore is full of live sessions: raise max_entries or max_bytes, or take a durable store"
+                )
 
     def _is_full(self, entries: int, size: int) -> bool:
         return len(self._rows) + entries > self._max_entries or self._bytes + size > self._max_bytes

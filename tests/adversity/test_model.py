@@ -117,7 +117,7 @@ class VersionsBeginAgain(MemoryStore):
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         made = await super().create(key, data, expires_at)
         if made:
-            self._rows[key].version = 0
+            self._rows[key] = self._rows[key]._replace(version=0)
         return made
 
 

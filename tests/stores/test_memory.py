@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tracemalloc
@@ -60,6 +61,16 @@ async def test_L3_bytes_are_counted_too(clock: FakeClock) -> None:
     assert await store.replace(key, b"x" * 100, soon, row.version)
     await store.delete(key)
     await fill(store, 1, b"x" * 100, soon)
+
+
+async def test_a_row_that_expires_while_room_is_made_for_it_is_gone() -> None:
+    seconds = itertools.count()
+    store = MemoryStore(clock=lambda: next(seconds))  # every look at it takes a second
+    [key] = await fill(store, 1, b"data", 3)
+    row = await store.load(key)
+    assert row is not None
+    assert not await store.replace(key, b"later", 60, row.version)
+    assert (next(seconds), len(store._rows), store._bytes) == (4, 0, 0)
 
 
 A_MILLION = """

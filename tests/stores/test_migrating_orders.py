@@ -71,7 +71,8 @@ class StoreByContent(MemoryStore):
 
     def _versioned(self, key: str, written: bool) -> bool:
         if written:
-            self._rows[key].version = hash(self._rows[key].data)
+            row = self._rows[key]
+            self._rows[key] = row._replace(version=hash(row.data))
         return written
 
 
