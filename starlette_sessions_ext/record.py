@@ -24,12 +24,17 @@ import math
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from .errors import ConfigurationError, CorruptRecord
 
+REMEMBERED = 2048
+"""How many header lines are known again without being read: a page is many requests."""
+
 _HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-) [0-9a-f]{16}\n")
 _ALIAS = re.compile(rb"a1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n")
+_NO_RECORD = "a stored row isn't a session record; it was left as it is"
 
 DEFAULT_IDLE = 14 * 24 * 60 * 60
 """Seconds that a browser-session cookie's session (`max_age=None`) lives without use."""
@@ -92,22 +97,28 @@ class Alias:
 
 def decode(raw: bytes, key: str) -> Record | Alias:
     """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
-    found: Record | Alias
-    if match := _HEADER.match(raw):
-        owner, created_at, issued_at, lifetime = match.groups()
-        seconds = None if lifetime == b"-" else int(lifetime)
-        found = Record(key, int(created_at), int(issued_at), seconds, raw[match.end() :])
-    elif match := _ALIAS.fullmatch(raw):
-        owner, until, nonce, target = match.groups()
-        found = Alias(key, int(until), nonce.decode(), target.decode())
-    else:
-        raise CorruptRecord("a stored row isn't a session record; it was left as it is")
-    if owner != key.encode():
+    end = raw.find(b"\n") + 1
+    owner, created_at, issued_at, lifetime, alias = _read_header(raw[:end])
+    if alias is not None and len(raw) > end:
+        raise CorruptRecord(_NO_RECORD)
+    if owner != key:
         raise CorruptRecord("a stored record belongs to another session; it was left as it is")
-    return found
+    return alias or Record(owner, created_at, issued_at, lifetime, raw[end:])
 
 
-@dataclass(frozen=True, slots=True)
+@lru_cache(REMEMBERED)
+def _read_header(line: bytes) -> tuple[str, int, int, int | None, Alias | None]:
+    """What a record has before its body, or an alias. Keeps nothing else, for that raises."""
+    if match := _HEADER.fullmatch(line):
+        owner, created_at, issued_at, lifetime = match.groups()
+        return owner.decode(), int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime), None
+    if match := _ALIAS.fullmatch(line):
+        owner, until, nonce, target = match.groups()
+        return owner.decode(), 0, 0, None, Alias(owner.decode(), int(until), nonce.decode(), target.decode())
+    raise CorruptRecord(_NO_RECORD)
+
+
+@dataclass(frozen=True)
 class Lifetimes:
     """How long sessions live, all in seconds. The rules of idle and absolute expiry, and of touching.
 
@@ -162,34 +173,28 @@ class Lifetimes:
 
     def expires_at(self, record: Record, now: float) -> int:
         """When a session that is used now will expire (unix seconds)."""
-        return min(int(now) + self._idle(record), self._absolute_end(record))
+        return min(int(now) + self._pace(record)[0], self._absolute_end(record))
 
     def expired(self, record: Record, now: float) -> bool:
         """Whether the absolute deadline has come. The idle one is the store's `expires_at`."""
-        return now >= self._absolute_end(record)
+        return self.absolute is not None and now >= record.created_at + self.absolute
 
     def touch_every(self, record: Record) -> int:
         """How far (seconds) a session's expiry has to move before it is written."""
-        return self._interval(self._idle(record))
-
-    def _interval(self, idle: int) -> int:
-        interval = self.touch_interval
-        if interval is None or interval >= idle:  # a session's own lifetime may be shorter than the interval
-            interval = idle // 10
-        return max(interval, 1)
+        return self._pace(record)[1]
 
     def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
         """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
-        return self.expires_at(record, now) - expires_at >= self.touch_every(record)
+        idle, every = self._pace(record)
+        return min(int(now) + idle, self._absolute_end(record)) - expires_at >= every
 
     def quiet_until(self, record: Record, expires_at: int) -> float:
         """When (unix seconds) a use of the session will be the first that moves its expiry or renews its id."""
-        renewal = math.inf if self.renew_after is None else record.issued_at + self.renew_after
-        idle = self._idle(record)
-        every = self._interval(idle)
+        idle, every = self._pace(record)
+        until: float = expires_at + every - idle
         if self.absolute is not None and record.created_at + self.absolute - expires_at < every:
-            return renewal
-        return min(renewal, expires_at + every - idle)
+            until = math.inf
+        return until if self.renew_after is None else min(until, record.issued_at + self.renew_after)
 
     def renew_due(self, record: Record, now: float) -> bool:
         """Whether the session has had its id for so long that a use gives it another."""
@@ -207,14 +212,21 @@ class Lifetimes:
         max_age = self.max_age if record.lifetime is None else record.lifetime
         return max_age is not None and int(now) + max_age < self._absolute_end(record)
 
-    def _idle(self, record: Record) -> int:
-        if record.lifetime is not None:
-            return record.lifetime
-        if self.idle is not None:
-            return self.idle
-        if self.max_age is None:
-            return DEFAULT_IDLE
-        return self.max_age if self.max_age > 0 else 0
+    def _pace(self, record: Record) -> tuple[int, int]:
+        """How long it lives without use, and how far its expiry has to move before it is written."""
+        return self._usual_pace if record.lifetime is None else self._pace_of(record.lifetime)
+
+    @cached_property
+    def _usual_pace(self) -> tuple[int, int]:
+        """That of sessions without a lifetime of their own; reckoned once, for every request asks."""
+        idle = self.max_age if self.idle is None else self.idle
+        return self._pace_of(DEFAULT_IDLE if idle is None else max(idle, 0))
+
+    def _pace_of(self, idle: int) -> tuple[int, int]:
+        interval = self.touch_interval
+        if interval is None or interval >= idle:  # a session's own lifetime may be shorter than the interval
+            interval = idle // 10
+        return idle, max(interval, 1)
 
     def _absolute_end(self, record: Record) -> int:
         return END_OF_TIME if self.absolute is None else record.created_at + self.absolute
