@@ -18,15 +18,14 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def vary_by_cookie(headers: Headers) -> None:
     """Add Cookie to the Vary header (RFC 9110, 12.5.5), unless it or `*` is there already."""
-    values = [(index, value) for index, (name, value) in enumerate(headers) if name.lower() == b"vary"]
-    if not values:
+    present = [header for header in headers if header[0].lower() == b"vary"]
+    if not present:
         headers.append((b"vary", b"Cookie"))
         return
-    fields = {field.strip().lower() for _, value in values for field in value.split(b",")}
-    if fields & {b"cookie", b"*"}:
-        return
-    index, value = values[0]
-    headers[index] = (headers[index][0], value + b", Cookie" if value.strip() else b"Cookie")
+    fields = {field.strip().lower() for _, value in present for field in value.split(b",")}
+    if not fields & {b"cookie", b"*"}:
+        name, value = present[0]
+        headers[headers.index(present[0])] = (name, value + b", Cookie" if value.strip() else b"Cookie")
 
 
 def set_cookie(headers: Headers, name: str, line: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .cookie import Clear, HTTPSOnly, Issue, SameSite, SessionCookie
+from .cookie import Clear, Found, Headers, HTTPSOnly, Issue, SameSite, SessionCookie
 from .errors import ConfigurationError, SessionGone, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .guard import Guard
@@ -164,12 +164,16 @@ class SessionMiddleware:
                         raise
                     failure = None
                     transaction.reply.is_sent = True
-                    self._tell(transaction, accessed, scope, message)
+                    if accessed or transaction.reply.cookie is not None:
+                        self._tell(transaction, scope, message)
                 started = True
             await send(message)
 
         try:
-            await self._load(transaction, scope)
+            found = self._cookie.find(scope["headers"])
+            if found.session_id is not None or found.duplicates or self._legacy:
+                await self._load(transaction, found, scope["headers"])
+            self._publish(transaction.session, scope)
             await self.app(scope, receive_message if scope["type"] == "websocket" else receive, send_wrapper)
             if failure is None and saves and (started or scope["type"] == "websocket"):
                 transaction.reply.is_sent = True  # a socket that was refused had no headers for one
@@ -187,20 +191,15 @@ class SessionMiddleware:
         finally:
             transaction.session._backing = None
 
-    async def _load(self, transaction: Transaction, scope: Scope) -> None:
-        """Find the session of the request, and publish it in the scope.
-
-        It is kept in the transaction too: a mounted application may bring its own session
-        middleware, and `Mount` lets both write to one scope.
-        """
-        found = self._cookie.find(scope["headers"])
+    async def _load(self, transaction: Transaction, found: Found, headers: Headers) -> None:
+        """Fill the session with what the request's cookies lead to."""
         if found.duplicates:
             self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
         try:
             if found.session_id is not None:
                 await transaction.load(found.session_id, outdated=found.outdated)
             elif self._legacy:
-                legacy = await find_legacy(self._legacy, self._cookie.name, scope["headers"], self._clock())
+                legacy = await find_legacy(self._legacy, self._cookie.name, headers, self._clock())
                 if legacy is not None:
                     await transaction.migrate(legacy)
         except StoreUnavailable as error:
@@ -208,23 +207,28 @@ class SessionMiddleware:
                 raise
             logger.error("went on without the session: %s", error)
             transaction.degrade()
+
+    def _publish(self, session: Session, scope: Scope) -> None:
+        """Put the session into the scope.
+
+        It is kept in the transaction too: a mounted application may bring its own session
+        middleware, and `Mount` lets both write to one scope.
+        """
         state = scope.setdefault("state", {})
         taken = state.get(self._state_attr)
         if taken is not None and not isinstance(taken, Session):
             raise ConfigurationError(
                 f"request.state.{self._state_attr} is taken by the application: choose another state_attr"
             )
-        state[self._state_attr] = scope["session"] = transaction.session
+        state[self._state_attr] = scope["session"] = session
 
     async def _save(self, transaction: Transaction) -> None:
         with suppress(SessionGone):  # a logout or a rotation in a parallel request stands; an event has told of it
             await transaction.commit()
 
-    def _tell(self, transaction: Transaction, accessed: bool, scope: Scope, message: Message) -> None:
+    def _tell(self, transaction: Transaction, scope: Scope, message: Message) -> None:
         """Say in the headers of the response that is about to start what there is to say of the session."""
         cookie = transaction.reply.cookie
-        if cookie is None and not accessed:
-            return
         headers = message["headers"] = list(message.get("headers", ()))
         vary_by_cookie(headers)
         if transaction.session._degraded:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .cookie import Clear, Issue
 from .errors import SessionNotSaved
-from .record import Lifetimes, Record
 
 
 class Reply:
@@ -17,9 +16,6 @@ class Reply:
     is_sent = False
     outdated = False  # the browser's cookie was signed by an older secret
     _known_id: str | None = None  # what the browser has, or is about to be given
-
-    def __init__(self, lifetimes: Lifetimes) -> None:
-        self._lifetimes = lifetimes
 
     def came_with(self, session_id: str, outdated: bool) -> None:
         """Note which id leads the browser to its session."""
@@ -34,12 +30,8 @@ class Reply:
         """Whether the cookie has to go out in any case: it is signed by an older secret, or names another id."""
         return self.outdated or self.owes(session_id)
 
-    def sends_again(self, record: Record, now: float, *, lifetime_set: bool) -> bool:
-        """Whether the cookie has to go out once more because the session's expiry moves: if it lives longer then."""
-        return self.outdated or lifetime_set or self._lifetimes.touch_moves_cookie(record, now)
-
-    def issue(self, session_id: str, record: Record, now: float) -> None:
-        self.cookie = Issue(session_id, self._lifetimes.cookie_max_age(record, now))
+    def issue(self, session_id: str, max_age: int | None) -> None:
+        self.cookie = Issue(session_id, max_age)
         self._known_id = session_id
         self.outdated = False
 

@@ -60,8 +60,11 @@ class Rows:
         new id. One step and no more: whoever has seen an id that has been renewed twice is late.
         """
         found = await self._read(session_id)
-        if isinstance(found, Alias):
-            found = None if self.clock() >= found.until else await self._read(self._successor(session_id, found))
+        if not isinstance(found, Alias):
+            return found
+        if self.clock() >= found.until:
+            return None
+        found = await self._read(self._successor(session_id, found))
         return None if isinstance(found, Alias) else found
 
     async def latest(self, row: Row) -> Row:

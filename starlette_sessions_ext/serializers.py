@@ -17,6 +17,9 @@ write, another could then not read. This is far above what belongs in a session,
 of the stack to the application.
 """
 
+_SHALLOW = 2 * MAX_DEPTH
+"""Characters of JSON that can't nest deeper."""
+
 
 class Serializer(Protocol):
     """Turns the dict of a session into bytes and back.
@@ -84,7 +87,7 @@ class JSONSerializer:
         if "\\ud" in text:
             # Perhaps a lone surrogate, which no other JSON reader accepts: UTF-8 can't hold one.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-        if text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
+        if len(text) > _SHALLOW and text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
             raise RecursionError
         return text.encode("ascii")
 

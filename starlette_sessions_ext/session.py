@@ -171,9 +171,9 @@ def _reading(name: str) -> Callable[..., Any]:
     """The dict method `name`, which also marks the session as accessed: the response then varies with the cookie."""
     method = getattr(dict, name)
 
-    def read(self: Session, /, *args: Any, **kwargs: Any) -> Any:
+    def read(self: Session, /, *args: Any) -> Any:
         self.accessed = True
-        return method(self, *args, **kwargs)
+        return method(self, *args)
 
     read.__name__ = name
     return read

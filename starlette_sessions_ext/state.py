@@ -17,6 +17,7 @@ from .serializers import Serializer
 from .session import Session
 
 _IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
+"""What nothing can change in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,12 @@ class State:
     row: Row | None = None
     gone = False  # another request has ended it
     moves_expiry = False  # whether the latest draft does
-    _quiet_until = 0.0  # unix seconds: no use of the row before moves its expiry or renews its id
+    _quiet_until = 0.0  # unix seconds: a use of the row before has nothing to write and no cookie to send
+    _mutable: dict[str, Any] | None = None  # what the session holds, if that can change unless a key is set or deleted
 
     def __init__(self, settings: Settings) -> None:
         self.session = Session()
-        self.reply = Reply(settings.rows.lifetimes)
+        self.reply = Reply()
         self._settings = settings
         self._lifetimes = settings.rows.lifetimes
         self._clock = settings.rows.clock
@@ -57,11 +59,11 @@ class State:
             return False
         if row is None:
             return not dict.__len__(session)
-        return (
-            self._clock() < self._quiet_until
-            and not self.reply.is_due(row.session_id)
-            and (not session.accessed or self._is_flat() or self.dumps(session) == row.record.body)
-        )
+        if self._clock() >= self._quiet_until:
+            return False
+        if not session.accessed or self._mutable is None:
+            return True
+        return self._settings.serializer.dumps(self._mutable) == row.record.body
 
     def body(self) -> bytes:
         """The session as bytes. Raises `NotSerializable`."""
@@ -112,22 +114,31 @@ class State:
         return self.dumps(merged.data)
 
     def sends_again(self, row: Row) -> bool:
-        """Whether moving the expiry sends the cookie once more."""
-        return self.reply.sends_again(row.record, self._clock(), lifetime_set=self.session._lifetime_set)
+        """Whether moving the expiry sends the cookie once more: if it lives longer then."""
+        if self.reply.outdated or self.session._lifetime_set:
+            return True
+        return self._lifetimes.touch_moves_cookie(row.record, self._clock())
 
-    # After writing
+    # After reading and writing
+
+    def fill(self, row: Row) -> None:
+        """This is what the store has. Raises `CorruptRecord`."""
+        data = self.loads(row.record.body)
+        self.keep(row)
+        dict.update(self.session, data)
+        self._mutable = _mutable(data)  # not the session itself: a plain dict is encoded faster
 
     def keep(self, row: Row | None) -> None:
         """This is how the store has it now."""
         session = self.session
         self.row = row
         if row is None:
-            session._created_at = session._expires_at = None
-            lifetime = None
+            session._created_at = session._expires_at = lifetime = None
         else:
-            _, record, expires_at, _ = row
+            session_id, record, expires_at, _ = row
             session._created_at, session._expires_at, lifetime = record.created_at, expires_at, record.lifetime
-            self._quiet_until = self._lifetimes.quiet_until(record, expires_at)
+            is_due = self.reply.is_due(session_id)
+            self._quiet_until = 0.0 if is_due else self._lifetimes.quiet_until(record, expires_at)
         if not session._lifetime_set:
             session._lifetime = lifetime
 
@@ -138,11 +149,12 @@ class State:
         for key, value in data.items():
             same = key in old and self.dumps({key: old[key]}) == self.dumps({key: value})
             dict.__setitem__(self.session, key, old[key] if same else value)
+        self._mutable = _mutable(self.session)
 
     def begin(self, row: Row, kind: EventKind) -> None:
         """Go on under a new id."""
-        self.keep(row)
         self.issue(row)
+        self.keep(row)
         self.emit(kind, row)
 
     def settle(self, row: Row, saved: Row | None) -> None:
@@ -156,7 +168,7 @@ class State:
 
     def issue(self, row: Row) -> None:
         """Send the row's id."""
-        self.reply.issue(row.session_id, row.record, self._clock())
+        self.reply.issue(row.session_id, self._lifetimes.cookie_max_age(row.record, self._clock()))
 
     def end(self, row: Row) -> None:
         """It was destroyed by this request."""
@@ -172,15 +184,9 @@ class State:
     def saved(self) -> None:
         """What the handler asked for is done."""
         session = self.session
+        self._mutable = _mutable(session)
         session.modified = session._destroy = session._cleared = session._rotate = session._lifetime_set = False
         session._grace = None
-
-    def _is_flat(self) -> bool:
-        """Whether the session holds only values that nothing can change in place."""
-        for value in dict.values(self.session):  # noqa: SIM110 - twice in every request, and `all` takes thrice as long
-            if type(value) not in _IMMUTABLE:
-                return False
-        return True
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         return self._settings.serializer.dumps(data)
@@ -190,3 +196,8 @@ class State:
 
     def emit(self, kind: EventKind, row: Row) -> None:
         self._settings.emit(SessionEvent(kind, handle_of(row.record.key)))
+
+
+def _mutable(data: dict[str, Any]) -> dict[str, Any] | None:
+    """The data, unless nothing in it can be changed in place."""
+    return None if _IMMUTABLE.issuperset(map(type, dict.values(data))) else data

@@ -29,7 +29,6 @@ class Transaction:
         self._state = State(settings)
         self._settings = settings
         self._rows = settings.rows
-        self._lifetimes = settings.rows.lifetimes
         self._looked_at = settings.rows.clock()
         self.session: Session = self._state.session
         self.session._backing = self
@@ -44,8 +43,8 @@ class Transaction:
         try:
             row = await self._rows.fetch(session_id)
             if row is not None:
-                self._fill(row)
                 self.reply.came_with(session_id, outdated)
+                self._state.fill(row)
         except CorruptRecord:
             self._tell_of_corruption(session_id)
 
@@ -60,7 +59,7 @@ class Transaction:
         try:
             row, is_new = await self._rows.adopt(legacy_id, body, legacy.valid_until)
             if row is not None:
-                self._fill(row)
+                self._state.fill(row)
                 if is_new:
                     self._state.emit(EventKind.MIGRATED, row)
         except CorruptRecord:
@@ -122,12 +121,12 @@ class Transaction:
         with it is told by the next `save`.
         """
         row, now = self._state.row, self._rows.clock()
-        if row is None or now - self._looked_at < min(self._lifetimes.touch_every(row.record), FORWARDING // 2):
+        if row is None or now - self._looked_at < min(self._rows.lifetimes.touch_every(row.record), FORWARDING // 2):
             return
         self._looked_at = now
         try:
             latest = await self._rows.latest(row)
-            if self._lifetimes.touch_due(latest.record, latest.expires_at, now):
+            if self._rows.lifetimes.touch_due(latest.record, latest.expires_at, now):
                 latest = await self._rows.touch(latest) or latest
         except (SessionGone, CorruptRecord):
             return
@@ -136,11 +135,6 @@ class Transaction:
             return
         if self._state.row is row:  # the application may have saved it meanwhile
             self._state.keep(_with_the_body_of(row, latest))
-
-    def _fill(self, row: Row) -> None:
-        data = self._state.loads(row.record.body)
-        self._state.keep(row)
-        dict.update(self.session, data)
 
     def _tell_of_corruption(self, session_id: str) -> None:
         """The session stays empty and new where its row can't be read."""
@@ -257,7 +251,7 @@ class Transaction:
         )
 
     def _renew_due(self, row: Row) -> bool:
-        return not self.reply.is_sent and self._lifetimes.renew_due(row.record, self._rows.clock())
+        return not self.reply.is_sent and self._rows.lifetimes.renew_due(row.record, self._rows.clock())
 
 
 def _with_the_body_of(row: Row, latest: Row) -> Row:

@@ -107,6 +107,42 @@ async def test_a_session_made_before_the_response_may_be_changed_late(store: Cou
     assert (await browser.get("/")).json() == {"early": 1, "late": 1}
 
 
+def put_list(session: dict[str, Any]) -> None:
+    session["cart"] = []
+
+
+async def set_cart(request: Request) -> Any:
+    put_list(request.session)
+
+
+async def put_cart_exactly(request: Request) -> Any:
+    await request.state.session.atomic(put_list)
+
+
+async def keep_cart(request: Request) -> Any:
+    """It is there already."""
+
+
+@pytest.mark.parametrize(
+    ("before", "early"),
+    [
+        *[(before, early) for before in ("/", "/put?name=ann") for early in (set_cart, put_cart_exactly)],
+        ("/cart", keep_cart),
+    ],
+)
+async def test_a_list_may_be_changed_late_wherever_it_comes_from(
+    store: CountingStore, before: str, early: Handler
+) -> None:
+    async def change_late(request: Request) -> Any:
+        await early(request)
+        return JSONResponse({}, background=BackgroundTask(request.session["cart"].append, "tea"))
+
+    browser = Browser(make_app(store, {**HANDLERS, "/cart": set_cart, "/late": change_late}))
+    await browser.get(before)
+    await browser.get("/late")
+    assert (await browser.get("/")).json()["cart"] == ["tea"]
+
+
 async def test_a_late_logout_deletes_the_row(store: CountingStore, browser: Browser) -> None:
     answer = await browser.get("/logout")
     assert (store.calls, answer.set_cookies) == (["load", "delete"], [])
