@@ -10,7 +10,7 @@ from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .cookie import Clear, Found, Headers, HTTPSOnly, Issue, SameSite, SessionCookie
+from .cookie import Clear, Headers, HTTPSOnly, Issue, SameSite, SessionCookie
 from .errors import ConfigurationError, SessionGone, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .guard import Guard
@@ -118,12 +118,12 @@ class SessionMiddleware:
             serializer=serializer,
             nothing=serializer.dumps({}),
             overwrite=on_conflict == "merge",
+            degrade=on_store_error == "anonymous",
             emit=self._emit,
         )
         self._skips = read_skip(skip)
         self._save_when = save_when
         self._legacy = list(migrate_from)
-        self._degrades = on_store_error == "anonymous"
         self._on_event = on_event
         self._state_attr = state_attr
         self._clock = clock
@@ -142,12 +142,6 @@ class SessionMiddleware:
         started = False
         saves = True
         failure: Exception | None = None  # why the response that was about to start couldn't be saved
-
-        async def receive_message() -> Message:
-            message = await receive()
-            if message["type"] == "websocket.receive":
-                await transaction.keep_alive()
-            return message
 
         async def send_wrapper(message: Message) -> None:
             nonlocal started, saves, failure
@@ -171,10 +165,16 @@ class SessionMiddleware:
 
         try:
             found = self._cookie.find(scope["headers"])
-            if found.session_id is not None or found.duplicates or self._legacy:
-                await self._load(transaction, found, scope["headers"])
+            if found.duplicates:
+                self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
+            if found.session_id is not None:
+                await transaction.load(found.session_id, outdated=found.outdated)
+            elif self._legacy:
+                await self._take_over(transaction, scope["headers"])
             self._publish(transaction.session, scope)
-            await self.app(scope, receive_message if scope["type"] == "websocket" else receive, send_wrapper)
+            if scope["type"] == "websocket":
+                receive = _watched(receive, transaction)
+            await self.app(scope, receive, send_wrapper)
             if failure is None and saves and (started or scope["type"] == "websocket"):
                 transaction.reply.is_sent = True  # a socket that was refused had no headers for one
                 if not transaction.is_quiet():
@@ -191,22 +191,14 @@ class SessionMiddleware:
         finally:
             transaction.session._backing = None
 
-    async def _load(self, transaction: Transaction, found: Found, headers: Headers) -> None:
-        """Fill the session with what the request's cookies lead to."""
-        if found.duplicates:
-            self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
+    async def _take_over(self, transaction: Transaction, headers: Headers) -> None:
+        """Fill the session from another middleware's cookie, if there is one."""
         try:
-            if found.session_id is not None:
-                await transaction.load(found.session_id, outdated=found.outdated)
-            elif self._legacy:
-                legacy = await find_legacy(self._legacy, self._cookie.name, headers, self._clock())
-                if legacy is not None:
-                    await transaction.migrate(legacy)
+            legacy = await find_legacy(self._legacy, self._cookie.name, headers, self._clock())
+            if legacy is not None:
+                await transaction.migrate(legacy)
         except StoreUnavailable as error:
-            if not self._degrades:
-                raise
-            logger.error("went on without the session: %s", error)
-            transaction.degrade()
+            transaction.degrade(error)
 
     def _publish(self, session: Session, scope: Scope) -> None:
         """Put the session into the scope.
@@ -256,6 +248,19 @@ class SessionMiddleware:
         log_event(event)
         if self._on_event is not None:
             self._on_event(event)
+
+
+def _watched(receive: Receive, transaction: Transaction) -> Receive:
+    """What a socket receives; each message is a use of its session."""
+    transaction.begin_to_watch()
+
+    async def receive_message() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.receive":
+            await transaction.keep_alive()
+        return message
+
+    return receive_message
 
 
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})

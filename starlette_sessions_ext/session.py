@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, TypeVar
 from starlette.middleware.sessions import Session as StarletteSession
 
 from .errors import SessionError
-from .record import seconds
+from .record import Record, seconds
 
 T = TypeVar("T")
 
@@ -35,12 +35,12 @@ class Session(StarletteSession):
     _cleared = False
     _rotate = False
     _grace: int | None = None
+    _lifetime: int | None = None
     _lifetime_set = False
 
     # What the transaction tells.
-    _created_at: int | None = None
+    _record: Record | None = None
     _expires_at: int | None = None
-    _lifetime: int | None = None
     _degraded = False
     _backing: Backing | None = None
 
@@ -53,7 +53,7 @@ class Session(StarletteSession):
     def created_at(self) -> int | None:
         """When it was first saved, in unix seconds; None while it is new."""
         self.accessed = True
-        return self._created_at
+        return None if self._record is None else self._record.created_at
 
     @property
     def expires_at(self) -> int | None:
@@ -65,7 +65,9 @@ class Session(StarletteSession):
     def lifetime(self) -> int | None:
         """The seconds without use that `set_lifetime` gave it; None where the middleware's settings hold."""
         self.accessed = True
-        return self._lifetime
+        if self._lifetime_set or self._record is None:
+            return self._lifetime
+        return self._record.lifetime
 
     @property
     def degraded(self) -> bool:
@@ -160,8 +162,9 @@ class Session(StarletteSession):
         return self._backing
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy takes along beside the data: not the request, which is one session's alone."""
-        return {name: value for name, value in vars(self).items() if name != "_backing"}
+        """What a copy takes along beside the data: not the request and the row, which are one session's alone."""
+        alone = ("_backing", "_record", "_expires_at")
+        return {name: value for name, value in vars(self).items() if name not in alone}
 
     def __repr__(self) -> str:
         return f"<Session of {dict.__len__(self)} keys>"  # never the data: a repr ends up in logs

@@ -28,6 +28,7 @@ class Settings:
     serializer: Serializer
     nothing: bytes  # what the serializer makes of an empty session
     overwrite: bool  # on_conflict="merge": the later of two changes of one key wins
+    degrade: bool  # on_store_error="anonymous": a session that can't be loaded is an empty one
     emit: EventHandler
 
 
@@ -133,14 +134,11 @@ class State:
         session = self.session
         self.row = row
         if row is None:
-            session._created_at = session._expires_at = lifetime = None
-        else:
-            session_id, record, expires_at, _ = row
-            session._created_at, session._expires_at, lifetime = record.created_at, expires_at, record.lifetime
-            is_due = self.reply.is_due(session_id)
-            self._quiet_until = 0.0 if is_due else self._lifetimes.quiet_until(record, expires_at)
-        if not session._lifetime_set:
-            session._lifetime = lifetime
+            session._record = session._expires_at = None
+            return
+        session_id, session._record, session._expires_at, _ = row
+        is_due = self.reply.is_due(session_id)
+        self._quiet_until = 0.0 if is_due else self._lifetimes.quiet_until(row.record, row.expires_at)
 
     def adopt(self, data: dict[str, Any]) -> None:
         """Let the session be `data`, keeping the objects that handlers may hold where they are equal."""
@@ -186,7 +184,7 @@ class State:
         session = self.session
         self._mutable = _mutable(session)
         session.modified = session._destroy = session._cleared = session._rotate = session._lifetime_set = False
-        session._grace = None
+        session._grace = session._lifetime = None
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         return self._settings.serializer.dumps(data)

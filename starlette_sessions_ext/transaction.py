@@ -25,11 +25,12 @@ T = TypeVar("T")
 class Transaction:
     """The session of one request, and in `reply` what the response has to say about its cookie."""
 
+    _looked_at = 0.0  # unix seconds
+
     def __init__(self, settings: Settings) -> None:
         self._state = State(settings)
         self._settings = settings
         self._rows = settings.rows
-        self._looked_at = settings.rows.clock()
         self.session: Session = self._state.session
         self.session._backing = self
         self.reply = self._state.reply
@@ -47,6 +48,8 @@ class Transaction:
                 self._state.fill(row)
         except CorruptRecord:
             self._tell_of_corruption(session_id)
+        except StoreUnavailable as error:
+            self.degrade(error)
 
     async def migrate(self, legacy: LegacySession) -> None:
         """Fill the session from another middleware's, or from what has become of it since."""
@@ -65,8 +68,11 @@ class Transaction:
         except CorruptRecord:
             self._tell_of_corruption(legacy_id)
 
-    def degrade(self) -> None:
-        """The store couldn't be read: go on with an empty session, which can't be changed."""
+    def degrade(self, error: StoreUnavailable) -> None:
+        """The store couldn't be read: go on with an empty session, which can't be changed, or raise."""
+        if not self._settings.degrade:
+            raise error
+        logger.error("went on without the session: %s", error)
         self.session._degraded = True
 
     async def commit(self) -> None:
@@ -113,6 +119,10 @@ class Transaction:
                 raise
         state.adopt(rerun.view)
         return rerun.result
+
+    def begin_to_watch(self) -> None:
+        """This is a socket, for which `keep_alive` will be called."""
+        self._looked_at = self._rows.clock()
 
     async def keep_alive(self) -> None:
         """A socket is in use: move its session's expiry now and then, without a cookie.
