@@ -66,7 +66,7 @@ async def redis_py(url: str) -> AsyncIterator[Subject]:
 class _Asyncmy:
     def __init__(self, pool: asyncmy.Pool) -> None:
         names = ("session_id", "data", "created_at", "modified_at", "version")
-        quoted = {name: f"`{name}`" for name in names} | {"table": "session_data"}
+        quoted = {name: f"`{name}`" for name in names} | {"table": "session_data", "more": ""}
         self._pool = pool
         self._load, self._replace = (text.format(**quoted) for text in (_mysql_rows.LOAD, _mysql_rows.REPLACE))
 

@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from ..errors import ConfigurationError, SessionTooLarge
 
-LOAD = """SELECT CAST({data} AS BINARY), {version}, COALESCE({modified_at}, {created_at}) FROM {table}
-    WHERE {session_id} = %s AND COALESCE({modified_at}, {created_at}) > %s"""
+LOAD = """SELECT {session_id}, CAST({data} AS BINARY), {version}, COALESCE({modified_at}, {created_at}) FROM {table}
+    WHERE {session_id} IN (%s{more}) AND COALESCE({modified_at}, {created_at}) > %s"""
 LOOK = "SELECT CAST({data} AS BINARY) FROM {table} WHERE {session_id} = %s"
 CREATE = """INSERT INTO {table} ({session_id}, {data}, {created_at}, {modified_at}, {version})
     VALUES (%s, %s, %s, %s, %s)"""

@@ -1,8 +1,9 @@
 """Sessions in MySQL or MariaDB, in the table `session_data` that Phalcon's Database adapter uses.
 
-One row per session, one statement and one round trip per operation, in autocommit mode. A row's
-expiry is COALESCE(modified_at, created_at) + lifetime, as the adapter reckons it; a session with
-another expiry has its `modified_at` shifted, so that the sum is exact.
+One row per session, one statement and one round trip per operation, in autocommit mode; what is
+loaded in one turn of the event loop shares a statement. A row's expiry is
+COALESCE(modified_at, created_at) + lifetime, as the adapter reckons it; a session with another
+expiry has its `modified_at` shifted, so that the sum is exact.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ..errors import ConfigurationError, StoreTimeout
 from . import _mysql_rows as rows
 from ._collection import collect
 from ._driver import require
+from ._gathering import Gathering
 from ._mysql_errors import DRIVER_ERRORS, as_ours, is_duplicate, is_lost, is_undone
 from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, ask, run
 from ._mysql_schema import UNKNOWN, check, findings, names_of
@@ -43,6 +45,8 @@ from .base import (
 
 require("asyncmy")
 
+_MOST_LOADS = 32
+"""How many sessions are looked for in one statement: what it costs is shared well by then."""
 _STEP = 100
 """How many expired rows are removed at once."""
 
@@ -95,6 +99,7 @@ class DatabaseStore(SessionStore):
         self._clock = clock
         self._configured_bytes = max_data_bytes
         self._pool_size = pool_size
+        self._loads = Gathering(self._find, most=_MOST_LOADS, seconds=timeout)
         self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else GivenPool(pool_or_url)
         self._own: OwnPool | None = None
         self._limits = UNKNOWN
@@ -104,16 +109,7 @@ class DatabaseStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         async with self._deadline():
-            try:
-                found = (await self._run(rows.LOAD, key, self._newest_expired())).rows
-            except DRIVER_ERRORS as error:
-                if not is_lost(error):
-                    raise
-                found = (await self._run(rows.LOAD, key, self._newest_expired())).rows  # to read twice does no harm
-        if not found:
-            return None
-        [(data, version, modified_at)] = found
-        return Stored(rows.from_text(data), version, modified_at + self._lifetime)
+            return await self._loads.add(key)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -205,8 +201,26 @@ class DatabaseStore(SessionStore):
         own, self._own = self._own, None
         if own is not None:
             await own.aclose()
+        await self._loads.ended()
 
     # Statements
+
+    async def _find(self, keys: list[str]) -> list[Stored | None]:
+        """What `load` returns for each of the keys, in one round trip."""
+        try:
+            found = await self._rows_of(keys)
+        except DRIVER_ERRORS as error:
+            if not is_lost(error):
+                raise
+            found = await self._rows_of(keys)  # to read twice does no harm
+        return [found.get(key) for key in keys]
+
+    async def _rows_of(self, keys: list[str]) -> dict[str, Stored]:
+        found = (await self._run(rows.LOAD, *keys, self._newest_expired(), repeat=len(keys))).rows
+        return {
+            key: Stored(rows.from_text(data), version, modified_at + self._lifetime)
+            for key, data, version, modified_at in found
+        }
 
     async def _run(self, statement: str, *values: str | int, repeat: int = 1) -> Reply:
         """Run a statement, again if the server has undone it because of somebody else's lock.

@@ -42,12 +42,23 @@ async def test_one_round_trip_for_each_operation(store: DatabaseStore, control: 
     assert await status(control, "Questions") - questions == 1 + 1
 
 
-async def test_no_more_connections_than_allowed(mariadb: MariaDBServer, control: Any, key: str) -> None:
+async def test_loads_of_one_turn_share_a_statement(store: DatabaseStore, control: Any, soon: int) -> None:
+    keys = [key_of(new_id()) for _ in range(20)]
+    for key in keys[1:]:
+        await store.create(key, key.encode(), soon)
+    selects = await status(control, "Com_select")
+    absent, *rows = await asyncio.gather(*map(store.load, [*keys, keys[-1]]))
+    assert await status(control, "Com_select") - selects == 1
+    assert absent is None
+    assert [row.data.decode() for row in rows if row is not None] == [*keys[1:], keys[-1]]
+
+
+async def test_no_more_connections_than_allowed(mariadb: MariaDBServer, control: Any, key: str, soon: int) -> None:
     async with FaultProxy("127.0.0.1", mariadb.port) as proxy:
         async with DatabaseStore(mariadb.url("fresh", proxy.port), pool_size=3) as store:
             async with anyio.create_task_group() as group:
                 for _ in range(60):
-                    group.start_soon(store.load, key)
+                    group.start_soon(store.touch, key, soon)
             assert proxy.connections <= 3
 
 
@@ -69,14 +80,16 @@ async def stalling(mariadb: MariaDBServer, control: Any) -> AsyncIterator[Stalli
         yield proxy
 
 
-async def test_a_stalled_connect_blocks_nobody_else(mariadb: MariaDBServer, stalling: StallingProxy, key: str) -> None:
+async def test_a_stalled_connect_blocks_nobody_else(
+    mariadb: MariaDBServer, stalling: StallingProxy, key: str, soon: int
+) -> None:
     """Who asked for a connection that never comes gets the next one that is given back."""
     async with DatabaseStore(mariadb.url("fresh", stalling.port)) as store:
         stalling.stalling = True
         with anyio.fail_after(1):
             async with anyio.create_task_group() as group:
                 for _ in range(20):
-                    group.start_soon(store.load, key)
+                    group.start_soon(store.touch, key, soon)
             for _ in range(20):
                 assert await store.load(key) is None
 
@@ -117,21 +130,21 @@ async def test_who_waits_behind_a_connect_that_stalls_has_time_for_another(
 
 
 async def test_closing_ends_who_waits_for_a_connection(
-    mariadb: MariaDBServer, stalling: StallingProxy, key: str
+    mariadb: MariaDBServer, stalling: StallingProxy, key: str, soon: int
 ) -> None:
     store = DatabaseStore(mariadb.url("fresh", stalling.port), pool_size=1)
     stalling.stalling = True
     failures: list[StoreUnavailable] = []
 
-    async def load() -> None:
+    async def fail(operation: Awaitable[object]) -> None:
         with pytest.raises(StoreUnavailable, match="closed") as failure:
-            await store.load(key)
+            await operation
         failures.append(failure.value)
 
     with anyio.fail_after(1):
         async with anyio.create_task_group() as group:
-            group.start_soon(load)
-            group.start_soon(load)
+            group.start_soon(fail, store.load(key))
+            group.start_soon(fail, store.touch(key, soon))
             await anyio.wait_all_tasks_blocked()
             await store.aclose()
     assert len(failures) == 2
@@ -161,20 +174,21 @@ async def test_a_connection_idle_for_long_is_replaced(
 
 @pytest.mark.parametrize("ticks", range(30))
 async def test_nobody_loses_a_connection_by_being_cancelled(
-    mariadb: MariaDBServer, control: Any, key: str, ticks: int
+    mariadb: MariaDBServer, control: Any, key: str, soon: int, ticks: int
 ) -> None:
     """Whether it was waited for, dialed, handed over or in use."""
     async with DatabaseStore(mariadb.url("fresh"), pool_size=2, timeout=1) as store:
         for _ in range(3):
             async with anyio.create_task_group() as group:
-                for _ in range(6):
+                for _ in range(3):
                     group.start_soon(store.load, key)
+                    group.start_soon(store.touch, key, soon)
                 for _ in range(ticks):
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
         async with anyio.create_task_group() as group:
             for _ in range(6):
-                group.start_soon(store.load, key)
+                group.start_soon(store.touch, key, soon)
 
 
 async def test_a_connection_handed_to_somebody_who_just_left_goes_to_the_next(mariadb: MariaDBServer) -> None:
