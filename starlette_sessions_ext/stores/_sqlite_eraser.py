@@ -24,6 +24,7 @@ class Eraser:
     def __init__(self, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA busy_timeout = {WAIT}")
         self._connection = connection
+        self._using = threading.Lock()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._wanted = False
@@ -37,13 +38,21 @@ class Eraser:
                 self._thread = threading.Thread(target=self._run, name="session eraser", daemon=True)
                 self._thread.start()
 
+    def copy_log(self) -> None:
+        """Copy into the table what the log holds by now, beside those who read and write. Blocks.
+
+        When all of it is there, the next to write begins the log anew: it doesn't grow, and emptying it is quick.
+        """
+        self._checkpoint("PASSIVE")
+
     def close(self) -> None:
         """Erase at once what is due, and be done. Blocks."""
         self._closing.set()
         thread = self._thread
         if thread is not None:
             thread.join()
-        self._connection.close()
+        with self._using:
+            self._connection.close()
 
     def _run(self) -> None:
         while self._is_wanted():
@@ -59,13 +68,19 @@ class Eraser:
             return self._wanted
 
     def _empty_log(self) -> bool:
-        """False if somebody was using it (sqlite.org/pragma.html#pragma_wal_checkpoint).
+        """False if somebody was using it.
 
-        TRUNCATE stops all writers while it copies the log into the table; PASSIVE stops nobody, and leaves it little.
+        TRUNCATE stops all writers while it copies the log into the table, syncs the table and cuts the log off.
+        PASSIVE stops nobody, and leaves it less to copy; but if somebody writes meanwhile, it leaves it the sync.
         """
+        self.copy_log()
+        return self._checkpoint("TRUNCATE")
+
+    def _checkpoint(self, mode: str) -> bool:
+        """False if it isn't done, or not wholly (sqlite.org/pragma.html#pragma_wal_checkpoint)."""
         try:
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with self._using:
+                busy, _, _ = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error:  # a full or failing disk: who writes is told of it, here it is tried again
             return False
         return not busy

@@ -128,7 +128,11 @@ class SQLiteStore(SessionStore):
         return await collect(self._remove_expired, limit, size=_STEP)
 
     async def _remove_expired(self, count: int) -> int:
-        return await self._write(lambda db: db.execute(_DELETE_EXPIRED, (self._clock(), count)).rowcount)
+        """Copying the log is part of a step: were it left to the eraser, writers would wait for all steps at once."""
+        eraser = (await self._open()).eraser
+        removed = await self._write(lambda db: db.execute(_DELETE_EXPIRED, (self._clock(), count)).rowcount)
+        await anyio.to_thread.run_sync(eraser.copy_log)
+        return removed
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all rows; see `SupportsListing`."""

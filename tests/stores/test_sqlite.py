@@ -270,6 +270,24 @@ async def test_who_writes_doesnt_wait_until_a_long_log_is_copied_into_the_table(
     assert file.stat().st_size > 10_000_000
 
 
+async def test_the_log_doesnt_grow_with_the_number_of_sessions_that_are_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, soon: int
+) -> None:
+    """Or whoever writes when it is emptied waits for all of it."""
+    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    file, log = tmp_path / "sessions.db", tmp_path / "sessions.db-wal"
+    async with SQLiteStore(file, clock=clock) as store:
+        for _ in range(1000):
+            assert await store.create(key_of(new_id()), b"x" * 4000, soon)
+    assert not log.exists()
+    clock.advance(3600)
+    async with SQLiteStore(file, clock=clock) as store:
+        assert await store.delete_expired(100) == 100
+        step = log.stat().st_size
+        assert await store.delete_expired(1000) == 900
+        assert log.stat().st_size < 3 * step
+
+
 async def test_V4_what_expired_is_removed_too_once_it_is_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, key: str, soon: int
 ) -> None:
