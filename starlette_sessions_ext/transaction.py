@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Transaction:
     """The session of one request, and in `reply` what the response has to say about its cookie."""
 
-    _looked_at = 0.0  # unix seconds
+    _looked_at = 0.0  # when `keep_alive` last did, in unix seconds
 
     def __init__(self, settings: Settings) -> None:
         self._state = State(settings)

@@ -16,8 +16,8 @@ REST = 3
 """How many times as long as a step the rest after it is: collecting takes a quarter of the time at most."""
 
 
-async def collect(step: Callable[[int], Awaitable[int]], limit: int, *, size: int) -> int:
-    """Remove up to `limit` rows, `size` of them at a time. Says how many.
+async def collect(step: Callable[[int], Awaitable[int]], limit: int, *, size: int, rest: int = REST) -> int:
+    """Remove up to `limit` rows, `size` of them at a time, with a `rest` of so many times a step. Says how many.
 
     `step` removes up to so many rows that have expired, and says how many it did: fewer if no more are left, or
     some were used meanwhile.
@@ -30,5 +30,5 @@ async def collect(step: Callable[[int], Awaitable[int]], limit: int, *, size: in
         removed += count
         if count < wanted:
             break
-        await anyio.sleep(REST * (anyio.current_time() - started))
+        await anyio.sleep(rest * (anyio.current_time() - started))
     return removed

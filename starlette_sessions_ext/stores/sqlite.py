@@ -62,6 +62,8 @@ _DROP_IF_EXPIRED = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at 
 
 _STEP = 100
 """How many expired rows are removed at once."""
+_REST = 6
+"""How many times as long as a step the rest after it is: whoever commits meanwhile waits for the same disk."""
 _LONGEST_LOG = 20_000
 """Pages, after which a writer copies the log into the table itself: only where the eraser can't keep up."""
 
@@ -125,7 +127,7 @@ class SQLiteStore(SessionStore):
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
-        return await collect(self._remove_expired, limit, size=_STEP)
+        return await collect(self._remove_expired, limit, size=_STEP, rest=_REST)
 
     async def _remove_expired(self, count: int) -> int:
         """Copying the log is part of a step: were it left to the eraser, writers would wait for all steps at once."""
