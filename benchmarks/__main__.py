@@ -16,7 +16,7 @@ PARTS = {"inprocess": inprocess.measure, "http": http.measure, "stores": stores.
 def main() -> None:
     parser = argparse.ArgumentParser("scripts/bench", description="Measure; all parts if none is named.")
     parser.add_argument("parts", nargs="*", metavar="|".join(PARTS))
-    parser.add_argument("--quick", action="store_true", help="all parts in two or three minutes")
+    parser.add_argument("--quick", action="store_true", help="all parts in a minute or two")
     options = parser.parse_args()
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
