@@ -63,6 +63,14 @@ async def test_L3_bytes_are_counted_too(clock: FakeClock) -> None:
     await fill(store, 1, b"x" * 100, soon)
 
 
+async def test_L3_all_that_has_expired_makes_room_for_one_that_needs_it(clock: FakeClock) -> None:
+    store = MemoryStore(max_bytes=100, clock=clock)
+    await fill(store, 20, b"x" * 5, int(clock()) + 60)
+    clock.advance(60)
+    await fill(store, 1, b"x" * 100, int(clock()) + 60)
+    assert (len(store._rows), store._bytes) == (1, 100)
+
+
 async def test_a_row_that_expires_while_room_is_made_for_it_is_gone() -> None:
     seconds = itertools.count()
     store = MemoryStore(clock=lambda: next(seconds))  # every look at it takes a second
