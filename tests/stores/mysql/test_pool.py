@@ -209,6 +209,21 @@ async def test_a_connection_handed_to_somebody_who_just_left_goes_to_the_next(ma
     await connections.aclose()
 
 
+async def test_a_connection_that_closes_as_it_is_made_counts_as_reset(
+    mariadb: MariaDBServer, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncmy on uvloop raises RuntimeError then, which only the moment decides: here it always does."""
+
+    async def closing(**settings: Any) -> None:
+        raise RuntimeError("unable to perform operation on a closed transport")
+
+    monkeypatch.setattr("starlette_sessions_ext.stores._mysql_pool.connect", closing)
+    store = DatabaseStore(mariadb.url("fresh"), timeout=1)
+    with pytest.raises(StoreUnavailable, match="ConnectionResetError"):
+        await store.load(key)
+    await store.aclose()
+
+
 async def test_a_dial_that_fails_fails_nobody_who_came_after_its_request_left(
     mariadb: MariaDBServer, stalling: StallingProxy
 ) -> None:
