@@ -98,23 +98,26 @@ class Alias:
 def decode(raw: bytes, key: str) -> Record | Alias:
     """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
     end = raw.find(b"\n") + 1
-    owner, created_at, issued_at, lifetime, alias = _read_header(raw[:end])
-    if alias is not None and len(raw) > end:
-        raise CorruptRecord(_NO_RECORD)
-    if owner != key:
+    found = _read_header(raw[:end])
+    if found.key != key:
         raise CorruptRecord("a stored record belongs to another session; it was left as it is")
-    return alias or Record(owner, created_at, issued_at, lifetime, raw[end:])
+    if isinstance(found, Record):
+        return Record(found.key, found.created_at, found.issued_at, found.lifetime, raw[end:])
+    if len(raw) > end:
+        raise CorruptRecord(_NO_RECORD)
+    return found
 
 
 @lru_cache(REMEMBERED)
-def _read_header(line: bytes) -> tuple[str, int, int, int | None, Alias | None]:
-    """What a record has before its body, or an alias. Keeps nothing else, for that raises."""
+def _read_header(line: bytes) -> Record | Alias:
+    """A record that lacks its body, or an alias. Keeps nothing else, for that raises."""
     if match := _HEADER.fullmatch(line):
         owner, created_at, issued_at, lifetime = match.groups()
-        return owner.decode(), int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime), None
+        seconds = None if lifetime == b"-" else int(lifetime)
+        return Record(owner.decode(), int(created_at), int(issued_at), seconds, b"")
     if match := _ALIAS.fullmatch(line):
         owner, until, nonce, target = match.groups()
-        return owner.decode(), 0, 0, None, Alias(owner.decode(), int(until), nonce.decode(), target.decode())
+        return Alias(owner.decode(), int(until), nonce.decode(), target.decode())
     raise CorruptRecord(_NO_RECORD)
 
 
@@ -185,8 +188,7 @@ class Lifetimes:
 
     def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
         """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
-        idle, every = self._pace(record)
-        return min(int(now) + idle, self._absolute_end(record)) - expires_at >= every
+        return self.expires_at(record, now) - expires_at >= self.touch_every(record)
 
     def quiet_until(self, record: Record, expires_at: int) -> float:
         """When (unix seconds) a use of the session will be the first that moves its expiry or renews its id."""

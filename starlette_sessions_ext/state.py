@@ -64,7 +64,7 @@ class State:
             return False
         if not session.accessed or self._mutable is None:
             return True
-        return self._settings.serializer.dumps(self._mutable) == row.record.body
+        return self.dumps(self._mutable) == row.record.body
 
     def body(self) -> bytes:
         """The session as bytes. Raises `NotSerializable`."""

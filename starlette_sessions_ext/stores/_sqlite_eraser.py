@@ -24,8 +24,8 @@ class Eraser:
     def __init__(self, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA busy_timeout = {WAIT}")
         self._connection = connection
-        self._using = threading.Lock()
-        self._lock = threading.Lock()
+        self._using = threading.Lock()  # one checkpoint at a time, and none of a connection that is closed
+        self._lock = threading.Lock()  # for what follows
         self._closing = threading.Event()
         self._wanted = False
         self._thread: threading.Thread | None = None
