@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette_sessions_ext import SessionNotSaved, SessionStore, Stored, StoreUnavailable
 
 from ..asgi import Answer, Browser, Handler, make_app
-from ..stores.instruments import CountingStore, WrappedStore
+from ..stores.instruments import CountingStore, DownStore, WrappedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -92,19 +92,9 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-class Down(WrappedStore):
-    """Can't be reached while `down`."""
-
-    down = False
-
-    async def before(self, call: str) -> None:
-        if self.down:
-            raise StoreUnavailable("the server is away")
-
-
 @pytest.fixture
-def down(store: CountingStore) -> Down:
-    return Down(store)
+def down(store: CountingStore) -> DownStore:
+    return DownStore(store)
 
 
 async def begun(store: SessionStore, **options: Any) -> Browser:
@@ -121,7 +111,7 @@ def assert_refused(answer: Answer) -> None:
 # F1
 
 
-async def test_F1_without_its_session_a_request_is_answered_503_and_keeps_its_cookie(down: Down) -> None:
+async def test_F1_without_its_session_a_request_is_answered_503_and_keeps_its_cookie(down: DownStore) -> None:
     browser = await begun(down)
     cookies = dict(browser.cookies)
     down.down = True
@@ -131,7 +121,7 @@ async def test_F1_without_its_session_a_request_is_answered_503_and_keeps_its_co
     assert browser.cookies == cookies
 
 
-async def test_F1_anonymous_serves_readers_with_an_empty_session(down: Down) -> None:
+async def test_F1_anonymous_serves_readers_with_an_empty_session(down: DownStore) -> None:
     browser = await begun(down, on_store_error="anonymous")
     assert (await browser.get("/degraded")).json() is False
     down.down = True
@@ -145,7 +135,7 @@ async def test_F1_anonymous_serves_readers_with_an_empty_session(down: Down) -> 
 @pytest.mark.parametrize(
     "path", ["/put?a=1", "/save", "/atomic", "/clear", "/logout", "/rotate", "/renew", "/remember"]
 )
-async def test_F1_anonymous_refuses_whatever_would_change_the_session(down: Down, path: str) -> None:
+async def test_F1_anonymous_refuses_whatever_would_change_the_session(down: DownStore, path: str) -> None:
     browser = await begun(down, on_store_error="anonymous")
     cookies = dict(browser.cookies)
     down.down = True
@@ -154,7 +144,7 @@ async def test_F1_anonymous_refuses_whatever_would_change_the_session(down: Down
     assert browser.cookies == cookies
 
 
-async def test_F1_anonymous_is_loud_about_a_late_change(down: Down) -> None:
+async def test_F1_anonymous_is_loud_about_a_late_change(down: DownStore) -> None:
     browser = await begun(down, on_store_error="anonymous")
     down.down = True
     with pytest.raises(StoreUnavailable, match="couldn't be loaded"):
@@ -166,7 +156,7 @@ async def test_F1_anonymous_is_loud_about_a_late_change(down: Down) -> None:
 
 @pytest.mark.parametrize("path", ["/put?a=1", "/atomic", "/logout", "/rotate", "/renew", "/remember"])
 async def test_F2_what_cant_be_saved_isnt_answered_as_done(store: CountingStore, path: str) -> None:
-    class ReadOnly(Down):
+    class ReadOnly(DownStore):
         async def load(self, key: str) -> Stored | None:
             return await self.store.load(key)
 
@@ -184,7 +174,7 @@ async def test_F2_what_cant_be_saved_isnt_answered_as_done(store: CountingStore,
     assert (await browser.get("/")).json() == {"name": "ann"}
 
 
-async def test_F2_the_handlers_own_error_isnt_masked(down: Down) -> None:
+async def test_F2_the_handlers_own_error_isnt_masked(down: DownStore) -> None:
     browser = Browser(make_app(down, HANDLERS))
     down.down = True
     with pytest.raises(ZeroDivisionError):

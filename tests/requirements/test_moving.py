@@ -29,7 +29,6 @@ from starlette_sessions_ext import (
     SessionMiddleware,
     SessionStore,
     StarletteCookie,
-    StoreUnavailable,
 )
 from starlette_sessions_ext.ids import Successors, id_of_legacy, key_of
 from starlette_sessions_ext.legacy import MAX_CANDIDATES
@@ -37,7 +36,7 @@ from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, Handler, make_app
 from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, GatedStore, WrappedStore
+from ..stores.instruments import CountingStore, DownStore, GatedStore
 from .conftest import SETTINGS
 
 pytestmark = pytest.mark.anyio
@@ -65,13 +64,6 @@ async def renew(request: Request) -> Any:
 
 
 HANDLERS: dict[str, Handler] = {"/": view, "/put": put, "/logout": logout, "/renew": renew}
-
-
-class Away(WrappedStore):
-    """Can't be reached."""
-
-    async def before(self, call: str) -> None:
-        raise StoreUnavailable("the server is away")
 
 
 async def issued(**options: Any) -> Browser:
@@ -115,10 +107,12 @@ async def test_a_cookie_of_starlettes_becomes_a_session_and_is_replaced(store: C
 async def test_without_the_store_the_cookie_is_kept(
     store: CountingStore, clock: FakeClock, on_store_error: str, status: int
 ) -> None:
-    browser = await moved(Away(store), clock, on_store_error=on_store_error)
+    down = DownStore(store)
+    browser = await moved(down, clock, on_store_error=on_store_error)
+    down.down = True
     answer = await browser.get("/")
     assert (answer.status, answer.set_cookies) == (status, [])
-    browser.app = make_app(store, HANDLERS, clock=clock, migrate_from=[StarletteCookie(OLD_SECRET)])
+    down.down = False
     assert (await browser.get("/")).json() == {"user": "ann"}
 
 

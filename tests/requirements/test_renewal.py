@@ -20,7 +20,7 @@ from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, Handler, make_app
 from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, GatedStore, WrappedStore
+from ..stores.instruments import CountingStore, DownStore, GatedStore, WrappedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -426,16 +426,9 @@ async def test_K5_no_touch_hands_out_the_old_id_again(
 async def test_a_reader_whose_cookie_cant_be_handed_out_is_served(
     store: CountingStore, clock: FakeClock, what: str
 ) -> None:
-    class Away(WrappedStore):
-        away = False
-
-        async def before(self, call: str) -> None:
-            if self.away:
-                raise StoreUnavailable("away")
-
     async def slow(request: Request) -> Any:
         if what == "the store is away":
-            away.away = True
+            down.down = True
         else:
             key = key_of(id_of(browser))
             row = await store.store.load(key)
@@ -443,8 +436,8 @@ async def test_a_reader_whose_cookie_cant_be_handed_out_is_served(
             await store.store.replace(key, b"damaged", row.expires_at, row.version)
         return dict(request.state.session)
 
-    away = Away(store)
-    browser = await begun(away, clock, {**HANDLERS, "/slow": slow})
+    down = DownStore(store)
+    browser = await begun(down, clock, {**HANDLERS, "/slow": slow})
     old = await renewed(browser)
     answer = await old.get("/slow")
     assert (answer.status, answer.json(), answer.set_cookies) == (200, {"start": "0"}, [])

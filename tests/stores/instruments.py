@@ -1,10 +1,10 @@
-"""Stores around a real store: one that counts the calls, one that lets a test choose their order."""
+"""Stores around a real store: one counts the calls, one can be away, one lets a test choose their order."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 
-from starlette_sessions_ext import SessionStore, Stored
+from starlette_sessions_ext import SessionStore, Stored, StoreUnavailable
 
 
 class WrappedStore(SessionStore):
@@ -57,6 +57,16 @@ class CountingStore(WrappedStore):
 
     async def before(self, call: str) -> None:
         self.calls.append(call)
+
+
+class DownStore(WrappedStore):
+    """Can't be reached while `down`."""
+
+    down = False
+
+    async def before(self, call: str) -> None:
+        if self.down:
+            raise StoreUnavailable("the server is away")
 
 
 class GatedStore(WrappedStore):
