@@ -47,5 +47,13 @@ class StoreTimeout(StoreUnavailable):
     """The store didn't answer within its deadline."""
 
 
+class SessionUnavailable(StoreUnavailable):
+    """The store answered that it can't serve this session now, such as for a lock. It serves others."""
+
+
+class StoreFull(StoreUnavailable):
+    """The store has no room for what was to be written. It still serves reads and smaller sessions."""
+
+
 class SessionTooLarge(StoreError):
     """The session is larger than the store can hold without loss. Nothing was written."""

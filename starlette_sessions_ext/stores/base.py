@@ -7,6 +7,10 @@ users. `starlette_sessions_ext.testing.StoreContract` tests all that is said her
   `StoreTimeout` or `SessionTooLarge`, never an exception of the driver.
 - `create` makes rows and nothing else does: a late `replace` or `touch` can't bring a deleted row
   back, and no collision of keys can take a row over. There is no upsert.
+- A row that isn't one of a session (a foreign type, a malformed document) fails alone: `load` raises
+  `CorruptRecord`, `create`, `replace` and `touch` return False. Sessions of the same batch are served.
+- `SessionUnavailable` and `StoreFull` say that the server answered and refuses one session. They never
+  open the circuit breaker. Where one row's lock costs the whole deadline the error is `StoreTimeout`.
 - Expiry is exact. A row whose `expires_at` has come is absent, whether or not it was collected.
   An `expires_at` that has come already is no error: the row is then absent from the start.
 - Every wait has a deadline; one budget covers a whole operation.

@@ -1,0 +1,29 @@
+"""Checks of the options that every store takes. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..errors import ConfigurationError
+
+
+def check_options(
+    *,
+    timeout: float,
+    clock: Callable[[], float],
+    max_data_bytes: int | None = None,
+    pool_size: int = 1,
+) -> None:
+    """Raise `ConfigurationError`, naming the option, for a value that can't work.
+
+    `timeout` is in seconds. `clock` returns unix seconds. None is no limit for `max_data_bytes`.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
+        raise ConfigurationError("timeout must be a positive number of seconds")
+    if not callable(clock):
+        raise ConfigurationError("clock must be a function that returns unix seconds, such as time.time")
+    if max_data_bytes is not None and (type(max_data_bytes) is not int or max_data_bytes < 1):
+        raise ConfigurationError("max_data_bytes must be a positive int of bytes")
+    if type(pool_size) is not int or pool_size < 1:
+        raise ConfigurationError("pool_size must be an int of at least 1")
