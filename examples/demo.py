@@ -23,11 +23,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
-from starlette_sessions_ext import Session, SessionMiddleware, SessionStore, SQLiteStore
+from starlette_sessions_ext import Session, SessionGone, SessionMiddleware, SessionStore, SQLiteStore
 
 PRODUCTS = {
     "tea": {"name": "Green tea", "about": "Loose leaves, 100\u00a0g", "cents": 650},
@@ -142,6 +142,12 @@ async def problem(request: Request, error: Exception) -> Response:
     return page(request, error.status_code, is_new=request.state.session.is_new, wrong=wrong)
 
 
+async def ended(request: Request, error: Exception) -> Response:
+    """Answer a request whose session was ended or given another id by a parallel one."""
+    assert isinstance(error, SessionGone)
+    return PlainTextResponse("You have signed in or out in the meantime. Please load the page again.", 409)
+
+
 def page(request: Request, status: int = 200, **context: Any) -> Response:
     session: Session = request.state.session
     cart = [
@@ -215,7 +221,9 @@ def create_app(store: SessionStore) -> Starlette:
         Route("/cart/change", change_cart, methods=["POST"]),
         Route("/notes/{key}", save_note, methods=["POST"]),
     ]
-    return Starlette(routes=routes, middleware=[sessions], exception_handlers={HTTPException: problem})
+    return Starlette(
+        routes=routes, middleware=[sessions], exception_handlers={HTTPException: problem, SessionGone: ended}
+    )
 
 
 def main() -> None:

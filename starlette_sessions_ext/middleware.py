@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from itsdangerous import Signer
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
-from .cookie import Clear, Headers, HTTPSOnly, Issue, SameSite, SessionCookie
-from .errors import ConfigurationError, SessionGone, StoreUnavailable
+from ._core.context import SessionConfig
+from ._core.repository import SessionRepository
+from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
+from ._http.exchange import Exchange, HTTPConfig
+from .errors import ConfigurationError, SessionError, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .guard import Guard
-from .headers import is_local, keep_from_caches, set_cookie, vary_by_cookie
 from .ids import Successors
 from .legacy import LegacyCookie, find_legacy
 from .lifespan import live
 from .record import Lifetimes
 from .refusal import refuse
-from .rows import Rows
 from .secret import SecretKey, is_short, read_secrets
 from .serializers import JSONSerializer, Serializer
-from .session import Session
 from .skip import Skip, read_skip
-from .state import Settings
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
-from .transaction import Transaction
+
+UnavailableHandler = Callable[[HTTPConnection, StoreUnavailable], Response | Awaitable[Response]]
 
 
 class SessionMiddleware:
@@ -52,6 +56,7 @@ class SessionMiddleware:
     nobody handled saves nothing in any case, and `Session.save` always saves.
     `migrate_from`: whose cookies to take over, such as `[StarletteCookie(secret_key=...)]`.
     `on_event`: called with a `SessionEvent` for what operators want to count.
+    `unavailable_handler`: makes the response where the store can't be reached, in place of a plain 503.
     `state_attr`: the name in `request.state`.
 
     Raises `ConfigurationError` for settings that can't work.
@@ -81,6 +86,7 @@ class SessionMiddleware:
         save_when: Callable[[int], bool] | None = None,
         migrate_from: Sequence[LegacyCookie] = (),
         on_event: EventHandler | None = None,
+        unavailable_handler: UnavailableHandler | None = None,
         state_attr: str = "session",
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -97,7 +103,7 @@ class SessionMiddleware:
             raise ConfigurationError("store must be a SessionStore, such as SQLiteStore(path) or RedisStore(url)")
         self.app = app
         self.store = store
-        self._cookie = SessionCookie(
+        cookie = SessionCookie(
             session_cookie,
             secret_key,
             path=path,
@@ -113,154 +119,141 @@ class SessionMiddleware:
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
         if not all(isinstance(one, LegacyCookie) for one in migrate_from):
             raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
-        self._settings = Settings(
-            rows=Rows(store, lifetimes, clock, Successors(secrets), Guard(store)),
-            serializer=serializer,
-            nothing=serializer.dumps({}),
-            overwrite=on_conflict == "merge",
-            degrade=on_store_error == "anonymous",
+        repository = SessionRepository(store, lifetimes, clock, Successors(secrets), Guard(store))
+        self._config = SessionConfig(
+            repository,
+            serializer,
+            empty_body=serializer.dumps({}),
+            overwrites=on_conflict == "merge",
+            degrades=on_store_error == "anonymous",
             emit=self._emit,
         )
+        self._http = HTTPConfig(cookie, state_attr, save_when)
         self._skips = read_skip(skip)
-        self._save_when = save_when
         self._legacy = list(migrate_from)
         self._on_event = on_event
-        self._state_attr = state_attr
-        self._clock = clock
-        self._warned_of_http = False
+        self._unavailable_handler = unavailable_handler
+        self._max_age = lifetimes.max_age
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await live(self.app, self.store, scope, receive, send)
         elif scope["type"] in ("http", "websocket") and not self._skips(scope):
-            await self._serve(scope, receive, send)
+            await self._serve(scope, receive, Exchange(self._config, self._http, scope, send), send)
         else:
             await self.app(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transaction = Transaction(self._settings)
-        started = False
-        saves = True
-        failure: Exception | None = None  # why the response that was about to start couldn't be saved
-
-        async def send_wrapper(message: Message) -> None:
-            nonlocal started, saves, failure
-            if not started and message["type"] in _STARTS:
-                # After a failed save an error page goes out as it is; anything else has to save first.
-                if failure is None or message.get("status", 200) < 400:
-                    accessed = transaction.session.accessed  # by the application; a serializer reads it as well
-                    try:
-                        saves = self._saves(message)
-                        if saves and not transaction.is_quiet():
-                            await self._save(transaction)
-                    except Exception as error:
-                        failure = error
-                        raise
-                    failure = None
-                    transaction.reply.is_sent = True
-                    if accessed or transaction.reply.cookie is not None:
-                        self._tell(transaction, scope, message)
-                started = True
-            await send(message)
-
+    async def _serve(self, scope: Scope, receive: Receive, exchange: Exchange, send: Send) -> None:
         try:
-            found = self._cookie.find(scope["headers"])
-            if found.duplicates:
-                self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
-            if found.session_id is not None:
-                await transaction.load(found.session_id, outdated=found.outdated)
-            elif self._legacy:
-                await self._take_over(transaction, scope["headers"])
-            self._publish(transaction.session, scope)
+            await self._load(exchange, scope)
+            exchange.publish()
             if scope["type"] == "websocket":
-                receive = _watched(receive, transaction)
-            await self.app(scope, receive, send_wrapper)
-            if failure is None and saves and (started or scope["type"] == "websocket"):
-                transaction.reply.is_sent = True  # a socket that was refused had no headers for one
-                if not transaction.is_quiet():
-                    await self._save(transaction)  # what changed after the response had started
+                receive = exchange.watch(receive)
+            await self.app(scope, receive, exchange.send)
+            if exchange.failure is None and exchange.saves:
+                await exchange.save_late()
         except Exception as error:
-            if started:
-                raise
-            if failure is not None and error.__cause__ is failure:  # Starlette wraps what it has a handler for
-                error = failure
-            if not isinstance(error, StoreUnavailable):
-                raise error
-            logger.error("answered 503: %s", error)
-            await refuse(scope, send)
+            await self._fail(error, exchange, scope, receive, send)
         finally:
-            transaction.session._backing = None
+            exchange.close()
 
-    async def _take_over(self, transaction: Transaction, headers: Headers) -> None:
-        """Fill the session from another middleware's cookie, if there is one."""
-        try:
-            legacy = await find_legacy(self._legacy, self._cookie.name, headers, self._clock())
-            if legacy is not None:
-                await transaction.migrate(legacy)
-        except StoreUnavailable as error:
-            transaction.degrade(error)
+    async def _load(self, exchange: Exchange, scope: Scope) -> None:
+        cookie = self._http.cookie
+        found = cookie.find(scope["headers"], secure=cookie.is_secure(scope.get("scheme")))
+        if found.duplicates:
+            self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
+        if found.session_ids:
+            await exchange.load(found.session_ids, outdated=found.outdated)
+        elif self._legacy:
+            try:
+                now = self._config.repository.clock()
+                legacy = await find_legacy(self._legacy, cookie.name, scope["headers"], now)
+                if legacy is not None:
+                    await exchange.import_legacy(legacy)
+            except StoreUnavailable as error:
+                exchange.degrade(error)
 
-    def _publish(self, session: Session, scope: Scope) -> None:
-        """Put the session into the scope.
+    async def _fail(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 503 where the store couldn't be reached and nothing was sent yet. Otherwise raise the error."""
+        if exchange.started:
+            if isinstance(error, WebSocketDisconnect):  # the client left: that is no failure of the handler's
+                await _save_after_disconnect(exchange)
+            raise error
+        failure = exchange.failure
+        if failure is not None and error.__cause__ is failure:  # Starlette wraps what it has a handler for
+            error = failure
+        if not isinstance(error, StoreUnavailable):
+            raise error
+        logger.error("answered 503: %s", error)
+        await self._refuse(error, scope, receive, send)
 
-        It is kept in the transaction too: a mounted application may bring its own session
-        middleware, and `Mount` lets both write to one scope.
-        """
-        state = scope.setdefault("state", {})
-        taken = state.get(self._state_attr)
-        if taken is not None and not isinstance(taken, Session):
-            raise ConfigurationError(
-                f"request.state.{self._state_attr} is taken by the application: choose another state_attr"
-            )
-        state[self._state_attr] = scope["session"] = session
-
-    async def _save(self, transaction: Transaction) -> None:
-        with suppress(SessionGone):  # a logout or a rotation in a parallel request stands; an event has told of it
-            await transaction.commit()
-
-    def _tell(self, transaction: Transaction, scope: Scope, message: Message) -> None:
-        """Say in the headers of the response that is about to start what there is to say of the session."""
-        cookie = transaction.reply.cookie
-        headers = message["headers"] = list(message.get("headers", ()))
-        vary_by_cookie(headers)
-        if transaction.session._degraded:
-            keep_from_caches(headers)
-        if cookie is not None:
-            set_cookie(headers, self._cookie.name, self._render(cookie, scope))
-
-    def _saves(self, message: Message) -> bool:
-        """Whether the response that starts with this message saves the session; an accepted socket always does."""
-        return self._save_when is None or "status" not in message or self._save_when(message["status"])
-
-    def _render(self, cookie: Issue | Clear, scope: Scope) -> bytes:
-        secure = self._cookie.secure
-        if secure == "auto":
-            secure = scope.get("scheme") in ("https", "wss")
-            if not secure and not self._warned_of_http and not is_local(scope["headers"]):
-                self._warned_of_http = True
-                logger.warning(
-                    "a session cookie goes out over plain http, where anybody on the way can read it: "
-                    "use https, and behind a proxy let the server trust its X-Forwarded-Proto"
-                )
-        return self._cookie.render(cookie, secure=secure)
+    async def _refuse(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._unavailable_handler is not None and scope["type"] == "http":
+            try:
+                response = self._unavailable_handler(HTTPConnection(scope, receive), error)
+                if inspect.isawaitable(response):
+                    response = await response
+            except Exception:
+                logger.exception("unavailable_handler raised, so the plain 503 is sent")
+            else:
+                await response(scope, receive, send)
+                return
+        await refuse(scope, send)
 
     def _emit(self, event: SessionEvent) -> None:
         log_event(event)
         if self._on_event is not None:
-            self._on_event(event)
+            try:
+                self._on_event(event)
+            except Exception:
+                logger.exception("on_event raised; the response goes on")
+
+    # What Starlette's middleware has, so that code which looks at it, or assigns to it, finds its way
+
+    @property
+    def signer(self) -> Signer:
+        """The signer of the cookie's value."""
+        return self._http.cookie.signer
+
+    @property
+    def session_cookie(self) -> str:
+        """The cookie's name."""
+        return self._http.cookie.name
+
+    @property
+    def max_age(self) -> int | None:
+        """The cookie's lifetime in seconds; None: until the browser closes."""
+        return self._max_age
+
+    @property
+    def path(self) -> str:
+        """The cookie's path."""
+        return self._http.cookie.path
+
+    @property
+    def security_flags(self) -> str:
+        """The cookie's attributes after path and lifetime; with https_only="auto" those over https."""
+        cookie = self._http.cookie
+        return cookie.flags(secure=cookie.is_secure("https"))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse an assignment that would have no effect. Raises `ConfigurationError`."""
+        if name in _STARLETTE_OPTIONS:
+            raise ConfigurationError(f"SessionMiddleware.{name} can't be assigned: give {_STARLETTE_OPTIONS[name]}")
+        super().__setattr__(name, value)
 
 
-def _watched(receive: Receive, transaction: Transaction) -> Receive:
-    """What a socket receives; each message is a use of its session."""
-    transaction.begin_to_watch()
-
-    async def receive_message() -> Message:
-        message = await receive()
-        if message["type"] == "websocket.receive":
-            await transaction.keep_alive()
-        return message
-
-    return receive_message
+_STARLETTE_OPTIONS = {
+    "signer": "secret_key to the constructor",
+    "session_cookie": "session_cookie to the constructor, or make one middleware for each name",
+    "max_age": "max_age to the constructor",
+    "path": "path to the constructor",
+    "security_flags": "same_site, https_only, domain and partitioned to the constructor",
+}
 
 
-_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+async def _save_after_disconnect(exchange: Exchange) -> None:
+    try:
+        await exchange.save_late()
+    except SessionError as failure:
+        logger.error("a WebSocket's last changes weren't saved: %s", failure)

@@ -187,16 +187,21 @@ class Lifetimes:
         return self._pace(record)[1]
 
     def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
-        """Whether a use at this moment moves the stored `expires_at` far enough to be written."""
-        return self.expires_at(record, now) - expires_at >= self.touch_every(record)
+        """Return whether a use now moves the stored `expires_at` far enough to be written.
 
-    def quiet_until(self, record: Record, expires_at: int) -> float:
-        """When (unix seconds) a use of the session will be the first that moves its expiry or renews its id."""
+        It moves in both directions: a shorter idle timeout applies to the next use.
+        """
+        return abs(self.expires_at(record, now) - expires_at) >= self.touch_every(record)
+
+    def next_write_at(self, record: Record, expires_at: int, now: float) -> float:
+        """Return when (unix seconds) a use of the session will next move its expiry or renew its id."""
         idle, every = self._pace(record)
-        until: float = expires_at + every - idle
+        at: float = expires_at + every - idle
         if self.absolute is not None and record.created_at + self.absolute - expires_at < every:
-            until = math.inf
-        return until if self.renew_after is None else min(until, record.issued_at + self.renew_after)
+            at = math.inf
+        if expires_at - self.expires_at(record, now) >= every:
+            at = now
+        return at if self.renew_after is None else min(at, record.issued_at + self.renew_after)
 
     def renew_due(self, record: Record, now: float) -> bool:
         """Whether the session has had its id for so long that a use gives it another."""

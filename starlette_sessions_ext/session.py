@@ -1,48 +1,88 @@
-"""The dict that a handler sees, and what it can ask for beside changing it."""
+"""The dict that a handler sees, and the requests it makes besides changing data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
 
 from starlette.middleware.sessions import Session as StarletteSession
 
 from .errors import SessionError
-from .record import Record, seconds
+from .events import logger
+from .record import seconds
 
 T = TypeVar("T")
 
+IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
+"""Types of values that nothing can change in place."""
 
-class Backing(Protocol):
-    """What carries a session between its request and the store."""
+
+class Intent(NamedTuple):
+    """What a handler asked for besides changing data. Times are seconds."""
+
+    end: bool = False
+    rotate: bool = False
+    renew_grace: int | None = None
+    sets_lifetime: bool = False
+    lifetime: int | None = None
+
+    def then(self, later: Intent) -> Intent:
+        """Return the sum of two intents. Of what was asked before an end only the lifetime holds after it."""
+        lifetime = later if later.sets_lifetime else self
+        if later.end:
+            return later._replace(sets_lifetime=lifetime.sets_lifetime, lifetime=lifetime.lifetime)
+        return Intent(
+            end=self.end,
+            rotate=self.rotate or later.rotate,
+            renew_grace=self.renew_grace if later.renew_grace is None else later.renew_grace,
+            sets_lifetime=lifetime.sets_lifetime,
+            lifetime=lifetime.lifetime,
+        )
+
+
+NO_INTENT = Intent()
+
+
+class SessionPersistence(Protocol):
+    """Carries a session between its request and the store."""
 
     async def save(self) -> None: ...
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T: ...
 
 
+class StoredSession(Protocol):
+    """What the store knows of a session. Times are unix seconds, the lifetime is in seconds."""
+
+    @property
+    def created_at(self) -> int: ...
+
+    @property
+    def expires_at(self) -> int: ...
+
+    @property
+    def lifetime(self) -> int | None: ...
+
+
 class Session(StarletteSession):
-    """A session: a dict of what JSON can say, saved by the middleware when the response starts.
+    """A session: a dict of JSON values, saved by the middleware when the response starts.
 
-    It is a `starlette.middleware.sessions.Session`, so whatever works with Starlette's own
-    sessions works with it. Nested changes count: `session["cart"].append(1)` is saved.
-
+    It is a `starlette.middleware.sessions.Session`, so code written for Starlette's sessions works
+    with it. Nested changes count: `session["cart"].append(1)` is saved.
     """
 
-    # What the handler asked for; the transaction reads these and puts them back.
-    _destroy = False
-    _cleared = False
-    _rotate = False
-    _grace: int | None = None
-    _lifetime: int | None = None
-    _lifetime_set = False
+    # Set by the handler, taken by the context.
+    _intent = NO_INTENT
+    # Whether a value that can change in place was ever handed out or put in. What nobody was given
+    # nobody can have changed, so until then there is nothing to compare.
+    _lent = False
 
-    # What the transaction tells.
-    _record: Record | None = None
-    _expires_at: int | None = None
+    # Set by the context.
+    _stored: StoredSession | None = None
     _degraded = False
-    _backing: Backing | None = None
+    _persistence: SessionPersistence | None = None
+    _is_over = False
 
     @property
     def is_new(self) -> bool:
@@ -53,27 +93,27 @@ class Session(StarletteSession):
     def created_at(self) -> int | None:
         """When it was first saved, in unix seconds; None while it is new."""
         self.accessed = True
-        return None if self._record is None else self._record.created_at
+        return None if self._stored is None else self._stored.created_at
 
     @property
     def expires_at(self) -> int | None:
         """When it ends unless it is used before, in unix seconds; None while it is new."""
         self.accessed = True
-        return self._expires_at
+        return None if self._stored is None else self._stored.expires_at
 
     @property
     def lifetime(self) -> int | None:
         """The seconds without use that `set_lifetime` gave it; None where the middleware's settings hold."""
         self.accessed = True
-        if self._lifetime_set or self._record is None:
-            return self._lifetime
-        return self._record.lifetime
+        if self._intent.sets_lifetime or self._stored is None:
+            return self._intent.lifetime
+        return self._stored.lifetime
 
     @property
     def degraded(self) -> bool:
-        """Whether the store couldn't be read, so that this is an empty session in place of one that isn't known.
+        """Whether this session is empty because the store couldn't be read.
 
-        Only with `on_store_error="anonymous"`. Whatever would change it raises `StoreUnavailable`.
+        Only with `on_store_error="anonymous"`. Saving a change of it raises `StoreUnavailable`.
         """
         self.accessed = True
         return self._degraded
@@ -81,97 +121,162 @@ class Session(StarletteSession):
     def rotate(self, grace: int | timedelta | None = None) -> None:
         """Give the session a new id when it is saved; the old one is worthless at once.
 
-        Call it at every change of privilege, sign-in above all, so that an id somebody had
-        before is of no use after (session fixation). Parallel requests that still hold the old
+        Call it at every change of privilege, sign-in above all, so that an id known to others
+        before is useless afterwards (session fixation). Parallel requests that still hold the old
         id end normally, and what they would write is dropped.
 
-        With `grace` (seconds or timedelta) the id is only renewed, and for so long the old one
-        leads to the session: requests that come with it are given the new cookie, and none loses
-        a change. Whoever has the old id keeps the session, so this is never enough for a change
-        of privilege. Raises `ConfigurationError` unless it is positive.
+        With `grace` (seconds or timedelta) the id is only renewed: for so long the old one leads to
+        the session, requests with it are given the new cookie, and no change is lost. A thief of
+        the old id keeps the session, so this is never enough for a change of privilege. Raises
+        `ConfigurationError` unless it is positive.
         """
         if grace is None:
-            self._rotate = True
+            self._ask(Intent(rotate=True))
         else:
-            self._grace = seconds(grace, "grace")
-        self.mark_modified()
+            self._ask(Intent(renew_grace=seconds(grace, "grace")))
+
+    def regenerate_id(self) -> None:
+        """Rotate the id, under the name that packages written for starsessions call."""
+        self.rotate()
 
     def destroy(self) -> None:
-        """End the session: empty it, delete its row and clear its cookie. No slower request brings it back.
+        """End the session: empty it, delete its row and clear its cookie.
 
-        What is put into the session after this starts a new one under a new id.
+        No slower request restores it. What is put in afterwards starts a new session under a new id.
         """
         self.clear()
-        self._destroy = True
 
     def clear(self) -> None:
-        """Empty the session. If it stays empty this is a logout, as with Starlette's sessions."""
+        """Empty the session and end it, as `destroy` does.
+
+        Nothing that parallel requests wrote survives. What is put in afterwards starts a new session
+        under a new id.
+        """
         super().clear()
-        self._cleared = True
+        self._ask(Intent(end=True))
 
     def set_lifetime(self, lifetime: int | timedelta | None) -> None:
         """Let this session live `lifetime` (seconds or timedelta) without use, cookie included.
 
-        None goes back to the middleware's settings. An `absolute_timeout` that is shorter ends it all the same.
+        None goes back to the middleware's settings. A shorter `absolute_timeout` still ends it.
         Raises `ConfigurationError` unless it is positive.
         """
-        self._lifetime = None if lifetime is None else seconds(lifetime, "lifetime")
-        self._lifetime_set = True
-        self.mark_modified()
-
-    def popitem(self) -> tuple[str, Any]:
-        self.mark_accessed()  # also if there is nothing to pop
-        item = super().popitem()
-        self.mark_modified()  # before 1.7 Starlette doesn't do it here, nor for `|=`
-        return item
-
-    def __ior__(self, other: Any, /) -> Self:  # type: ignore[override,misc]
-        self.mark_modified()
-        dict.__ior__(self, other)
-        return self
+        value = None if lifetime is None else seconds(lifetime, "lifetime")
+        self._ask(Intent(sets_lifetime=True, lifetime=value))
 
     async def save(self) -> None:
         """Save the changes now instead of when the response starts.
 
-        Once the response has started, or a WebSocket is accepted, it also looks when there is
-        nothing to save, so that whoever stays learns of a logout.
+        Calls on one session run one after another. What changes while one runs is saved by the next.
+        Once the response has started, or a WebSocket is accepted, `save` also checks whether the
+        session still exists when there is nothing to save, so that a socket learns of a logout.
 
-        Raises `SessionGone` if it was destroyed, rotated or expired meanwhile, `SessionConflict`
-        if so asked for by `on_conflict="raise"`, and `StoreError` if the store failed. Then the changes are
-        in the session still, and the next `save` or the end of the request makes them anew.
+        Raises `SessionGone` if it was destroyed, rotated or expired by another request,
+        `SessionConflict` with `on_conflict="raise"`, and `StoreError` if the store failed. The
+        changes then stay in the session, and the next `save` or the end of the request repeats them.
         """
         await self._bound().save()
 
-    async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
+    @overload
+    def atomic(self, fn: Callable[[dict[str, Any]], Awaitable[Any]]) -> None: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def atomic(self, fn: Callable[[dict[str, Any]], T]) -> Coroutine[Any, Any, T]: ...
+
+    async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:  # type: ignore[misc]
         """Run `fn` on the freshest data and save what it changed, until no other request came between.
 
-        `fn` gets a dict to change, and may be run several times; what it returns in the run that
-        was saved is returned. Counters and one-time tokens are exact this way:
+        `fn` is a plain function that gets a dict to change. It may run several times, and the result
+        of the run that was saved is returned. Counters and one-time tokens are exact this way:
 
             visits = await session.atomic(count_visit)
 
-        Changes made outside `fn` are seen by it, and saved when they would be anyway. Raises as
-        `save` does, and whatever `fn` raises; then nothing is written.
+        `fn` sees changes made outside of it. They are saved when they would be anyway. Raises as
+        `save` does, TypeError if `fn` is async, and whatever `fn` raises; then nothing is written.
         """
         self.mark_accessed()
         return await self._bound().atomic(fn)
 
-    def _bound(self) -> Backing:
-        if self._backing is None:
+    def mark_modified(self) -> None:
+        self.accessed = True
+        self.modified = True
+        if self._is_over:
+            self._is_over = False  # one warning is enough
+            logger.warning(
+                "a session was changed after its request was over, so the change isn't saved: change it in the "
+                "handler, and not in a handler of `Exception` or in a task that outlives the request"
+            )
+
+    # Ways in: a mutable value that is put in may be kept, and changed later, by its giver.
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.mark_modified()
+        if type(value) not in IMMUTABLE:
+            self._lent = True
+        dict.__setitem__(self, key, value)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        self.accessed = True
+        if not dict.__contains__(self, key):
+            self[key] = default
+        return self[key]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        self.mark_modified()
+        dict.update(self, *args, **kwargs)
+        self._lend_all()
+
+    def __ior__(self, other: Any, /) -> Self:  # type: ignore[override,misc]
+        self.mark_modified()
+        dict.__ior__(self, other)
+        self._lend_all()
+        return self
+
+    # Ways out: each marks the session as accessed, so that the response varies with the cookie.
+
+    def __getitem__(self, key: str) -> Any:
+        self.accessed = True
+        value = dict.__getitem__(self, key)
+        if type(value) not in IMMUTABLE:
+            self._lent = True
+        return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.accessed = True
+        value = dict.get(self, key, default)
+        if type(value) not in IMMUTABLE:
+            self._lent = True
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        self.accessed = True  # also if there is nothing to pop
+        item = dict.popitem(self)
+        self.mark_modified()
+        return item
+
+    def _ask(self, intent: Intent) -> None:
+        self._intent = self._intent.then(intent)
+        self.mark_modified()
+
+    def _lend_all(self) -> None:
+        if not IMMUTABLE.issuperset(map(type, dict.values(self))):
+            self._lent = True
+
+    def _bound(self) -> SessionPersistence:
+        if self._persistence is None:
             raise SessionError("this session isn't part of a running request, so it has no store to save to")
-        return self._backing
+        return self._persistence
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy takes along beside the data: not the request and the row, which are one session's alone."""
-        alone = ("_backing", "_record", "_expires_at")
+        """Return what a copy takes along besides the data: neither the request nor the stored row."""
+        alone = ("_persistence", "_stored", "_is_over")
         return {name: value for name, value in vars(self).items() if name not in alone}
 
     def __repr__(self) -> str:
         return f"<Session of {dict.__len__(self)} keys>"  # never the data: a repr ends up in logs
 
 
-def _reading(name: str) -> Callable[..., Any]:
-    """The dict method `name`, which also marks the session as accessed: the response then varies with the cookie."""
+def _marking_access(name: str) -> Callable[..., Any]:
     method = getattr(dict, name)
 
     def read(self: Session, /, *args: Any) -> Any:
@@ -182,8 +287,19 @@ def _reading(name: str) -> Callable[..., Any]:
     return read
 
 
-for _name in (
-    *("__getitem__", "__contains__", "__iter__", "__reversed__", "__len__", "__eq__", "__ne__", "__or__", "__ror__"),
-    *("get", "keys", "values", "items", "copy"),
-):
-    setattr(Session, _name, _reading(_name))
+def _lending_all(name: str) -> Callable[..., Any]:
+    method = getattr(dict, name)
+
+    def read(self: Session, /, *args: Any) -> Any:
+        self.accessed = True
+        self._lend_all()
+        return method(self, *args)
+
+    read.__name__ = name
+    return read
+
+
+for _name in ("__contains__", "__iter__", "__reversed__", "__len__", "keys"):
+    setattr(Session, _name, _marking_access(_name))
+for _name in ("__eq__", "__ne__", "__or__", "__ror__", "values", "items", "copy"):
+    setattr(Session, _name, _lending_all(_name))

@@ -95,19 +95,16 @@ async def test_a_logout_of_nobody_asks_and_sends_nothing(store: CountingStore, p
     assert (store.calls, answer.set_cookies) == ([], [])
 
 
-async def test_what_is_put_in_after_destroy_starts_a_new_session(store: CountingStore, browser: Browser) -> None:
+@pytest.mark.parametrize("path", ["/destroy-and-refill", "/clear-and-refill"])
+async def test_what_is_put_in_after_an_end_starts_a_new_session(
+    store: CountingStore, browser: Browser, path: str
+) -> None:
     other_tab = browser.tab()
-    await browser.get("/destroy-and-refill")
-    assert store.calls == ["load", "delete", "create"]
+    await browser.get(path)
+    assert store.calls == ["load", "replace", "create"]
     assert browser.cookies != other_tab.cookies
     assert (await browser.get("/")).json() == {"name": "bob"}
     assert (await other_tab.get("/")).json() == {}
-
-
-async def test_what_is_put_in_after_clear_stays_under_the_id(store: CountingStore, browser: Browser) -> None:
-    answer = await browser.get("/clear-and-refill")
-    assert (store.calls, answer.set_cookies) == (["load", "replace"], [])
-    assert (await browser.get("/")).json() == {"name": "bob"}
 
 
 async def test_a_new_session_may_get_a_lifetime_of_its_own_with_the_end_of_another(

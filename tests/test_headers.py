@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from starlette_sessions_ext.headers import Headers, is_local, set_cookie, vary_by_cookie
+from starlette_sessions_ext._http.headers import Headers, is_local, set_cookies, vary_by_cookie
 
 JSON = (b"content-type", b"application/json")
 OURS = b"session=new; path=/; httponly"
@@ -68,21 +68,21 @@ def test_adding_to_vary_twice_adds_once() -> None:
 )
 def test_our_cookie_goes_out_alone_under_its_name_and_is_stored_by_no_cache(before: Headers, kept: Headers) -> None:
     headers = list(before)
-    set_cookie(headers, "session", OURS)
+    set_cookies(headers, "session", [OURS])
     assert headers == [*kept, (b"set-cookie", OURS), (b"cache-control", b"no-store")]
 
 
 @pytest.mark.parametrize("cache_control", [b"private", b"no-store", b"max-age=60, Private", b"no-store,max-age=0"])
 def test_the_applications_own_private_or_no_store_is_left_alone(cache_control: bytes) -> None:
     headers = [(b"cache-control", cache_control), JSON]
-    set_cookie(headers, "session", OURS)
+    set_cookies(headers, "session", [OURS])
     assert headers == [(b"cache-control", cache_control), JSON, (b"set-cookie", OURS)]
 
 
 def test_the_list_is_changed_in_place() -> None:
     headers: Headers = [(b"set-cookie", b"session=old")]
     given = headers
-    set_cookie(headers, "session", OURS)
+    set_cookies(headers, "session", [OURS])
     assert given is headers
     assert (b"set-cookie", OURS) in given
 

@@ -138,7 +138,7 @@ async def test_a_save_that_others_always_forestall_gives_up_in_the_end(monkeypat
             await request.state.session.save()
         del request.state.session["mine"]
 
-    monkeypatch.setattr("starlette_sessions_ext.pauses.CONFLICT_DEADLINE", 0)
+    monkeypatch.setattr("starlette_sessions_ext._core.backoff.CONFLICT_DEADLINE", 0)
     app = make_app(Forestalled(), {"/put": put, "/save": save})
     browser = Browser(app)
     await browser.get("/put?a=1")

@@ -15,7 +15,7 @@ from redis.asyncio import Connection, Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_sessions_ext import Session, Stored, record, rows
-from starlette_sessions_ext.cookie import SessionCookie
+from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.ids import new_id
 from starlette_sessions_ext.stores.redis import RedisStore
 

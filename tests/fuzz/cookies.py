@@ -6,7 +6,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
-from starlette_sessions_ext.cookie import MAX_CANDIDATES, Found, SessionCookie
+from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, Found, SessionCookie
 
 NEW, OLD = "a new secret of the tests", "an old secret of the tests"
 COOKIE = SessionCookie("session", [NEW, OLD])
@@ -42,9 +42,10 @@ def _reference(headers: list[bytes]) -> Found:
     candidates = [value.decode() for value in values if _is_well_formed(value)][:MAX_CANDIDATES]
     verified = [SIGNED[value] for value in candidates if value in SIGNED]
     if not verified:
-        return Found(None)
-    first, outdated = verified[0]
-    return Found(first, outdated, duplicates=any(session_id != first for session_id, _ in verified))
+        return Found()
+    _, outdated = verified[0]
+    ids = tuple(dict.fromkeys(session_id for session_id, _ in verified))
+    return Found(ids, outdated, duplicates=len(ids) > 1)
 
 
 def _is_well_formed(value: bytes) -> bool:
@@ -52,9 +53,10 @@ def _is_well_formed(value: bytes) -> bool:
         b"abcdefghijklmnopqrstuvwxyz234567",
         b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
     )
-    session_id, dot, signature = value[:32], value[32:33], value[33:]
+    session_id, mark, signature = value[:32], value[32:33], value[33:]
     return (
-        (len(session_id), dot, len(signature)) == (32, b".", 43)
+        (len(session_id), len(signature)) == (32, 43)
+        and mark in (b".", b"-", b"~")
         and all(byte in base32 for byte in session_id)
         and all(byte in base64url for byte in signature)
     )

@@ -41,13 +41,13 @@ from starlette_sessions_ext import (
     StarletteCookie,
     StoreUnavailable,
 )
-from starlette_sessions_ext.cookie import Issue, SessionCookie
+from starlette_sessions_ext._core.context import SessionContext, SetCookie
+from starlette_sessions_ext._core.plan import Entry
+from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.guard import Guard
 from starlette_sessions_ext.ids import Successors, key_of, new_id, new_nonce
 from starlette_sessions_ext.record import Alias, Record, decode
-from starlette_sessions_ext.rows import Row
 from starlette_sessions_ext.testing import FakeClock
-from starlette_sessions_ext.transaction import Transaction
 
 from ..asgi import Browser, make_app
 from ..redis_server import RedisServer
@@ -64,7 +64,7 @@ PASSWORD = "canary" + secrets.token_hex(8)
 
 def words_of(browser: Browser) -> list[str]:
     """What must not be seen of a browser's session: id, signature, key."""
-    session_id, _, signature = browser.cookies["session"].partition(".")
+    session_id, signature = browser.cookies["session"][:32], browser.cookies["session"][33:]
     return [session_id, signature, key_of(session_id)]
 
 
@@ -174,7 +174,7 @@ class Site:
 
     @property
     def key(self) -> str:
-        return key_of(self.browser.cookies["session"].partition(".")[0])
+        return key_of(self.browser.cookies["session"][:32])
 
     async def overwrite(self, data: bytes) -> None:
         row = await self.store.load(self.key)
@@ -239,7 +239,7 @@ async def test_V1_a_store_that_cant_be_reached_tells_nothing(
     assert "'status': 503" in site.sent
     assert b"Sessions are unavailable" in site.sent.encode()
     with pytest.raises(StoreUnavailable) as caught:
-        await broken.create(key_of(visitor.cookies["session"].partition(".")[0]), PAYLOAD.encode(), 10**10)
+        await broken.create(key_of(visitor.cookies["session"][:32]), PAYLOAD.encode(), 10**10)
     assert_clean(printed(caught.value) + site.sent + logged(caplog), visitor)
 
 
@@ -403,27 +403,27 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
 
     app = make_app(store, {"/": keep}, secret_key=SECRET, clock=clock)
     await Browser(app, cookies=dict(browser.cookies)).get("/")
-    session_id, key = browser.cookies["session"].partition(".")[0], words_of(browser)[-1]
+    session_id, key = browser.cookies["session"][:32], words_of(browser)[-1]
     stored = await store.store.load(key)
     assert stored is not None
     assert PAYLOAD.encode() in stored.data
     record = decode(stored.data, key)
     assert isinstance(record, Record)
     middleware = SessionMiddleware(app, [SECRET, Secret(SECRET)], store=store, clock=clock)
-    found = middleware._cookie.find([(b"cookie", f"session={browser.cookies['session']}".encode())])
+    found = middleware._http.cookie.find([(b"cookie", f"session={browser.cookies['session']}".encode())])
     assert found.session_id == session_id
     return {
         "the session": sessions[0],
         "stored": stored,
         "record": record,
-        "row": Row(session_id, record, stored.expires_at, stored.version),
+        "row": Entry(session_id, record, stored.expires_at, stored.version),
         "cookie found": found,
-        "cookie sent": Issue(session_id, 60),
-        "cookies": middleware._cookie,
+        "cookie sent": SetCookie(session_id, 60),
+        "cookies": middleware._http.cookie,
         "middleware": middleware,
-        "settings": middleware._settings,
-        "rows": middleware._settings.rows,
-        "transaction": Transaction(middleware._settings),
+        "settings": middleware._config,
+        "rows": middleware._config.repository,
+        "transaction": SessionContext(middleware._config),
         "store": store.store,
         "alias": Alias(key, 0, "0" * 16, key_of(session_id)),
         "successors": Successors([SECRET]),

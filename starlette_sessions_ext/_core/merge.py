@@ -1,41 +1,12 @@
-"""What has to be done about a session when its request ends: the decision, and the merge. Pure."""
+"""The three-way merge of what parallel requests changed. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any, NamedTuple
 
 Data = Mapping[str, Any]
 Dumps = Callable[[Data], bytes]
-
-
-class Action(Enum):
-    """What the store is asked to do with a session's row."""
-
-    NOTHING = "nothing"
-    REPLACE = "replace"
-    TOUCH = "touch"
-    ROTATE = "rotate"
-    RENEW = "renew"
-    DELETE = "delete"
-
-
-def decide(*, empty: bool, rotate: bool, renew: bool, changed: bool, due: bool) -> Action:
-    """Choose the one action for a session, which has a row, at the end of its request.
-
-    `empty`: nothing is left in it; `rotate`: a new id was asked for, `renew`: or is due, with the
-    old one leading to it; `changed`: other bytes than loaded; `due`: its expiry has to be moved.
-    """
-    if empty:
-        return Action.DELETE
-    if rotate:
-        return Action.ROTATE
-    if renew:
-        return Action.RENEW
-    if changed:
-        return Action.REPLACE
-    return Action.TOUCH if due else Action.NOTHING
 
 
 class Merged(NamedTuple):
@@ -49,7 +20,8 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps) -> Merged:
     """Put what I changed since `base` onto `theirs`, one top-level key at a time.
 
     Values are compared as serialized, so that 1, 1.0 and True are three different values. Where
-    both sides changed a key, mine wins: it is the later write.
+    both sides changed a key, mine wins: it is the later write. Only a key that they deleted, and in
+    whose container I changed something, stays deleted: a logout by `del session["user"]` is final.
     """
 
     def same(key: str, one: Data, other: Data) -> bool:
@@ -64,8 +36,14 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps) -> Merged:
             continue
         if not same(key, base, theirs) and not same(key, mine, theirs):
             contested.append(key)
+            if key not in theirs and _may_be_nested_change(base[key], mine[key]):
+                continue
         if key in mine:
             data[key] = mine[key]
         else:
             data.pop(key, None)
     return Merged(data, tuple(contested))
+
+
+def _may_be_nested_change(before: object, after: object) -> bool:
+    return isinstance(before, dict | list) and isinstance(after, dict | list)

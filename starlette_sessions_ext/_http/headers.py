@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from starlette.types import Message
 
 Headers = list[tuple[bytes, bytes]]
 
+_CDN_HEADERS = (b"cdn-cache-control", b"surrogate-control")
 
 _LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*localhost|127\.[0-9.]+|\[::1\])(:[0-9]*)?")
 
@@ -28,8 +31,23 @@ def vary_by_cookie(headers: Headers) -> None:
         headers[headers.index(present[0])] = (name, value + b", Cookie" if value.strip() else b"Cookie")
 
 
-def set_cookie(headers: Headers, name: str, line: bytes) -> None:
-    """Add our Set-Cookie in place of any the application set under the same name, and keep caches off.
+def sets_cookie(headers: Headers, name: str) -> bool:
+    """Return whether the application sets a cookie of this name."""
+    return any(key.lower() == b"set-cookie" and _cookie_name(value) == name.encode() for key, value in headers)
+
+
+def is_streamed(message: Message, headers: Headers) -> bool:
+    """Return whether the body may still be made after the headers, and so depend on the session unseen.
+
+    A response made as a whole has a Content-Length; one without a body has nothing to depend.
+    """
+    if message["type"] == "websocket.accept" or message["status"] in (204, 304) or message["status"] < 200:
+        return False
+    return not any(key.lower() == b"content-length" for key, _ in headers)
+
+
+def set_cookies(headers: Headers, name: str, lines: Sequence[bytes]) -> None:
+    """Add our Set-Cookie lines in place of any the application set under the same name, and keep caches off.
 
     A cache that stored this response would hand the session's cookie to others.
     """
@@ -38,12 +56,17 @@ def set_cookie(headers: Headers, name: str, line: bytes) -> None:
         for key, value in headers
         if not (key.lower() == b"set-cookie" and _cookie_name(value) == name.encode())
     ]
-    headers.append((b"set-cookie", line))
+    headers.extend((b"set-cookie", line) for line in lines)
     keep_from_caches(headers)
 
 
 def keep_from_caches(headers: Headers) -> None:
-    """Make the Cache-Control `no-store` (RFC 9111, 5.2.2.5), unless the application said that or `private` itself."""
+    """Make the Cache-Control `no-store` (RFC 9111, 5.2.2.5), unless it is that or `private` already.
+
+    The headers by which an application addresses a CDN alone (RFC 9213, and Surrogate-Control) would
+    override it there, so they go.
+    """
+    headers[:] = [header for header in headers if not header[0].lower().endswith(_CDN_HEADERS)]
     if not any(key.lower() == b"cache-control" and _is_private(value) for key, value in headers):
         headers[:] = [(key, value) for key, value in headers if key.lower() != b"cache-control"]
         headers.append((b"cache-control", b"no-store"))

@@ -1,4 +1,4 @@
-"""How long to go on trying, and with which pauses, while parallel requests win."""
+"""Exponential backoff with full jitter, for a write that others keep overtaking."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import random
 
 import anyio
 
-from .errors import SessionConflict
+from ..errors import SessionConflict
 
 CONFLICT_DEADLINE = 10.0
-"""Seconds for which a change is merged and tried again while others win."""
+"""Seconds for which a change is merged and tried again while other processes win."""
 
 
-class Pauses:
-    """Waits between tries, longer and longer and of random length, so that writers don't march in step."""
+class Backoff:
+    """Pauses between tries, each at most twice as long as the one before."""
 
     def __init__(self) -> None:
-        self._deadline = math.inf  # from the first conflict on: most writers meet none
+        self._deadline = math.inf  # from the first pause on: most writers need none
         self._longest = 0.001
 
-    async def wait(self) -> None:
+    async def sleep(self) -> None:
+        """Pause. Raise `SessionConflict` once `CONFLICT_DEADLINE` has passed since the first pause."""
         now = anyio.current_time()
         if now > self._deadline:
             raise SessionConflict(f"other requests kept changing this session for {CONFLICT_DEADLINE:.0f} s")

@@ -1,8 +1,12 @@
 """The session cookie: finding, verifying and rendering it. Pure.
 
-The value is `<id>.<signature>`: 32 characters of a-z2-7 and 43 of base64url, signed with
-HMAC-SHA-256 by itsdangerous. Both have exactly one spelling, so a changed bit never verifies.
-RFC 6265bis says what a cookie may look like; sections are named where a rule comes from there.
+The value is `<id><mark><signature>`: 32 characters of a-z2-7, one mark, and 43 of base64url. The
+signature is an HMAC-SHA-256 by itsdangerous over id and mark, with a key derived from the secret
+and the cookie's name, so that a cookie of one name opens nothing under another. The mark says how
+the cookie was sent: `~` with Secure, `-` without. All parts have exactly one spelling, so a changed
+bit never verifies. Cookies of earlier versions have the mark `.` and aren't bound to the name; they
+are accepted until they are next sent. RFC 6265bis says what a cookie may look like; sections are
+named where a rule comes from there.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ from typing import Literal, NamedTuple
 from itsdangerous import Signer
 from itsdangerous.signer import SigningAlgorithm
 
-from .errors import ConfigurationError
-from .secret import SecretKey, derived_key, read_secrets
+from .._core.context import ClearCookie, SetCookie
+from ..errors import ConfigurationError
+from ..secret import SecretKey, derived_key, read_secrets
 
 SameSite = Literal["lax", "strict", "none"]
 HTTPSOnly = bool | Literal["auto"]
@@ -30,36 +35,32 @@ REMEMBERED = 2048
 """How many cookies that verified are known again without being verified: a page is many requests."""
 
 _PURPOSE = b"starlette_sessions_ext.cookie"
-_VALUE = rb"([a-z2-7]{32})\.([A-Za-z0-9_-]{43})"
+_VALUE = rb"([a-z2-7]{32})([.~-])([A-Za-z0-9_-]{43})"
+_SECURE, _PLAIN, _UNBOUND = b"~", b"-", b"."
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 _PATH = re.compile(r"/[\x21-\x2b\x2d-\x3a\x3c-\x7e]*")  # no control character, space, comma, semicolon
 _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-class Issue(NamedTuple):
-    """A cookie to send: this id, for `max_age` seconds; None: until the browser closes."""
-
-    session_id: str
-    max_age: int | None
-
-    def __repr__(self) -> str:
-        return f"Issue(max_age={self.max_age})"  # never the id: a repr ends up in logs
-
-
-class Clear:
-    """A cookie to remove."""
-
-
 class Found(NamedTuple):
-    """What a request's Cookie headers hold of ours."""
+    """The ids of a request's cookies that verified, in the order in which they were sent.
 
-    session_id: str | None = None
-    outdated: bool = False  # signed by a secret that no longer signs
-    duplicates: bool = False  # a second, different id verified as well
+    `outdated`: the first has to be sent again, for the secret, the name or Secure that it lacks.
+    `duplicates`: two different ids verified.
+    """
+
+    session_ids: tuple[str, ...] = ()
+    outdated: bool = False
+    duplicates: bool = False
+
+    @property
+    def session_id(self) -> str | None:
+        """The first id; None if there is none."""
+        return self.session_ids[0] if self.session_ids else None
 
     def __repr__(self) -> str:
-        return f"Found(outdated={self.outdated}, duplicates={self.duplicates})"
+        return f"Found(outdated={self.outdated}, duplicates={self.duplicates})"  # no id: a repr ends up in logs
 
 
 _NOTHING = Found()
@@ -88,53 +89,75 @@ class SessionCookie:
         needs_secure = same_site == "none" or partitioned or _is_prefixed(name)
         self.secure: HTTPSOnly = True if https_only == "auto" and needs_secure else https_only
         self._single = name.lower().startswith("__host-")
-        self._signers = [_signer(secret) for secret in read_secrets(secret_key)]
+        self.path = path
+        self.domain = domain
+        secrets = read_secrets(secret_key)
+        self._signers = [_signer(derived_key(secret, _PURPOSE + b" " + name.encode())) for secret in secrets]
+        self._unbound_signers = [_signer(derived_key(secret, _PURPOSE)) for secret in secrets]
         self._verified = lru_cache(REMEMBERED)(self._verify)  # keeps no forgery, for that raises
         # It begins with the name, which re then looks for as fast as memory is read: cookies of others may be long.
         self._pattern = re.compile(re.escape(name.encode()) + b"=" + _VALUE + rb"(?=;|\Z)")
-        self._path = path
         self._flags = f"httponly; samesite={same_site}"
-        self._scope = (f"; domain={domain}" if domain else "") + ("; partitioned" if partitioned else "")
+        self._partitioned = "; partitioned" if partitioned else ""
 
-    def find(self, headers: Headers) -> Found:
-        """Find our cookie in the request's headers: the first of our name that verifies.
+    @property
+    def signer(self) -> Signer:
+        """The signer of what is sent now."""
+        return self._signers[0]
+
+    def is_secure(self, scheme: str | None) -> bool:
+        """Return whether a cookie sent over this scheme is marked Secure."""
+        return scheme in ("https", "wss") if self.secure == "auto" else self.secure
+
+    def flags(self, *, secure: bool) -> str:
+        """Return the attributes after path and lifetime, as Starlette's `security_flags`."""
+        domain = f"; domain={self.domain}" if self.domain else ""
+        return self._flags + ("; secure" if secure else "") + domain + self._partitioned
+
+    def find(self, headers: Headers, *, secure: bool = False) -> Found:
+        """Find our cookies in the request's headers: those of our name that verify.
 
         Several Cookie headers (HTTP/2) and several cookies of the name are looked at, up to
-        `MAX_CANDIDATES`. Where two different ids verify the first is taken and the other
-        reported; under a `__Host-` name, where no browser holds two, neither is.
+        `MAX_CANDIDATES`. Under a `__Host-` name no browser holds two, so two different ids count as
+        none. `secure`: a cookie sent now would be marked Secure.
         """
         found = _NOTHING
-        for session_id, signature in self._candidates(headers):
+        for session_id, mark, signature in self._candidates(headers):
             try:
-                verified = self._verified(session_id, signature)
+                rank = self._verified(session_id, mark, signature)
             except _Forged:
                 continue
+            verified = session_id.decode()
             if found is _NOTHING:
-                found = verified
-            elif found.session_id != verified.session_id:
-                return Found(None if self._single else found.session_id, found.outdated, duplicates=True)
-        return found
+                outdated = rank > 0 or mark == _UNBOUND or (secure and mark == _PLAIN)
+                found = Found((verified,), outdated)
+            elif verified not in found.session_ids:
+                found = Found((*found.session_ids, verified), found.outdated, duplicates=True)
+        return found._replace(session_ids=()) if self._single and found.duplicates else found
 
-    def sign(self, session_id: str) -> str:
-        """The cookie's value for an id."""
-        return self._signers[0].sign(session_id).decode()
+    def sign(self, session_id: str, *, secure: bool = False) -> str:
+        """Return the cookie's value for an id. `secure`: it is going to be sent with Secure."""
+        signed = session_id.encode() + (_SECURE if secure else _PLAIN)
+        return (signed + self.signer.get_signature(signed)).decode()
 
-    def render(self, change: Issue | Clear, *, secure: bool) -> bytes:
-        """The value of the Set-Cookie header that hands out an id, or removes the cookie.
+    def render(self, cookie: SetCookie | ClearCookie, *, secure: bool) -> bytes:
+        """Return the value of the Set-Cookie header that hands out an id, or removes the cookie.
 
         A removal has the same attributes, is long expired (5.7), and empty.
         """
-        if isinstance(change, Issue):
-            lifetime = "" if change.max_age is None else f"; Max-Age={change.max_age}"
-            return self._line(self.sign(change.session_id), lifetime, secure)
-        return self._line("", f"; expires={_EPOCH}", secure)
+        if isinstance(cookie, ClearCookie):
+            return self.render_removal(self.path, self.domain, secure=secure)
+        lifetime = "" if cookie.max_age is None else f"; Max-Age={cookie.max_age}"
+        value = self.sign(cookie.session_id, secure=secure)
+        return f"{self.name}={value}; path={self.path}{lifetime}; {self.flags(secure=secure)}".encode("ascii")
 
-    def _line(self, value: str, lifetime: str, secure: bool) -> bytes:
-        flags = self._flags + ("; secure" if secure else "") + self._scope
-        return f"{self.name}={value}; path={self._path}{lifetime}; {flags}".encode("ascii")
+    def render_removal(self, path: str, domain: str | None, *, secure: bool) -> bytes:
+        """Return the Set-Cookie header that removes a cookie of our name with this path and domain."""
+        flags = self._flags + ("; secure" if secure else "") + (f"; domain={domain}" if domain else "")
+        return f"{self.name}=; path={path}; expires={_EPOCH}; {flags}{self._partitioned}".encode("ascii")
 
     def _candidates(self, headers: Headers) -> list[tuple[bytes, ...]]:
-        """The ids and signatures of what looks like our cookie."""
+        """Return the ids, marks and signatures of what looks like our cookie."""
         candidates: list[tuple[bytes, ...]] = []
         for name, value in headers:
             if name == b"cookie":
@@ -143,14 +166,16 @@ class SessionCookie:
                         candidates.append(match.groups())
         return candidates[:MAX_CANDIDATES]
 
-    def _verify(self, session_id: bytes, signature: bytes) -> Found:
-        """The id, if one of the secrets signed it; the first is the one that signs now. Raises `_Forged`.
+    def _verify(self, session_id: bytes, mark: bytes, signature: bytes) -> int:
+        """Return which of the secrets signed it; 0 is the one that signs now. Raises `_Forged`.
 
         The signatures are compared as text: base64 leaves two bits of the last character free.
         """
-        for rank, signer in enumerate(self._signers):
-            if hmac.compare_digest(signer.get_signature(session_id), signature):
-                return Found(session_id.decode(), rank > 0)
+        bound = mark != _UNBOUND
+        signed = session_id + mark if bound else session_id
+        for rank, signer in enumerate(self._signers if bound else self._unbound_signers):
+            if hmac.compare_digest(signer.get_signature(signed), signature):
+                return rank
         raise _Forged
 
 
@@ -163,9 +188,9 @@ class _Forged(Exception):
     """None of our secrets signed a cookie."""
 
 
-def _signer(secret: str) -> Signer:
-    """A signer that already holds its derived key, so that nothing is derived per request."""
-    return Signer(derived_key(secret, _PURPOSE), key_derivation="none", algorithm=_HMAC())
+def _signer(key: bytes) -> Signer:
+    """Return a signer that already holds its derived key, so that nothing is derived per request."""
+    return Signer(key, key_derivation="none", algorithm=_HMAC())
 
 
 class _HMAC(SigningAlgorithm):

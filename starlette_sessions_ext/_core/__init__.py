@@ -1,0 +1,1 @@
+"""One session of one request: what is written, and when."""

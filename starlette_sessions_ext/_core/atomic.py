@@ -1,0 +1,55 @@
+"""A function of the session's data that is run again until no other request came between. Pure."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from ..serializers import Serializer
+from .merge import merge
+
+T = TypeVar("T")
+
+
+class AtomicUpdate(Generic[T]):
+    """`fn` of `Session.atomic`. `view` and `result` are what it left and returned when it last ran.
+
+    `base` is the session as loaded and `mine` as the handler has changed it since. `fn` sees those
+    changes, but only its own are saved.
+    """
+
+    def __init__(self, fn: Callable[[dict[str, Any]], T], serializer: Serializer, base: bytes, mine: bytes) -> None:
+        self.view = b""
+        self.result: T
+        self._fn = fn
+        self._serializer = serializer
+        self._base = base
+        self._mine = mine
+
+    def apply(self, fresh: bytes) -> bytes:
+        """Run the function on the freshest data. Returns what to save."""
+        loads, dumps = self._serializer.loads, self._serializer.dumps
+        before = merge(loads(self._base), loads(self._mine), loads(fresh), dumps).data
+        view = loads(dumps(before))
+        self.result = self._fn(view)
+        _refuse_awaitable(self.result)
+        self.view = dumps(view)
+        return dumps(merge(before, loads(self.view), loads(fresh), dumps).data)
+
+
+def refuse_async(fn: Callable[[dict[str, Any]], Any]) -> None:
+    """Raise TypeError for what isn't a plain function."""
+    call = getattr(fn, "__call__", None)  # noqa: B004 - the method of an object that can be called
+    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(call):
+        raise TypeError("session.atomic takes a plain function, which can run again: this one is async")
+    if call is None:
+        raise TypeError("session.atomic takes a function of the session's data")
+
+
+def _refuse_awaitable(result: object) -> None:
+    """Raise TypeError if the function returned a coroutine, such as a lambda around an async one."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("session.atomic takes a plain function, which can run again: this one returned an awaitable")

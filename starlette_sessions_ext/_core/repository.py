@@ -1,0 +1,283 @@
+"""The sessions of a store: get, create, update, rotate, renew, delete, whatever other requests do.
+
+A change is given as a function of the freshest entry, and is tried until no other request came
+between. Everything rests on the store's `create`, `replace` and `delete` by version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..errors import SessionGone, StoreError
+from ..guard import Guard
+from ..ids import Successors, key_of, new_id, new_nonce
+from ..record import END_OF_TIME, Alias, Lifetimes, Record, decode
+from ..stores.base import SessionStore, Stored
+from .backoff import Backoff
+from .plan import Entry
+from .turns import Turns
+
+ID_TRIES = 3
+"""How many fresh ids may be taken already before the random source, or the store, must be broken."""
+
+ALIAS_RETENTION = 3600
+"""Seconds for which requests and sockets that were under way at a renewal still find the session."""
+
+LATE_FOR = 10
+"""Seconds for which a request with a replaced id is late rather than new: any page has loaded by then."""
+
+CLOCKS_APART = 60
+"""Seconds by which the clocks of servers may differ."""
+
+LEGACY_CLOCKS_APART = 3600
+"""Seconds by which the clocks of processes may differ about the end of another middleware's cookie."""
+
+Change = Callable[[Entry], Entry | None]
+"""What an entry should become: itself, or another with no version yet. None: nothing is left of it."""
+
+
+class StoredAlias(NamedTuple):
+    """An alias as loaded. `expires_at` is in unix seconds."""
+
+    alias: Alias
+    expires_at: int
+
+
+class Replaced(NamedTuple):
+    """An id that was replaced a moment ago, and leads to no session. `key` is its storage key."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return "Replaced()"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRepository:
+    """The sessions of a store. `clock` gives unix seconds, `successors` the ids of renewed sessions."""
+
+    store: SessionStore
+    lifetimes: Lifetimes
+    clock: Callable[[], float]
+    successors: Successors = field(repr=False)
+    guard: Guard = field(repr=False)
+    turns: Turns = field(default_factory=Turns, repr=False)
+
+    async def get(self, session_id: str) -> Entry | Replaced | None:
+        """Return the session of a client's id; None if it is absent or expired. Raises `CorruptRecord`.
+
+        Where the session was renewed, and the old id still leads to it, this is the entry of the new
+        id. One step and no more: a client with an id that was renewed twice is late.
+        """
+        found = await self._read(session_id)
+        if not isinstance(found, StoredAlias):
+            return found
+        now = self.clock()
+        if _was_set_back(found, now) or now >= found.alias.until + LATE_FOR:
+            return None
+        if now < found.alias.until and (successor := self._successor(session_id, found.alias)) is not None:
+            target = await self._read(successor)
+            if not isinstance(target, StoredAlias):
+                return target
+        return Replaced(found.alias.key)
+
+    async def refresh(self, entry: Entry) -> Entry:
+        """Load a session that is in use again, under whatever id it has now. Raises `SessionGone`.
+
+        A request that had the session before it was renewed goes on with it, also when the old id
+        opens nothing to others any more, and through any number of renewals.
+        """
+        session_id: str | None = entry.session_id
+        found = await self._read(session_id)
+        while session_id is not None and isinstance(found, StoredAlias):
+            session_id = self._successor(session_id, found.alias)
+            found = await self._read(session_id)
+        if not isinstance(found, Entry):
+            raise SessionGone("the session was destroyed, rotated or expired by another request; nothing was saved")
+        return found
+
+    async def create(self, body: bytes, created_at: int, lifetime: int | None) -> Entry:
+        """Make a session under a new id. Times are unix seconds, the lifetime is in seconds."""
+        for _ in range(ID_TRIES):
+            entry = await self._create(new_id(), body, created_at, lifetime)
+            if entry is not None:
+                return entry
+        raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
+
+    async def update(self, entry: Entry, wanted: Entry | None, rebase: Change) -> Entry | None:
+        """Compare-and-swap. Returns what the entry has become. Raises `SessionGone`, `SessionConflict`.
+
+        `wanted` is what it should become as far as the caller knows, `rebase` says it for what
+        another request has made of it.
+        """
+        key = entry.record.key
+        if entry.version is not None and not self.turns.is_contended(key) and await self._put(entry, wanted):
+            return wanted
+        async with self.turns.turn(key):
+            backoff = Backoff()
+            while True:
+                entry = await self.refresh(entry)
+                wanted = rebase(entry)
+                if wanted is entry:  # nothing to do, or another request has written just this
+                    return entry
+                if await self._put(entry, wanted):
+                    return wanted
+                await backoff.sleep()
+
+    async def rotate(self, entry: Entry, change: Change) -> Entry | None:
+        """Move a session to a new id; the old one opens nothing at once. Raises as `update` does.
+
+        The new row comes first: nobody knows its id yet, so a crash leaves the old session as it
+        was, never with more rights. The compare-and-swap of the old row decides: if a parallel
+        request wrote first its changes are taken along, and if one ended the session, that stands.
+        """
+        backoff = Backoff()
+        entry = await self._fresh(entry)
+        while True:
+            wanted = change(entry)
+            if wanted is None:
+                if await self._delete(entry):
+                    return None
+            else:
+                moved = await self.create(wanted.record.body, wanted.created_at, wanted.lifetime)
+                if await self._mark_replaced(entry):
+                    return moved
+                await self._delete(moved)
+            await backoff.sleep()
+            entry = await self.refresh(entry)
+
+    async def renew(self, entry: Entry, change: Change, grace: int) -> tuple[Entry | None, bool]:
+        """Give a session a new id, and let the old one lead to it for `grace` seconds.
+
+        As in `rotate` the new row comes first, and the compare-and-swap of the old one decides: it
+        becomes an alias. Of parallel renewals one wins, and the others change what it has made.
+        Returns what the entry has become, and whether it was renewed here. Raises as `update` does.
+        """
+        backoff = Backoff()
+        session_id = entry.session_id
+        entry = await self._fresh(entry)
+        while entry.session_id == session_id and (wanted := change(entry)) is not None:
+            nonce = new_nonce()
+            successor = self.successors.make(session_id, nonce)
+            renewed = await self._create(successor, wanted.record.body, wanted.created_at, wanted.lifetime)
+            if renewed is not None:
+                now = int(self.clock())
+                alias = Alias(entry.record.key, now + grace, nonce, renewed.record.key)
+                if await self._replace(entry, alias.encode(), now + max(grace, ALIAS_RETENTION)):
+                    return renewed, True
+                await self._delete(renewed)
+            await backoff.sleep()
+            entry = await self.refresh(entry)
+        wanted = change(entry)
+        return (entry if wanted is entry else await self.update(entry, wanted, change)), False
+
+    async def touch(self, entry: Entry) -> Entry | None:
+        """Move the expiry of a session that is used now, whatever it holds; None if it is gone."""
+        expires_at = self.lifetimes.expires_at(entry.record, self.clock())
+        with self.guard.watch("touch", entry.record.key):
+            touched = await self.store.touch(entry.record.key, expires_at)
+        return entry._replace(expires_at=expires_at) if touched else None
+
+    async def delete(self, entry: Entry, *, replaced: bool = False) -> Entry | None:
+        """End a session, whatever others write. Returns what was deleted, None if it was gone.
+
+        `replaced`: another session takes its place in the client, so that the old id is remembered
+        for a moment: a slower request with it must not replace the client's new cookie.
+        """
+        backoff = Backoff()
+        remove = self._mark_replaced if replaced else self._delete
+        try:
+            entry = await self._fresh(entry)
+            while not await remove(entry):
+                await backoff.sleep()
+                entry = await self.refresh(entry)
+        except SessionGone:
+            return None
+        return entry
+
+    async def import_once(self, legacy_id: str, body: bytes, valid_until: int) -> tuple[Entry | None, bool]:
+        """Make the session of another middleware's cookie; None if it has ended. Raises `CorruptRecord`.
+
+        It is made once: an alias under the cookie's own id leads to it as long as the cookie may be
+        valid, also when the session is gone. Of parallel requests one wins, for the others as well.
+        Returns the session, and whether it was made now.
+        """
+        if await self._read(legacy_id) is None:
+            nonce = new_nonce()
+            entry = await self._create(self.successors.make(legacy_id, nonce), body, int(self.clock()), None)
+            if entry is not None:
+                until = min(valid_until + LEGACY_CLOCKS_APART, END_OF_TIME)
+                alias = Alias(key_of(legacy_id), until, nonce, entry.record.key)
+                if await self._make(alias.key, alias.encode(), until):
+                    return entry, True
+                await self._delete(entry)
+        found = await self.get(legacy_id)
+        return (found if isinstance(found, Entry) else None), False
+
+    async def _read(self, session_id: str | None) -> Entry | StoredAlias | None:
+        if session_id is None:
+            return None
+        key = key_of(session_id)
+        with self.guard.watch("load", key):
+            stored = await self.store.load(key)
+        return None if stored is None else self._parse(session_id, key, stored)
+
+    def _parse(self, session_id: str, key: str, stored: Stored) -> Entry | StoredAlias | None:
+        now = self.clock()
+        if now >= stored.expires_at:
+            return None
+        found = decode(stored.data, key)
+        if isinstance(found, Alias):
+            return StoredAlias(found, stored.expires_at)
+        if self.lifetimes.expired(found, now):
+            return None
+        return Entry(session_id, found, stored.expires_at, stored.version)
+
+    def _successor(self, session_id: str, alias: Alias) -> str | None:
+        return self.successors.find(session_id, alias.nonce, alias.target)
+
+    async def _create(self, session_id: str, body: bytes, created_at: int, lifetime: int | None) -> Entry | None:
+        """Make a row; None if the id is taken."""
+        now = self.clock()
+        record = Record(key_of(session_id), created_at, int(now), lifetime, body)
+        expires_at = self.lifetimes.expires_at(record, now)
+        made = await self._make(record.key, record.encode(new_nonce()), expires_at)
+        return Entry(session_id, record, expires_at) if made else None
+
+    async def _mark_replaced(self, entry: Entry) -> bool:
+        """Turn the row into an alias that leads nowhere, if it is still what was loaded."""
+        now = int(self.clock())
+        alias = Alias(entry.record.key, now, new_nonce(), entry.record.key)
+        return await self._replace(entry, alias.encode(), now + LATE_FOR)
+
+    async def _put(self, entry: Entry, wanted: Entry | None) -> bool:
+        if wanted is None:
+            return await self._delete(entry)
+        return await self._replace(entry, wanted.record.encode(new_nonce()), wanted.expires_at)
+
+    async def _make(self, key: str, data: bytes, expires_at: int) -> bool:
+        with self.guard.watch("create", key):
+            return await self.store.create(key, data, expires_at)
+
+    async def _replace(self, entry: Entry, data: bytes, expires_at: int) -> bool:
+        with self.guard.watch("replace", entry.record.key):
+            return await self.store.replace(entry.record.key, data, expires_at, entry.version)
+
+    async def _delete(self, entry: Entry) -> bool:
+        """Delete the row if it is still what was loaded; one that was just made, whatever it is."""
+        with self.guard.watch("delete", entry.record.key):
+            return await self.store.delete(entry.record.key, entry.version)
+
+    async def _fresh(self, entry: Entry) -> Entry:
+        return entry if entry.version is not None else await self.refresh(entry)
+
+
+def _was_set_back(found: StoredAlias, now: float) -> bool:
+    """Return whether the clock shows a time before the alias was made, so that it must not reopen.
+
+    The row of a short alias expires a fixed time after the renewal, which tells when that was. A
+    longer alias ends with its row, so it is like a session: both live longer if the clock is set back.
+    """
+    return found.expires_at > found.alias.until and now < found.expires_at - ALIAS_RETENTION - CLOCKS_APART

@@ -1,0 +1,1 @@
+"""The HTTP side of a session: header bytes in and out."""

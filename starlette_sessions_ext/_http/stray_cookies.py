@@ -1,0 +1,45 @@
+"""Cookies of our name that an earlier configuration left in the browser. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from starlette.types import Scope
+
+from .cookie import SessionCookie
+
+MAX_REMOVALS = 8
+"""How many cookies of other domains and paths one response removes."""
+
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+_ADDRESS = re.compile(r"[0-9.]+")
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+
+
+def removals(cookie: SessionCookie, scope: Scope, *, secure: bool) -> list[bytes]:
+    """Return Set-Cookie lines that remove cookies of our name with another domain or path.
+
+    A request doesn't say where its cookies come from, so these are the places that a browser may
+    have them from: no domain, the host and its parents, and the paths above the request's. Ours stays.
+    """
+    places = [(cookie.path, domain) for domain in (None, *_domains(scope)) if domain != cookie.domain]
+    places += [(path, cookie.domain) for path in _paths(scope["path"]) if path != cookie.path]
+    return [cookie.render_removal(path, domain, secure=secure) for path, domain in places[:MAX_REMOVALS]]
+
+
+def _domains(scope: Scope) -> Iterator[str]:
+    """Yield the request's host and its parents, but for those with one label."""
+    value = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    host = value.decode("latin-1").lower().partition(":")[0]
+    if _HOST.fullmatch(host) and not _ADDRESS.fullmatch(host):
+        labels = host.split(".")
+        yield from (".".join(labels[start:]) for start in range(len(labels) - 1))
+
+
+def _paths(path: str) -> Iterator[str]:
+    """Yield the paths whose cookies a browser sends to this one (RFC 6265bis, 5.1.4), shortest first."""
+    yield "/"
+    if _PATH.fullmatch(path):
+        segments = path.split("/")[1:]
+        yield from ("/" + "/".join(segments[:end]) for end in range(1, len(segments) + 1) if segments[end - 1])
