@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Hashable
 
-from ..errors import StoreUnavailable
+from ..errors import StoreFull
 from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
 
 
@@ -15,7 +15,7 @@ class MemoryStore(SessionStore):
     """A store in memory. Every process has its own, and it ends with the process.
 
     It holds at most `max_entries` sessions and `max_bytes` bytes of data. When it is full of live
-    sessions it raises `StoreUnavailable` rather than forget somebody's. `clock` gives unix seconds.
+    sessions it raises `StoreFull` rather than forget somebody's. `clock` gives unix seconds.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class MemoryStore(SessionStore):
         if self._is_full(entries, size):
             self._collect(len(self._rows))
             if self._is_full(entries, size):
-                raise StoreUnavailable(
+                raise StoreFull(
                     "MemoryStore is full of live sessions: raise max_entries or max_bytes, or take a durable store"
                 )
 

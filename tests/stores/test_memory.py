@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from starlette_sessions_ext import MemoryStore, StoreUnavailable
+from starlette_sessions_ext import MemoryStore, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
@@ -39,7 +39,7 @@ async def test_L3_a_full_store_forgets_nobody(clock: FakeClock) -> None:
     store = MemoryStore(max_entries=3, clock=clock)
     soon = int(clock()) + 60
     keys = await fill(store, 3, b"data", soon)
-    with pytest.raises(StoreUnavailable, match="max_entries"):
+    with pytest.raises(StoreFull, match="max_entries"):
         await store.create(key_of(new_id()), b"data", soon)
     for key in keys:
         assert await store.load(key) is not None
@@ -51,11 +51,11 @@ async def test_L3_bytes_are_counted_too(clock: FakeClock) -> None:
     store = MemoryStore(max_bytes=100, clock=clock)
     soon = int(clock()) + 60
     [key] = await fill(store, 1, b"x" * 60, soon)
-    with pytest.raises(StoreUnavailable, match="max_bytes"):
+    with pytest.raises(StoreFull, match="max_bytes"):
         await store.create(key_of(new_id()), b"x" * 41, soon)
     row = await store.load(key)
     assert row is not None
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreFull):
         await store.replace(key, b"x" * 101, soon, row.version)
     assert await store.load(key) == row
     assert await store.replace(key, b"x" * 100, soon, row.version)
