@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import json.encoder
+import re
+from array import array
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any, Protocol
 
 from .errors import CorruptRecord, NotSerializable
@@ -19,6 +22,16 @@ of the stack to the application.
 
 _SHALLOW = 2 * MAX_DEPTH
 """Characters of JSON that can't nest deeper."""
+
+# A key that JSON may have made from an int, a float, a bool or None. The first pattern finds candidates
+# quickly: it begins with what every key ends with, and most keys fail its first look back.
+_MAYBE_MADE_KEY = re.compile(r'":(?<=[0-9el]":)(?:(?<=[0-9]":)|(?<="true":)|(?<="false":)|(?<="null":))')
+_MADE_KEY = re.compile(r'":(?:(?<=[0-9]":)|(?<="true":)|(?<="false":)|(?<="null":))')
+_MADE_KEY = re.compile(r'[{,]"(?:-?[0-9][0-9.e+-]*|true|false|null)":')
+
+_BRACKETS = b"[]{}"
+_NEITHER_BRACKET_NOR_QUOTE = bytes(set(range(256)) - set(_BRACKETS + b'"'))
+_STEPS = bytes.maketrans(_BRACKETS, bytes([1, 255, 1, 255]))  # into a level and out of it: 255 is -1 as a signed byte
 
 
 class Serializer(Protocol):
@@ -59,8 +72,8 @@ class JSONSerializer:
     """Compact ASCII JSON, so no character set of a database can damage it.
 
     As in Starlette's own sessions a tuple comes back as a list, and a key that isn't a str as a
-    str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates) and what nests deeper
-    than `MAX_DEPTH` is refused instead of stored differently.
+    str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates, two keys that would become
+    one) and what nests deeper than `MAX_DEPTH` is refused instead of stored differently.
     """
 
     _encode = staticmethod(fast_encoder(json.JSONEncoder(allow_nan=False, separators=(",", ":"))))
@@ -84,12 +97,21 @@ class JSONSerializer:
 
     def _dump(self, value: object) -> bytes:
         text = self._encode(value)
+        if len(text) > _SHALLOW or "\\ud" in text or _MAYBE_MADE_KEY.search(text):
+            self._check(value, text)
+        return text.encode("ascii")
+
+    def _check(self, value: object, text: str) -> None:
+        """Raise for what json has encoded but a reader wouldn't give back. What depends on the size runs in C."""
         if "\\ud" in text:
             # Perhaps a lone surrogate, which no other JSON reader accepts: UTF-8 can't hold one.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-        if len(text) > _SHALLOW and text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
+        if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
             raise RecursionError
-        return text.encode("ascii")
+        if _MAYBE_MADE_KEY.search(text) and _MADE_KEY.search(text):
+            read, _ = self._decode(text)
+            if read != value and self._encode(read) != text:  # a reader keeps the last of two equal keys
+                raise _SameKey
 
     def _explain(self, data: Mapping[str, Any]) -> NotSerializable:
         """Find the first top-level key at fault; the value itself is never named."""
@@ -100,6 +122,8 @@ class JSONSerializer:
                 reason = "it is nested too deeply, or holds itself"
             except UnicodeError:
                 reason = "it holds a lone surrogate, which isn't text"
+            except _SameKey:
+                reason = 'two keys of a dict in it would become one in JSON, as 1 and "1" do'
             except ValueError:
                 reason = "it holds NaN, an infinity or an int of thousands of digits"
             except TypeError:
@@ -107,15 +131,25 @@ class JSONSerializer:
             else:
                 continue
             return NotSerializable(f"session[{key!r}] can't be stored: {reason}. Nothing was saved.")
+        for key in data:
+            if not isinstance(key, str) and (name := next(iter(self._decode(self._encode({key: 0}))[0]))) in data:
+                return NotSerializable(
+                    f"session[{key!r}] and session[{name!r}] would become one key in JSON: use one of them. "
+                    "Nothing was saved."
+                )
         return NotSerializable("the session as a whole can't be stored: it isn't a dict. Nothing was saved.")
 
 
-def _too_deep(value: object) -> bool:
-    """Whether lists and dicts nest deeper than `MAX_DEPTH`; one level at a time, without recursion."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        containers = [one for one in level if isinstance(one, dict | list | tuple)]
-        level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
-        if not level:
-            return False
-    return any(isinstance(one, dict | list | tuple) for one in level)
+class _SameKey(ValueError):
+    """Two keys of one dict are the same in JSON."""
+
+
+def _depth(text: str) -> int:
+    """How deep lists and dicts nest in JSON without blanks."""
+    raw = text.encode("ascii")
+    if b"\\" in raw:  # what is escaped is no end of a string
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = raw.translate(None, _NEITHER_BRACKET_NOR_QUOTE).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = re.sub(b'"[^"]*"', b"", brackets)
+    return max(accumulate(array("b", brackets.translate(_STEPS))))
