@@ -22,7 +22,7 @@ from .record import Lifetimes
 from .refusal import refuse
 from .rows import Rows
 from .secret import SecretKey, is_short, read_secrets
-from .serializers import JSONSerializer, Serializer
+from .serializers import Serializer, read_serializer
 from .session import Session
 from .skip import Skip, read_skip
 from .state import Settings
@@ -106,7 +106,7 @@ class SessionMiddleware:
             domain=domain,
             partitioned=partitioned,
         )
-        serializer = serializer or JSONSerializer()
+        serializer = read_serializer(serializer)
         lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval, renew_after)
         secrets = read_secrets(secret_key)
         if any(map(is_short, secrets)):
