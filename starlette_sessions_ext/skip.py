@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from inspect import iscoroutinefunction
 
 from starlette.types import Scope
 
@@ -20,8 +21,14 @@ def read_skip(skip: Skip) -> Callable[[Scope], bool]:
     if skip is None:
         return lambda scope: False
     if callable(skip):
+        if iscoroutinefunction(skip) or iscoroutinefunction(getattr(skip, "__call__", None)):  # noqa: B004
+            raise ConfigurationError("skip must be a predicate that returns a bool, and no async function")
         return skip
-    if isinstance(skip, str) or not all(isinstance(one, str) and one.startswith("/") for one in skip):
+    if (
+        isinstance(skip, str)
+        or not isinstance(skip, Iterable)
+        or not all(isinstance(one, str) and one.startswith("/") for one in skip)
+    ):
         raise ConfigurationError('skip must be a predicate on the scope, or paths such as ["/static", "/health"]')
     prefixes = tuple(one.rstrip("/") for one in skip)
     if "" in prefixes:
