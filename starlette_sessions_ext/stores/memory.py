@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 
 from ..errors import StoreFull
+from ._options import check_count, check_options
 from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
 
 
@@ -16,6 +17,8 @@ class MemoryStore(SessionStore):
 
     It holds at most `max_entries` sessions and `max_bytes` bytes of data. When it is full of live
     sessions it raises `StoreFull` rather than forget somebody's. `clock` gives unix seconds.
+
+    Raises `ConfigurationError` for options that can't work.
     """
 
     def __init__(
@@ -26,6 +29,9 @@ class MemoryStore(SessionStore):
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_options(clock=clock, max_data_bytes=max_data_bytes)
+        check_count("max_entries", max_entries)
+        check_count("max_bytes", max_bytes)
         self.max_data_bytes = max_data_bytes
         self._max_entries = max_entries
         self._max_bytes = max_bytes

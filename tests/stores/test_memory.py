@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from starlette_sessions_ext import MemoryStore, StoreFull
+from starlette_sessions_ext import ConfigurationError, MemoryStore, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
@@ -26,6 +26,20 @@ class TestMemoryStore(StoreContract):
     async def store(self, clock: FakeClock, request: pytest.FixtureRequest) -> AsyncIterator[MemoryStore]:
         async with MemoryStore(clock=clock, max_data_bytes=request.param) as store:
             yield store
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("max_entries", value) for value in (0, -1, 1.5, True, "9", None)),
+        *(("max_bytes", value) for value in (0, -1, 1e9, True, "9", None)),
+        *(("max_data_bytes", value) for value in (0, -1, 1e9, True, "9")),
+        *(("clock", value) for value in (5, None, "time")),
+    ],
+)
+def test_options_that_cant_work_are_named(option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{option} must be "):
+        MemoryStore(**{option: value})
 
 
 async def fill(store: MemoryStore, count: int, data: bytes, expires_at: int) -> list[str]:
