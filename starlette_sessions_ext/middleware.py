@@ -21,7 +21,7 @@ from .lifespan import live
 from .record import Lifetimes
 from .refusal import refuse
 from .rows import Rows
-from .secret import SecretKey, is_short, read_secrets
+from .secret import SecretKey, is_published, is_short, read_secrets
 from .serializers import Serializer, read_serializer
 from .session import Session
 from .skip import Skip, read_skip
@@ -111,6 +111,8 @@ class SessionMiddleware:
         secrets = read_secrets(secret_key)
         if any(map(is_short, secrets)):
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
+        if any(map(is_published, secrets)):
+            logger.warning("secret_key is a placeholder of the documentation: make one with secrets.token_hex()")
         if not all(isinstance(one, LegacyCookie) for one in migrate_from):
             raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
         self._settings = Settings(
