@@ -24,7 +24,7 @@ from .rows import Rows
 from .secret import SecretKey, is_published, is_short, read_secrets
 from .serializers import Serializer, read_serializer
 from .session import Session
-from .skip import Skip, read_skip
+from .skip import SKIPPED, Skip, read_skip
 from .state import Settings
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
@@ -134,10 +134,13 @@ class SessionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await live(self.app, self.store, scope, receive, send)
-        elif scope["type"] in ("http", "websocket") and not self._skips(scope):
-            await self._serve(scope, receive, send)
-        else:
+        elif scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
+        elif self._skips(scope):
+            scope[SKIPPED] = True
+            await self.app(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         transaction = Transaction(self._settings)

@@ -9,6 +9,9 @@ from starlette.types import Scope
 
 from .errors import ConfigurationError
 
+SKIPPED = "starlette_sessions_ext.skipped"
+"""The key in the scope of a request that was skipped, for messages that say why there is no session."""
+
 Skip = Callable[[Scope], bool] | Sequence[str] | None
 
 
