@@ -48,7 +48,8 @@ class LegacyCookie(Protocol):
     async def read(self, value: str, now: float) -> LegacySession | None:
         """The session of a cookie as it was sent; None unless it is genuine and still valid. `now` is in unix seconds.
 
-        Whoever can make up a value for which this returns a session has that session.
+        Anyone who can make up a value for which this returns a session has that session. An exception
+        fails the request: what can't be read now must not be replaced by an empty session.
         """
         ...
 
@@ -76,11 +77,11 @@ class StarletteCookie:
                 "StarletteCookie: secret_key must be the non-empty str or Secret that Starlette had"
             )
         if until is None and max_age is None:
-            raise ConfigurationError(
-                "StarletteCookie: cookies without max_age never end by themselves, so say until when"
-            )
+            raise ConfigurationError("StarletteCookie: cookies without max_age never end: say until when they are read")
         if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
             raise ConfigurationError("StarletteCookie: until must be a datetime.date")
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigurationError("StarletteCookie: name must be the str that Starlette had as session_cookie")
         self.name = name
         self._signer = TimestampSigner(str(secret_key))
         self._max_age = END_OF_TIME if max_age is None else seconds(max_age, "max_age")
@@ -98,6 +99,15 @@ class StarletteCookie:
         if type(data) is not dict or not data or not start <= now < end:
             return None
         return LegacySession(value.rpartition(".")[0], data, end)
+
+
+def read_legacy(migrate_from: Sequence[LegacyCookie]) -> list[LegacyCookie]:
+    """Return the readers that the option `migrate_from` names. Raise `ConfigurationError` for anything else."""
+    given = list(migrate_from) if isinstance(migrate_from, Iterable) else [None]
+    kinds = [one for one in given if isinstance(one, LegacyCookie) and not isinstance(one, type)]
+    if len(kinds) < len(given):
+        raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
+    return kinds
 
 
 async def find_legacy(

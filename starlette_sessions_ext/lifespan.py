@@ -11,7 +11,7 @@ from .stores.base import SessionStore
 async def live(app: ASGIApp, store: SessionStore, scope: Scope, receive: Receive, send: Send) -> None:
     """Open the store once the application has started, and close it once the application has stopped.
 
-    If the store can't be opened the server is told so, and the application to shut down.
+    If the store can't be opened, report that to the server and make the application shut down.
     """
     failure: SessionError | None = None
 

@@ -16,7 +16,7 @@ from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .guard import Guard
 from .headers import is_local, keep_from_caches, set_cookie, vary_by_cookie
 from .ids import Successors
-from .legacy import LegacyCookie, find_legacy
+from .legacy import LegacyCookie, find_legacy, read_legacy
 from .lifespan import live
 from .record import Lifetimes
 from .refusal import refuse
@@ -113,8 +113,6 @@ class SessionMiddleware:
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
         if any(map(is_published, secrets)):
             logger.warning("secret_key is a placeholder of the documentation: make one with secrets.token_hex()")
-        if not all(isinstance(one, LegacyCookie) for one in migrate_from):
-            raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
         self._settings = Settings(
             rows=Rows(store, lifetimes, clock, Successors(secrets), Guard(store)),
             serializer=serializer,
@@ -125,7 +123,7 @@ class SessionMiddleware:
         )
         self._skips = read_skip(skip)
         self._save_when = save_when
-        self._legacy = list(migrate_from)
+        self._legacy = read_legacy(migrate_from)
         self._on_event = on_event
         self._state_attr = state_attr
         self._clock = clock

@@ -193,7 +193,7 @@ def _try_out(serializer: Serializer) -> None:
 
 
 class _Checked:
-    """Another serializer, whose failures are told as what they mean to a session. Nothing of them but the type."""
+    """An application's serializer. Its failures become errors of ours, which name their type and hold no data."""
 
     def __init__(self, serializer: Serializer) -> None:
         self._serializer = serializer

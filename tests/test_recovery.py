@@ -122,7 +122,7 @@ async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend:
 async def test_F4_a_server_that_refuses_writes_serves_readers_and_writes_again_by_itself(
     redis_server: RedisServer,
 ) -> None:
-    """A primary that has become a replica, as in a failover, answers READONLY to whoever writes."""
+    """A primary that has become a replica, as in a failover, answers READONLY to every writer."""
     async with RedisStore(redis_server.url) as store, Redis.from_url(redis_server.url) as control:
         browser = Browser(make_app(store, {"/": view, "/put": put}))
         await browser.get("/put?name=ann")

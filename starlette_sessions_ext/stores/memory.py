@@ -16,7 +16,7 @@ class MemoryStore(SessionStore):
     """A store in memory. Every process has its own, and it ends with the process.
 
     It holds at most `max_entries` sessions and `max_bytes` bytes of data. When it is full of live
-    sessions it raises `StoreFull` rather than forget somebody's. `clock` gives unix seconds.
+    sessions it raises `StoreFull` rather than forget one. `clock` gives unix seconds.
 
     Raises `ConfigurationError` for options that can't work.
     """
@@ -109,7 +109,7 @@ class MemoryStore(SessionStore):
             self._bytes -= len(row.data)
 
     def _moved(self, key: str, before: int, now: int) -> None:
-        """Of an expiry that has become earlier the queue has to be told; it finds out a later one by itself."""
+        """Note in the queue that an expiry has become earlier; a later one it finds when it looks at the row."""
         if now < before:
             self._enqueue(key, now)
 

@@ -128,7 +128,7 @@ anyio.run(main)
 def test_L3_a_million_short_sessions_reach_a_plateau() -> None:
     """A thousand come every minute, each for a minute; some end early, some are used a little longer.
 
-    In a process of its own, where nobody counts the lines that run.
+    In another process, where coverage isn't measured.
     """
     done = subprocess.run([sys.executable, "-c", A_MILLION], capture_output=True, text=True, check=True)
     first, all_together = ([int(number) for number in line.split()] for line in done.stdout.splitlines())
