@@ -1,4 +1,4 @@
-"""The circuit breaker: when to ask a store that keeps failing, and when to refuse at once. Pure: times are given.
+"""Circuit breaker: stop asking a store that keeps failing. Pure: times are given.
 
 A dead store would otherwise hold every request for the whole deadline of its call, and a store
 that comes back would meet all of them at once. One session that fails says nothing of the store: its
@@ -18,11 +18,11 @@ REPEAT = 3
 
 
 class Breaker:
-    """Closed it admits every call. After failures of `FAILURES` sessions in a row it is open: one trial per pause.
+    """Admit every call while closed, and one trial call per pause while open.
 
-    The next trial doesn't wait for the end of the one before, which may hang until its deadline on
-    a connection that is dead, while the server is back. Any success closes the breaker, also that
-    of a call which was under way before.
+    Failures of `FAILURES` sessions in a row open it. Any success closes it, also that of a call which
+    was under way before. The next trial doesn't wait for the end of the one before: that one may hang
+    until its deadline, on a dead connection, while the server is back.
 
     A trial is never made for the session of the trial before while others ask: that one row may be
     what fails. A session that asks alone makes a trial every `REPEAT` pauses.
@@ -41,7 +41,10 @@ class Breaker:
         return len(self._failed) >= FAILURES
 
     def admits(self, key: str, now: float, pause: float) -> bool:
-        """Whether a call may be made. While open that makes it a trial, and the next one waits for `pause`."""
+        """Return whether a call may be made.
+
+        While the breaker is open that makes it a trial, and the next one waits for `pause`.
+        """
         if not self.is_open:
             return True
         if now < self._retry_at or (key == self._tried and now < self._repeat_at):
@@ -52,16 +55,20 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
+        """Note that a call succeeded: the server is there."""
         self._failed.clear()
         self._tried = ""
 
     def failed(self, key: str, now: float, pause: float) -> None:
-        """A call failed. Those that fail during a pause were under way before, and don't make it longer."""
+        """Note that a call failed.
+
+        Calls that fail during a pause were under way before, and don't make it longer.
+        """
         if not self.is_open:
             self._failed.add(key)
         if now >= self._retry_at:
             self._retry_at = now + pause
 
     def trial_ended_without_result(self) -> None:
-        """The trial has neither succeeded nor failed: one for another session may be made at once."""
+        """Let another session make a trial at once: this one neither succeeded nor failed."""
         self._retry_at = 0.0

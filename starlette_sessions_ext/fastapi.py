@@ -17,7 +17,10 @@ from .skip import SKIPPED
 
 
 def get_session(connection: HTTPConnection) -> Session:
-    """Return the session of the request or WebSocket. Raise `ConfigurationError`, saying why, where there is none."""
+    """Return the session of the request or WebSocket.
+
+    Raises `ConfigurationError`, which says why, where there is none.
+    """
     session = connection.scope.get("session")
     if not isinstance(session, Session):
         raise ConfigurationError(f"there is no session: {_reason(connection.scope)}")

@@ -1,4 +1,4 @@
-"""The circuit breakers around the calls to a store: a call is refused at once while its server keeps failing."""
+"""Circuit breakers around the calls to a store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .stores.base import SessionStore, SupportsSharding
 
 
 class Guard:
-    """One breaker for each operation on each server: one that refuses writes may well answer reads.
+    """Keep one breaker for each operation on each server.
 
-    Only `StoreUnavailable` counts as a failure, and not those subclasses with which a server answers
-    that it can't serve one session: `SessionUnavailable` and `StoreFull`. `clock` gives seconds that
-    never go back.
+    A server that refuses writes may well answer reads. Only `StoreUnavailable` counts as a failure.
+    Its subclasses `SessionUnavailable` and `StoreFull` don't: with them a server answers that it
+    can't serve one session. `clock` gives seconds that never go back.
     """
 
     def __init__(self, store: SessionStore, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,7 +96,7 @@ class Trial(Watch):
 
 
 def counts(error: BaseException) -> bool:
-    """Whether this is an outage, and not what an answering server says of one session."""
+    """Return whether an error is an outage, not an answer about one session."""
     return isinstance(error, StoreUnavailable) and not isinstance(error, SessionUnavailable | StoreFull)
 
 

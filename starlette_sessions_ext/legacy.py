@@ -1,4 +1,4 @@
-"""Sessions that began under another middleware: reading its cookie, so that nobody is signed out by a move."""
+"""Read the cookies of another session middleware, so that a move signs nobody out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_CANDIDATES = 8
 
 @dataclass(frozen=True, slots=True)
 class LegacySession:
-    """What another middleware's cookie stands for.
+    """Hold what another middleware's cookie stands for.
 
     `identity` is what was signed, or the old session's id: the same in every spelling of a cookie
     that is accepted (base64 has several), and never that of another. `valid_until` (unix seconds)
@@ -46,8 +46,9 @@ class LegacyCookie(Protocol):
     """The cookie's name; None: that of our own cookie."""
 
     async def read(self, value: str, now: float) -> LegacySession | None:
-        """The session of a cookie as it was sent; None unless it is genuine and still valid. `now` is in unix seconds.
+        """Return the session of a cookie as it was sent, or None.
 
+        None means that it isn't genuine, or no longer valid. `now` is in unix seconds.
         Anyone who can make up a value for which this returns a session has that session. An exception
         fails the request: what can't be read now must not be replaced by an empty session.
         """
@@ -55,7 +56,7 @@ class LegacyCookie(Protocol):
 
 
 class StarletteCookie:
-    """The cookie of `starlette.middleware.sessions.SessionMiddleware`.
+    """Read the cookie of `starlette.middleware.sessions.SessionMiddleware`.
 
     `secret_key` and `max_age` (seconds, timedelta or None) are those that it had, `name` its
     `session_cookie` if ours has another. From the day `until` (UTC) on its cookies are ignored and
@@ -102,7 +103,7 @@ class StarletteCookie:
 
 
 def read_legacy(migrate_from: Sequence[LegacyCookie]) -> list[LegacyCookie]:
-    """Return the readers that the option `migrate_from` names. Raise `ConfigurationError` for anything else."""
+    """Return the readers of the option `migrate_from`, or raise `ConfigurationError`."""
     given = list(migrate_from) if isinstance(migrate_from, Iterable) else [None]
     kinds = [one for one in given if isinstance(one, LegacyCookie) and not isinstance(one, type)]
     if len(kinds) < len(given):
@@ -113,7 +114,7 @@ def read_legacy(migrate_from: Sequence[LegacyCookie]) -> list[LegacyCookie]:
 async def find_legacy(
     kinds: Sequence[LegacyCookie], our_name: str, headers: Iterable[tuple[bytes, bytes]], now: float
 ) -> LegacySession | None:
-    """The first session in a request's headers that one of `kinds` can read."""
+    """Return the first session in a request's headers that one of `kinds` can read."""
     for kind in kinds:
         for value in _values(headers, kind.name or our_name):
             session = await kind.read(value, now)

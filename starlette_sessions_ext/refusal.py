@@ -1,4 +1,4 @@
-"""The answer where a session is needed and its store can't be reached."""
+"""Answer a request that needs a session while the store can't be reached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 
 
 async def refuse(scope: Scope, send: Send) -> None:
-    """Answer 503 (RFC 9110, 15.6.4), which says nothing about the cookie, so that it stays as it is.
+    """Answer 503 (RFC 9110, 15.6.4), and leave the cookie as it is.
 
     The body is text, or FastAPI's `{"detail": "..."}` where the client prefers JSON.
     A WebSocket is closed with 1013, "try again later", where the server can't send such an answer.
@@ -42,9 +42,9 @@ async def refuse(scope: Scope, send: Send) -> None:
 
 
 def prefers_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request's Accept names JSON, and no kind of text that it prefers (RFC 9110, 12.5.1).
+    """Return whether a request prefers JSON to text (Accept: RFC 9110, 12.5.1).
 
-    Of equal weights the first counts, as clients mean it. A range such as `*/*` asks for neither.
+    Of equal weights the first counts, as clients mean it. A range such as `*/*` asks for neither, and gets text.
     """
     best, is_json = 0.0, False
     accept = b",".join(value for name, value in headers if name == b"accept").decode("latin-1").lower()
@@ -58,7 +58,7 @@ def prefers_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def _weight(parameters: list[str]) -> float:
-    """The weight of a media range, from 0 to 1; 0 where it isn't well-formed."""
+    """Read the weight of a media range, from 0 to 1; 0 where it isn't well-formed."""
     for parameter in parameters:
         if parameter.startswith("q="):
             match = _WEIGHT.fullmatch(parameter)

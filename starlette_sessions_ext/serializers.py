@@ -1,4 +1,4 @@
-"""How the data of a session becomes bytes. Pure."""
+"""Encode the data of a session as bytes, and decode it. Pure."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def _refuse_constant(name: str) -> None:
 
 
 def fast_encoder(encoder: json.JSONEncoder) -> Callable[[object], str]:
-    """What `encoder.encode` does, without setting up json's C encoder anew for each session.
+    """Return a faster `encoder.encode`, which sets up json's C encoder only once.
 
-    There what holds itself is a RecursionError. Where Python has no C encoder this is `encoder.encode`.
+    For data that holds itself it raises a RecursionError. Where Python has no C encoder this is `encoder.encode`.
     """
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
@@ -103,7 +103,10 @@ class JSONSerializer:
         return text.encode("ascii")
 
     def _check(self, value: object, text: str) -> None:
-        """Raise for what json has encoded but a reader wouldn't give back. What depends on the size runs in C."""
+        """Raise for what json has encoded but a reader wouldn't give back.
+
+        Everything whose cost grows with the session runs in C.
+        """
         if "\\ud" in text:
             # Perhaps a lone surrogate, which no other JSON reader accepts: UTF-8 can't hold one.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -146,7 +149,7 @@ class _SameKey(ValueError):
 
 
 def _depth(text: str) -> int:
-    """How deep lists and dicts nest in JSON without blanks."""
+    """Measure how deep lists and dicts nest in JSON without blanks."""
     raw = text.encode("ascii")
     if b"\\" in raw:  # what is escaped is no end of a string
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -157,9 +160,10 @@ def _depth(text: str) -> int:
 
 
 def read_serializer(serializer: Serializer | None) -> Serializer:
-    """Return the serializer that the option `serializer` names; None: JSON. Raise `ConfigurationError`.
+    """Return the serializer that the option `serializer` names; None is JSON.
 
-    An application's own is wrapped, so that whatever goes wrong in it is a `CorruptRecord` or a `NotSerializable`.
+    An application's serializer is wrapped, so that any failure of it is a `CorruptRecord` or a
+    `NotSerializable`. Raises `ConfigurationError` for one that can't work.
     """
     if serializer is None:
         return JSONSerializer()
@@ -193,7 +197,10 @@ def _try_out(serializer: Serializer) -> None:
 
 
 class _Checked:
-    """An application's serializer. Its failures become errors of ours, which name their type and hold no data."""
+    """Turn the failures of an application's serializer into errors of ours.
+
+    They name the type of the failure, and hold no data.
+    """
 
     def __init__(self, serializer: Serializer) -> None:
         self._serializer = serializer

@@ -16,7 +16,7 @@ Skip = Callable[[Scope], bool] | Sequence[str] | None
 
 
 def read_skip(skip: Skip) -> Callable[[Scope], bool]:
-    """The predicate that the option `skip` names: itself, or whether a request's path starts with one of several.
+    """Return the predicate that the option `skip` names, given or by path prefixes.
 
     A path prefix matches whole segments, below where the application is mounted: "/static" matches
     "/static" and "/static/logo.png", not "/statics". Raises `ConfigurationError` for anything else.
@@ -46,7 +46,10 @@ def read_skip(skip: Skip) -> Callable[[Scope], bool]:
 
 
 def _path_in_application(scope: Scope) -> str:
-    """The path without the root path, which servers leave in it (ASGI 3.0, HTTP connection scope) or take off."""
+    """Return the path without the root path.
+
+    Servers leave it in the path (ASGI 3.0, HTTP connection scope) or take it off.
+    """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     return path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path

@@ -1,4 +1,4 @@
-"""One URL syntax that opens every store: for settings files, and for the command line."""
+"""Open any store by a URL, for settings files and the command line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _HINTS = {
 
 
 def store_from_url(url: str, **options: Any) -> SessionStore:
-    """Make the store that a URL names. `options` are given to its class, such as `timeout=5`.
+    """Make the store that a URL names, with `options` of its class such as `timeout=5`.
 
     `sqlite:///relative.db` and `sqlite:////absolute.db`; `redis://`, `rediss://` (TLS) and
     `unix://` for Redis; `mysql://` or `mariadb://`; `mongodb://` or `mongodb+srv://`;
@@ -81,7 +81,7 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
 
 
 def _make(kind: Callable[..., SessionStore], options: dict[str, Any], *url: str, **settings: Any) -> SessionStore:
-    """Call the class. Raise `ConfigurationError` naming the first option that it doesn't have."""
+    """Call the class. Raise `ConfigurationError` for an option that it doesn't have."""
     known = list(signature(kind).parameters)[len(url) :]
     for name in options:
         if name not in known:
@@ -94,7 +94,7 @@ def _make(kind: Callable[..., SessionStore], options: dict[str, Any], *url: str,
 
 
 def _hint(scheme: str) -> str:
-    """What is wrong with a scheme, in words that hold nothing of it: without "://" it is the whole URL."""
+    """Say what to write instead, without the scheme: it may be the whole URL."""
     base = scheme.partition("+")[0]  # as in SQLAlchemy, which names the driver after it
     for known in (scheme, base):
         if known in _HINTS:
@@ -115,7 +115,10 @@ def _sqlite_path(url: str) -> str:
 
 
 def _handlersocket_settings(url: str) -> dict[str, Any]:
-    """`handlersocket://:SECRET@host:9998/dbname/dbtable?port_wr=9999&secret_wr=SECRET&mysql_url=mysql://...`."""
+    """Read a HandlerSocket URL.
+
+    `handlersocket://:SECRET@host:9998/dbname/dbtable?port_wr=9999&secret_wr=SECRET&mysql_url=mysql://...`
+    """
     try:
         parts = urlsplit(url)
         options: dict[str, Any] = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}

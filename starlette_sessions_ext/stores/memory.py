@@ -1,4 +1,4 @@
-"""Sessions in this process's memory: for tests, and for one worker that may forget."""
+"""Keep sessions in the memory of a process: for tests, or one worker that may forget."""
 
 from __future__ import annotations
 
@@ -109,12 +109,15 @@ class MemoryStore(SessionStore):
             self._bytes -= len(row.data)
 
     def _moved(self, key: str, before: int, now: int) -> None:
-        """Note in the queue that an expiry has become earlier; a later one it finds when it looks at the row."""
+        """Note in the queue that an expiry has become earlier.
+
+        A later expiry is found when the row is looked at.
+        """
         if now < before:
             self._enqueue(key, now)
 
     def _make_room(self, entries: int, size: int) -> None:
-        """Raise unless so much more fits. What has expired goes first, a little at every write."""
+        """Raise `StoreFull` unless so much more fits. Expired rows go first."""
         self._collect(10)
         if self._is_full(entries, size):
             self._collect(len(self._rows))
@@ -143,7 +146,10 @@ class MemoryStore(SessionStore):
         return collected
 
     def _enqueue(self, key: str, expires_at: int) -> None:
-        """Note when to look at a row. Rows deleted or moved leave entries behind: sort those out now and then."""
+        """Note when to look at a row.
+
+        Rows that were deleted or moved leave entries behind, which are removed now and then.
+        """
         heapq.heappush(self._queue, (expires_at, key))
         if len(self._queue) > 2 * len(self._rows) + 64:
             self._queue = [(row.expires_at, key) for key, row in self._rows.items()]
