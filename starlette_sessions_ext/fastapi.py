@@ -9,18 +9,36 @@ try:
 except ImportError as error:  # pragma: no cover - tested in an interpreter without fastapi
     raise ImportError("starlette_sessions_ext.fastapi needs FastAPI: pip install fastapi") from error
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from .errors import ConfigurationError
 from .session import Session
+from .skip import SKIPPED
 
 
 def get_session(connection: HTTPConnection) -> Session:
-    """The session of the request or WebSocket. Raises `ConfigurationError` without a `SessionMiddleware`."""
+    """Return the session of the request or WebSocket.
+
+    Raises `ConfigurationError`, which says why, where there is none.
+    """
     session = connection.scope.get("session")
     if not isinstance(session, Session):
-        raise ConfigurationError("there is no session: app.add_middleware(SessionMiddleware, secret_key=...) first")
+        raise ConfigurationError(f"there is no session: {_reason(connection.scope)}")
     session.mark_accessed()
     return session
+
+
+def _reason(scope: Scope) -> str:
+    if "session" in scope:
+        return (
+            "request.session is that of another session middleware, such as Starlette's own: "
+            "remove that one, and add starlette_sessions_ext.SessionMiddleware"
+        )
+    if SKIPPED in scope:
+        return (
+            "the option skip of SessionMiddleware leaves this request without a session; change it, or don't ask here"
+        )
+    return "app.add_middleware(SessionMiddleware, secret_key=...) first"
 
 
 SessionDep = Annotated[Session, Depends(get_session)]

@@ -1,4 +1,4 @@
-"""Sessions that began under another middleware: reading its cookie, so that nobody is signed out by a move."""
+"""Read the cookies of another session middleware, so that a move signs nobody out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_CANDIDATES = 8
 
 @dataclass(frozen=True, slots=True)
 class LegacySession:
-    """What another middleware's cookie stands for.
+    """Hold what another middleware's cookie stands for.
 
     `identity` is what was signed, or the old session's id: the same in every spelling of a cookie
     that is accepted (base64 has several), and never that of another. `valid_until` (unix seconds)
@@ -46,15 +46,17 @@ class LegacyCookie(Protocol):
     """The cookie's name; None: that of our own cookie."""
 
     async def read(self, value: str, now: float) -> LegacySession | None:
-        """The session of a cookie as it was sent; None unless it is genuine and still valid. `now` is in unix seconds.
+        """Return the session of a cookie as it was sent, or None.
 
-        Whoever can make up a value for which this returns a session has that session.
+        None means that it isn't genuine, or no longer valid. `now` is in unix seconds.
+        Anyone who can make up a value for which this returns a session has that session. An exception
+        fails the request: what can't be read now must not be replaced by an empty session.
         """
         ...
 
 
 class StarletteCookie:
-    """The cookie of `starlette.middleware.sessions.SessionMiddleware`.
+    """Read the cookie of `starlette.middleware.sessions.SessionMiddleware`.
 
     `secret_key` and `max_age` (seconds, timedelta or None) are those that it had, `name` its
     `session_cookie` if ours has another. From the day `until` (UTC) on its cookies are ignored and
@@ -76,11 +78,11 @@ class StarletteCookie:
                 "StarletteCookie: secret_key must be the non-empty str or Secret that Starlette had"
             )
         if until is None and max_age is None:
-            raise ConfigurationError(
-                "StarletteCookie: cookies without max_age never end by themselves, so say until when"
-            )
+            raise ConfigurationError("StarletteCookie: cookies without max_age never end: say until when they are read")
         if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
             raise ConfigurationError("StarletteCookie: until must be a datetime.date")
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigurationError("StarletteCookie: name must be the str that Starlette had as session_cookie")
         self.name = name
         self._signer = TimestampSigner(str(secret_key))
         self._max_age = END_OF_TIME if max_age is None else seconds(max_age, "max_age")
@@ -100,10 +102,19 @@ class StarletteCookie:
         return LegacySession(value.rpartition(".")[0], data, end)
 
 
+def read_legacy(migrate_from: Sequence[LegacyCookie]) -> list[LegacyCookie]:
+    """Return the readers of the option `migrate_from`, or raise `ConfigurationError`."""
+    given = list(migrate_from) if isinstance(migrate_from, Iterable) else [None]
+    kinds = [one for one in given if isinstance(one, LegacyCookie) and not isinstance(one, type)]
+    if len(kinds) < len(given):
+        raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
+    return kinds
+
+
 async def find_legacy(
     kinds: Sequence[LegacyCookie], our_name: str, headers: Iterable[tuple[bytes, bytes]], now: float
 ) -> LegacySession | None:
-    """The first session in a request's headers that one of `kinds` can read."""
+    """Return the first session in a request's headers that one of `kinds` can read."""
     for kind in kinds:
         for value in _values(headers, kind.name or our_name):
             session = await kind.read(value, now)

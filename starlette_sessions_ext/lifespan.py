@@ -1,4 +1,4 @@
-"""The store opens and closes with the application."""
+"""Open and close the store with the application."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .stores.base import SessionStore
 
 
 async def live(app: ASGIApp, store: SessionStore, scope: Scope, receive: Receive, send: Send) -> None:
-    """Open the store once the application has started, and close it once the application has stopped.
+    """Open the store after the application has started, and close it after it stopped.
 
-    If the store can't be opened the server is told so, and the application to shut down.
+    If the store can't be opened, report that to the server and make the application shut down.
     """
     failure: SessionError | None = None
 

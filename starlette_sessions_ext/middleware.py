@@ -22,13 +22,13 @@ from .errors import ConfigurationError, SessionError, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .guard import Guard
 from .ids import Successors
-from .legacy import LegacyCookie, find_legacy
+from .legacy import LegacyCookie, find_legacy, read_legacy
 from .lifespan import live
 from .record import Lifetimes
 from .refusal import refuse
-from .secret import SecretKey, is_short, read_secrets
-from .serializers import JSONSerializer, Serializer
-from .skip import Skip, read_skip
+from .secret import SecretKey, is_published, is_short, read_secrets
+from .serializers import Serializer, read_serializer
+from .skip import SKIPPED, Skip, read_skip
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
 
@@ -112,13 +112,13 @@ class SessionMiddleware:
             domain=domain,
             partitioned=partitioned,
         )
-        serializer = serializer or JSONSerializer()
+        serializer = read_serializer(serializer)
         lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval, renew_after)
         secrets = read_secrets(secret_key)
         if any(map(is_short, secrets)):
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
-        if not all(isinstance(one, LegacyCookie) for one in migrate_from):
-            raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
+        if any(map(is_published, secrets)):
+            logger.warning("secret_key is a placeholder of the documentation: make one with secrets.token_hex()")
         repository = SessionRepository(store, lifetimes, clock, Successors(secrets), Guard(store))
         self._config = SessionConfig(
             repository,
@@ -130,7 +130,7 @@ class SessionMiddleware:
         )
         self._http = HTTPConfig(cookie, state_attr, save_when)
         self._skips = read_skip(skip)
-        self._legacy = list(migrate_from)
+        self._legacy = read_legacy(migrate_from)
         self._on_event = on_event
         self._unavailable_handler = unavailable_handler
         self._max_age = lifetimes.max_age
@@ -138,12 +138,16 @@ class SessionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await live(self.app, self.store, scope, receive, send)
-        elif scope["type"] in ("http", "websocket") and not self._skips(scope):
-            await self._serve(scope, receive, Exchange(self._config, self._http, scope, send), send)
-        else:
+        elif scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
+        elif self._skips(scope):
+            scope[SKIPPED] = True
+            await self.app(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, exchange: Exchange, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(self._config, self._http, scope, send)
         try:
             await self._load(exchange, scope)
             exchange.publish()

@@ -1,13 +1,17 @@
-"""How the data of a session becomes bytes. Pure."""
+"""Encode the data of a session as bytes, and decode it. Pure."""
 
 from __future__ import annotations
 
 import json
 import json.encoder
+import re
+from array import array
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
+from itertools import accumulate
 from typing import Any, Protocol
 
-from .errors import CorruptRecord, NotSerializable
+from .errors import ConfigurationError, CorruptRecord, NotSerializable, SessionError
 
 MAX_DEPTH = 200
 """How deep lists and dicts may nest, the session itself counted.
@@ -19,6 +23,16 @@ of the stack to the application.
 
 _SHALLOW = 2 * MAX_DEPTH
 """Characters of JSON that can't nest deeper."""
+
+# A key that JSON may have made from an int, a float, a bool or None. The first pattern finds candidates
+# quickly: it begins with what every key ends with, and most keys fail its first look back.
+_MAYBE_MADE_KEY = re.compile(r'":(?<=[0-9el]":)(?:(?<=[0-9]":)|(?<="true":)|(?<="false":)|(?<="null":))')
+_MADE_KEY = re.compile(r'":(?:(?<=[0-9]":)|(?<="true":)|(?<="false":)|(?<="null":))')
+_MADE_KEY = re.compile(r'[{,]"(?:-?[0-9][0-9.e+-]*|true|false|null)":')
+
+_BRACKETS = b"[]{}"
+_NEITHER_BRACKET_NOR_QUOTE = bytes(set(range(256)) - set(_BRACKETS + b'"'))
+_STEPS = bytes.maketrans(_BRACKETS, bytes([1, 255, 1, 255]))  # into a level and out of it: 255 is -1 as a signed byte
 
 
 class Serializer(Protocol):
@@ -42,9 +56,9 @@ def _refuse_constant(name: str) -> None:
 
 
 def fast_encoder(encoder: json.JSONEncoder) -> Callable[[object], str]:
-    """What `encoder.encode` does, without setting up json's C encoder anew for each session.
+    """Return a faster `encoder.encode`, which sets up json's C encoder only once.
 
-    There what holds itself is a RecursionError. Where Python has no C encoder this is `encoder.encode`.
+    For data that holds itself it raises a RecursionError. Where Python has no C encoder this is `encoder.encode`.
     """
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
@@ -59,8 +73,8 @@ class JSONSerializer:
     """Compact ASCII JSON, so no character set of a database can damage it.
 
     As in Starlette's own sessions a tuple comes back as a list, and a key that isn't a str as a
-    str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates) and what nests deeper
-    than `MAX_DEPTH` is refused instead of stored differently.
+    str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates, two keys that would become
+    one) and what nests deeper than `MAX_DEPTH` is refused instead of stored differently.
     """
 
     _encode = staticmethod(fast_encoder(json.JSONEncoder(allow_nan=False, separators=(",", ":"))))
@@ -84,12 +98,24 @@ class JSONSerializer:
 
     def _dump(self, value: object) -> bytes:
         text = self._encode(value)
+        if len(text) > _SHALLOW or "\\ud" in text or _MAYBE_MADE_KEY.search(text):
+            self._check(value, text)
+        return text.encode("ascii")
+
+    def _check(self, value: object, text: str) -> None:
+        """Raise for what json has encoded but a reader wouldn't give back.
+
+        Everything whose cost grows with the session runs in C.
+        """
         if "\\ud" in text:
             # Perhaps a lone surrogate, which no other JSON reader accepts: UTF-8 can't hold one.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-        if len(text) > _SHALLOW and text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
+        if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
             raise RecursionError
-        return text.encode("ascii")
+        if _MAYBE_MADE_KEY.search(text) and _MADE_KEY.search(text):
+            read, _ = self._decode(text)
+            if read != value and self._encode(read) != text:  # a reader keeps the last of two equal keys
+                raise _SameKey
 
     def _explain(self, data: Mapping[str, Any]) -> NotSerializable:
         """Find the first top-level key at fault; the value itself is never named."""
@@ -100,6 +126,8 @@ class JSONSerializer:
                 reason = "it is nested too deeply, or holds itself"
             except UnicodeError:
                 reason = "it holds a lone surrogate, which isn't text"
+            except _SameKey:
+                reason = 'two keys of a dict in it would become one in JSON, as 1 and "1" do'
             except ValueError:
                 reason = "it holds NaN, an infinity or an int of thousands of digits"
             except TypeError:
@@ -107,15 +135,98 @@ class JSONSerializer:
             else:
                 continue
             return NotSerializable(f"session[{key!r}] can't be stored: {reason}. Nothing was saved.")
+        for key in data:
+            if not isinstance(key, str) and (name := next(iter(self._decode(self._encode({key: 0}))[0]))) in data:
+                return NotSerializable(
+                    f"session[{key!r}] and session[{name!r}] would become one key in JSON: use one of them. "
+                    "Nothing was saved."
+                )
         return NotSerializable("the session as a whole can't be stored: it isn't a dict. Nothing was saved.")
 
 
-def _too_deep(value: object) -> bool:
-    """Whether lists and dicts nest deeper than `MAX_DEPTH`; one level at a time, without recursion."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        containers = [one for one in level if isinstance(one, dict | list | tuple)]
-        level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
-        if not level:
-            return False
-    return any(isinstance(one, dict | list | tuple) for one in level)
+class _SameKey(ValueError):
+    """Two keys of one dict are the same in JSON."""
+
+
+def _depth(text: str) -> int:
+    """Measure how deep lists and dicts nest in JSON without blanks."""
+    raw = text.encode("ascii")
+    if b"\\" in raw:  # what is escaped is no end of a string
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = raw.translate(None, _NEITHER_BRACKET_NOR_QUOTE).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = re.sub(b'"[^"]*"', b"", brackets)
+    return max(accumulate(array("b", brackets.translate(_STEPS))))
+
+
+def read_serializer(serializer: Serializer | None) -> Serializer:
+    """Return the serializer that the option `serializer` names; None is JSON.
+
+    An application's serializer is wrapped, so that any failure of it is a `CorruptRecord` or a
+    `NotSerializable`. Raises `ConfigurationError` for one that can't work.
+    """
+    if serializer is None:
+        return JSONSerializer()
+    if type(serializer) is JSONSerializer:
+        return serializer
+    if isinstance(serializer, type):
+        raise ConfigurationError(f"serializer must be an instance, not a class: serializer={serializer.__name__}()")
+    dumps, loads = getattr(serializer, "dumps", None), getattr(serializer, "loads", None)
+    if not callable(dumps) or not callable(loads):
+        raise ConfigurationError("serializer has to have the methods dumps(dict) -> bytes and loads(bytes) -> dict")
+    if iscoroutinefunction(dumps) or iscoroutinefunction(loads):
+        raise ConfigurationError("serializer: dumps and loads must be no async functions")
+    _try_out(serializer)
+    return _Checked(serializer)
+
+
+def _try_out(serializer: Serializer) -> None:
+    """Raise `ConfigurationError` unless an empty session comes back."""
+    failure, read = None, None
+    try:
+        raw = serializer.dumps({})
+        read = serializer.loads(raw) if type(raw) is bytes else None
+    except Exception as error:
+        failure = type(error).__name__
+    if failure is not None:
+        raise ConfigurationError(f"serializer: dumps or loads failed on an empty session: {failure}")
+    if type(raw) is not bytes:
+        raise ConfigurationError(f"serializer: dumps must return bytes, and returned a {type(raw).__name__}")
+    if not isinstance(read, dict) or read:
+        raise ConfigurationError("serializer: loads doesn't give an empty session back")
+
+
+class _Checked:
+    """Turn the failures of an application's serializer into errors of ours.
+
+    They name the type of the failure, and hold no data.
+    """
+
+    def __init__(self, serializer: Serializer) -> None:
+        self._serializer = serializer
+
+    def dumps(self, data: Mapping[str, Any]) -> bytes:
+        try:
+            raw = self._serializer.dumps(data)
+        except SessionError:
+            raise
+        except Exception as error:
+            fault = f"failed ({type(error).__name__})"
+        else:
+            if type(raw) is bytes:
+                return raw
+            fault = f"made a {type(raw).__name__} of it, not bytes"
+        raise NotSerializable(f"the session can't be stored: its serializer {fault}. Nothing was saved.")
+
+    def loads(self, raw: bytes) -> dict[str, Any]:
+        try:
+            data = self._serializer.loads(raw)
+        except SessionError:
+            raise
+        except Exception as error:
+            fault = f"can't read a stored session ({type(error).__name__})"
+        else:
+            if isinstance(data, dict):
+                return data
+            fault = f"made a {type(data).__name__} of a stored session, not a dict"
+        raise CorruptRecord(f"the serializer {fault}; its row was left as it is")

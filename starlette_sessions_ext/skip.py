@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from inspect import iscoroutinefunction
 
 from starlette.types import Scope
 
 from .errors import ConfigurationError
 
+SKIPPED = "starlette_sessions_ext.skipped"
+"""The key in the scope of a request that was skipped, for messages that say why there is no session."""
+
 Skip = Callable[[Scope], bool] | Sequence[str] | None
 
 
 def read_skip(skip: Skip) -> Callable[[Scope], bool]:
-    """The predicate that the option `skip` names: itself, or whether a request's path starts with one of several.
+    """Return the predicate that the option `skip` names, given or by path prefixes.
 
     A path prefix matches whole segments, below where the application is mounted: "/static" matches
     "/static" and "/static/logo.png", not "/statics". Raises `ConfigurationError` for anything else.
@@ -20,8 +24,14 @@ def read_skip(skip: Skip) -> Callable[[Scope], bool]:
     if skip is None:
         return lambda scope: False
     if callable(skip):
+        if iscoroutinefunction(skip) or iscoroutinefunction(getattr(skip, "__call__", None)):  # noqa: B004
+            raise ConfigurationError("skip must be a predicate that returns a bool, and no async function")
         return skip
-    if isinstance(skip, str) or not all(isinstance(one, str) and one.startswith("/") for one in skip):
+    if (
+        isinstance(skip, str)
+        or not isinstance(skip, Iterable)
+        or not all(isinstance(one, str) and one.startswith("/") for one in skip)
+    ):
         raise ConfigurationError('skip must be a predicate on the scope, or paths such as ["/static", "/health"]')
     prefixes = tuple(one.rstrip("/") for one in skip)
     if "" in prefixes:
@@ -36,7 +46,10 @@ def read_skip(skip: Skip) -> Callable[[Scope], bool]:
 
 
 def _path_in_application(scope: Scope) -> str:
-    """The path without the root path, which servers leave in it (ASGI 3.0, HTTP connection scope) or take off."""
+    """Return the path without the root path.
+
+    Servers leave it in the path (ASGI 3.0, HTTP connection scope) or take it off.
+    """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     return path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path

@@ -1,7 +1,9 @@
-"""One URL syntax that opens every store: for settings files, and for the command line."""
+"""Open any store by a URL, for settings files and the command line."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import signature
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -21,48 +23,102 @@ EXAMPLES = (
 )
 
 
+_INSTEAD = {
+    "sqlite3": "sqlite",
+    "file": "sqlite",
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "redis+socket": "unix",
+    "mongo": "mongodb",
+}
+"""Schemes that other packages have for what a store opens, and what they are here."""
+
+_SENTINEL = 'for Sentinel make the client: RedisStore(Sentinel([("host", 26379)]).master_for("mymaster"))'
+_POSTGRESQL = "there is no store for PostgreSQL"
+
+_HINTS = {
+    "postgres": _POSTGRESQL,
+    "postgresql": _POSTGRESQL,
+    "sentinel": _SENTINEL,
+    "redis+sentinel": _SENTINEL,
+    "redis+cluster": 'for a cluster make the client: RedisStore(RedisCluster(host="host", port=6379))',
+}
+
+
 def store_from_url(url: str, **options: Any) -> SessionStore:
-    """Make the store that a URL names. `options` are given to its class, such as `timeout=5`.
+    """Make the store that a URL names, with `options` of its class such as `timeout=5`.
 
     `sqlite:///relative.db` and `sqlite:////absolute.db`; `redis://`, `rediss://` (TLS) and
     `unix://` for Redis; `mysql://` or `mariadb://`; `mongodb://` or `mongodb+srv://`;
     `handlersocket://`; `memory://`. A store's own class says what may stand in its URL.
 
-    Raises `ConfigurationError` for another scheme, and ImportError, naming what to install, where a
-    driver is missing.
+    Raises `ConfigurationError` for another scheme and for an option that the class doesn't have, and
+    ImportError, naming what to install, where a driver is missing. No error holds the URL.
     """
-    scheme = url.partition("://")[0].lower()
+    if not isinstance(url, str):
+        raise ConfigurationError("the URL of a store is a str: is the environment variable set that should hold it?")
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
     if scheme == "sqlite":
-        return SQLiteStore(_sqlite_path(url), **options)
+        return _make(SQLiteStore, options, _sqlite_path(url))
     if scheme in ("redis", "rediss", "unix"):
         from .stores.redis import RedisStore
 
-        return RedisStore(url, **options)
+        return _make(RedisStore, options, url)
     if scheme in ("mysql", "mariadb"):
         from .stores.database import DatabaseStore
 
-        return DatabaseStore(url, **options)
+        return _make(DatabaseStore, options, url)
     if scheme in ("mongodb", "mongodb+srv"):
         from .stores.mongo import MongoStore
 
-        return MongoStore(url, **options)
+        return _make(MongoStore, options, url)
     if scheme == "handlersocket":
-        return HandlerSocketStore(**_handlersocket_settings(url), **options)
-    if url == "memory://":
-        return MemoryStore(**options)
-    raise ConfigurationError(f"that isn't the URL of a store; stores are {', '.join(EXAMPLES)}")
+        return _make(HandlerSocketStore, options, **_handlersocket_settings(url))
+    if scheme == "memory" and not rest:
+        return _make(MemoryStore, options)
+    raise ConfigurationError(f"{_hint(scheme)}; stores are {', '.join(EXAMPLES)}")
+
+
+def _make(kind: Callable[..., SessionStore], options: dict[str, Any], *url: str, **settings: Any) -> SessionStore:
+    """Call the class. Raise `ConfigurationError` for an option that it doesn't have."""
+    known = list(signature(kind).parameters)[len(url) :]
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(
+                f"{kind.__name__} has no option {name}; its options are {', '.join(sorted(known))}"
+            )
+        if name in settings:
+            raise ConfigurationError(f"{name} is in the URL already: leave it out of the options")
+    return kind(*url, **settings, **options)
+
+
+def _hint(scheme: str) -> str:
+    """Say what to write instead, without the scheme: it may be the whole URL."""
+    base = scheme.partition("+")[0]  # as in SQLAlchemy, which names the driver after it
+    for known in (scheme, base):
+        if known in _HINTS:
+            return _HINTS[known]
+        if known in _INSTEAD:
+            return f"that isn't the URL of a store: write {_INSTEAD[known]}:// instead"
+    if base != scheme and any(example.startswith(f"{base}://") for example in EXAMPLES):
+        return f"that isn't the URL of a store: write {base}:// instead"
+    return "that isn't the URL of a store"
 
 
 def _sqlite_path(url: str) -> str:
-    parts = urlsplit(url)
-    path = unquote(parts.path).removeprefix("/")
-    if parts.netloc or parts.query or parts.fragment or not path:
+    rest = url.partition("://")[2]
+    path = unquote(rest).removeprefix("/")
+    if not rest.startswith("/") or "?" in rest or "#" in rest or not path:
         raise ConfigurationError("an SQLite URL is sqlite:///relative.db or sqlite:////absolute.db")
     return path
 
 
 def _handlersocket_settings(url: str) -> dict[str, Any]:
-    """`handlersocket://:SECRET@host:9998/dbname/dbtable?port_wr=9999&secret_wr=SECRET&mysql_url=mysql://...`."""
+    """Read a HandlerSocket URL.
+
+    `handlersocket://:SECRET@host:9998/dbname/dbtable?port_wr=9999&secret_wr=SECRET&mysql_url=mysql://...`
+    """
     try:
         parts = urlsplit(url)
         options: dict[str, Any] = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from starlette_sessions_ext import SessionStore, SQLiteStore, store_from_url
+from starlette_sessions_ext import SQLiteStore, store_from_url
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.ids import handle_of, key_of, new_id, new_nonce
 from starlette_sessions_ext.record import Alias, Record
@@ -285,37 +285,3 @@ def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixtur
 def test_it_is_installed() -> None:
     done = subprocess.run([Path(sys.executable).parent / "sessions-ext", "--help"], capture_output=True, text=True)
     assert (done.returncode, "doctor" in done.stdout) == (0, True)
-
-
-@pytest.mark.parametrize(
-    ("url", "kind"),
-    [
-        ("sqlite:///sessions.db", "SQLiteStore"),
-        ("sqlite:////tmp/sessions.db", "SQLiteStore"),
-        ("redis://localhost", "RedisStore"),
-        ("rediss://localhost", "RedisStore"),
-        ("unix:///run/redis.sock", "RedisStore"),
-        ("mysql://user@localhost/app", "DatabaseStore"),
-        ("mariadb://user@localhost/app", "DatabaseStore"),
-        ("mongodb://localhost", "MongoStore"),
-        ("memory://", "MemoryStore"),
-    ],
-)
-def test_one_syntax_opens_every_store(url: str, kind: str) -> None:
-    store: Any = store_from_url(url, max_data_bytes=1000)
-    assert type(store).__name__ == kind
-    assert isinstance(store, SessionStore)
-    assert store.max_data_bytes == 1000
-
-
-def test_a_relative_and_an_absolute_file(tmp_path: Path) -> None:
-    relative, absolute = store_from_url("sqlite:///a%20b.db"), store_from_url("sqlite:////a/b.db")
-    assert isinstance(relative, SQLiteStore)
-    assert isinstance(absolute, SQLiteStore)
-    assert (relative._path, absolute._path) == (Path("a b.db"), Path("/a/b.db"))
-
-
-@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "sqlite://host/x", "sqlite:///x?a=1", "memory://x"])
-def test_what_names_no_store_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="sqlite:///"):
-        store_from_url(url)

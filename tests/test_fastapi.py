@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pytest
 from fastapi import FastAPI, Request, WebSocket
+from starlette.middleware.sessions import SessionMiddleware as StarletteSessionMiddleware
 from starlette.testclient import TestClient
 
 from starlette_sessions_ext import ConfigurationError, MemoryStore, Session, SessionMiddleware
@@ -90,6 +91,39 @@ def test_without_the_middleware_it_says_what_is_missing(anyio_backend_name: Lite
         client.get("/same")
     with pytest.raises(ConfigurationError), client.websocket_connect("/socket"):
         pass
+
+
+def test_with_starlette_s_own_middleware_it_says_so(anyio_backend_name: Literal["asyncio", "trio"]) -> None:
+    app = make_app()
+    app.add_middleware(StarletteSessionMiddleware, secret_key=SECRET)
+    client = TestClient(app, backend=anyio_backend_name)
+    with pytest.raises(ConfigurationError, match=r"another session middleware, such as Starlette's own"):
+        client.get("/same")
+    app = make_app()
+    app.add_middleware(StarletteSessionMiddleware, secret_key=SECRET)  # inside ours, which it hides
+    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore())
+    client = TestClient(app, backend=anyio_backend_name)
+    with pytest.raises(ConfigurationError, match=r"remove that one"):
+        client.get("/same")
+
+
+@pytest.mark.parametrize("skip", [["/same", "/socket"], lambda scope: True])
+def test_on_a_path_that_is_skipped_it_says_so(skip: Any, anyio_backend_name: Literal["asyncio", "trio"]) -> None:
+    app = make_app()
+    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore(), skip=skip)
+    client = TestClient(app, backend=anyio_backend_name)
+    with pytest.raises(ConfigurationError, match=r"option skip .* leaves this request without a session"):
+        client.get("/same")
+    with pytest.raises(ConfigurationError, match=r"option skip"), client.websocket_connect("/socket"):
+        pass
+
+
+def test_a_session_inside_of_a_skipped_one_is_found(anyio_backend_name: Literal["asyncio", "trio"]) -> None:
+    app = make_app()
+    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore())
+    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore(), skip=lambda scope: True)
+    client = TestClient(app, backend=anyio_backend_name)
+    assert client.get("/same").json() is True
 
 
 def test_a_test_may_put_another_session_in_its_place(app: FastAPI, client: TestClient) -> None:

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore
 from starlette_sessions_ext.breaker import FAILURES, PAUSE
@@ -69,34 +70,36 @@ async def put(request: Request) -> Any:
 
 
 class Crowd:
-    """Tabs of one browser that ask again and again. `seen` counts their answers by status."""
+    """Browsers that ask again and again, each with a session. `seen` counts their answers by status."""
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.seen: Counter[int] = Counter()
-        self._browser = browser
+        self._browsers = [Browser(app) for _ in range(CLIENTS)]
+
+    async def sign_in(self) -> None:
+        for number, browser in enumerate(self._browsers):
+            assert (await browser.get(f"/put?name={number}")).status == 200
 
     async def ask(self, until: Callable[[Answer], bool]) -> None:
         """Let all of them ask, each until it is given such an answer."""
 
-        async def ask() -> None:
-            tab = self._browser.tab()
+        async def ask(browser: Browser) -> None:
             answer = None
             while answer is None or not until(answer):
-                answer = await tab.get("/")
+                answer = await browser.get("/")
                 self.seen[answer.status] += 1
                 await anyio.sleep(0.01)
 
         async with anyio.create_task_group() as group:
-            for _ in range(CLIENTS):
-                group.start_soon(ask)
+            for browser in self._browsers:
+                group.start_soon(ask, browser)
 
 
 async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend: Backend) -> None:
     async with FaultProxy("127.0.0.1", backend.port) as proxy, backend.store(proxy.port) as inner:
         store = CountingStore(inner)
-        browser = Browser(make_app(store, {"/": view, "/put": put}))
-        await browser.get("/put?name=ann")
-        crowd = Crowd(browser)
+        crowd = Crowd(make_app(store, {"/": view, "/put": put}))
+        await crowd.sign_in()
         await crowd.ask(lambda answer: answer.status == 200)
         store.calls.clear()
         crowd.seen.clear()
@@ -119,7 +122,7 @@ async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend:
 async def test_F4_a_server_that_refuses_writes_serves_readers_and_writes_again_by_itself(
     redis_server: RedisServer,
 ) -> None:
-    """A primary that has become a replica, as in a failover, answers READONLY to whoever writes."""
+    """A primary that has become a replica, as in a failover, answers READONLY to every writer."""
     async with RedisStore(redis_server.url) as store, Redis.from_url(redis_server.url) as control:
         browser = Browser(make_app(store, {"/": view, "/put": put}))
         await browser.get("/put?name=ann")

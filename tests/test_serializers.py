@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from types import MappingProxyType
+import sys
+from collections.abc import Callable
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starlette_sessions_ext import CorruptRecord, JSONSerializer, NotSerializable
-from starlette_sessions_ext.serializers import MAX_DEPTH, fast_encoder
+from starlette_sessions_ext.serializers import MAX_DEPTH, _depth, fast_encoder
 
 JSON = JSONSerializer()
 
@@ -120,6 +123,74 @@ def test_what_json_cant_say_is_refused_by_the_name_of_its_key(value: Any, reason
     assert caught.value.__suppress_context__, "the encoder's own error may hold the value"
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ((1, "1"), "session[1] and session['1']"),
+        (("-1", -1), "session[-1] and session['-1']"),
+        ((None, "null"), "session[None] and session['null']"),
+        (("true", True), "session[True] and session['true']"),
+        ((False, "false"), "session[False] and session['false']"),
+        ((1.5, "1.5"), "session[1.5] and session['1.5']"),
+        (("1e+16", 1e16), "session[1e+16] and session['1e+16']"),
+    ],
+)
+def test_keys_that_json_makes_one_are_refused(keys: tuple[Any, Any], message: str) -> None:
+    data = dict.fromkeys(keys, "value")
+    with pytest.raises(NotSerializable) as caught:
+        JSON.dumps({"fine": 1, **data})
+    assert str(caught.value) == f"{message} would become one key in JSON: use one of them. Nothing was saved."
+    for value in (data, [{"deep": (data,)}]):
+        with pytest.raises(NotSerializable) as caught:
+            JSON.dumps({"fine": 1, "cart": value, **{"later": 1}})
+        assert str(caught.value) == (
+            "session['cart'] can't be stored: two keys of a dict in it would become one in JSON, "
+            'as 1 and "1" do. Nothing was saved.'
+        )
+
+
+@pytest.mark.parametrize(
+    ("data", "stored"),
+    [
+        ({"1": 1, "address1": (2, 3)}, b'{"1":1,"address1":[2,3]}'),
+        ({"cart": {"17": (1,), "null": 2}}, b'{"cart":{"17":[1],"null":2}}'),
+        ({1: (2,), "2": [{3: 4}]}, b'{"1":[2],"2":[{"3":4}]}'),
+        ({"text": '{"1":', "1": 0}, b'{"text":"{\\"1\\":","1":0}'),
+    ],
+)
+def test_keys_that_look_like_numbers_are_keys(data: dict[Any, Any], stored: bytes) -> None:
+    assert JSON.dumps(data) == stored
+
+
+KEYS = (
+    st.text()
+    | st.integers(-3, 3)
+    | st.none()
+    | st.booleans()
+    | st.sampled_from(["1", "-1", "null", "true", "1.5", 1.5])
+)
+MIXED = st.dictionaries(
+    KEYS, st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=10)
+)
+
+
+def made_one(value: object) -> bool:
+    """Whether a dict in `value` has two keys that are the same in JSON."""
+    if isinstance(value, dict):
+        names = {next(iter(json.loads(json.dumps({key: 0})))) for key in value}
+        return len(names) < len(value) or any(map(made_one, value.values()))
+    return isinstance(value, list) and any(map(made_one, value))
+
+
+@given(data=MIXED)
+def test_no_two_keys_are_ever_stored_as_one(data: dict[Any, Any]) -> None:
+    if made_one(data):
+        with pytest.raises(NotSerializable, match="one"):
+            JSON.dumps(data)
+    else:
+        assert JSON.dumps(data).decode() == json.dumps(data, separators=(",", ":"))
+
+
 def test_a_key_that_isnt_text_is_named() -> None:
     with pytest.raises(NotSerializable, match=r"session\['\\ud800'\]"):
         JSON.dumps({"\ud800": 1})
@@ -136,9 +207,10 @@ def test_what_isnt_a_dict_is_refused_as_a_whole() -> None:
         nested(MAX_DEPTH - 1),
         [[]] * 1000,
         {"brackets": "[{" * 1000},
+        {'escaped "brackets"': ['\\"[{\\' * 1000, '"' + "[" * 1000, "]" * 1000 + "\\\\"]},
         tuple({"in": (number,)} for number in range(300)),
     ],
-    ids=["deepest", "wide", "text", "tuples"],
+    ids=["deepest", "wide", "text", "escaped", "tuples"],
 )
 def test_what_is_wide_isnt_taken_for_deep(value: Any) -> None:
     raw = JSON.dumps({"value": value})
@@ -153,6 +225,62 @@ def test_every_container_counts_as_a_level(container: Any) -> None:
     JSON.dumps({"value": value})
     with pytest.raises(NotSerializable, match="nested too deeply"):
         JSON.dumps({"value": container(value)})
+
+
+def deepest(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(deepest, value.values()), default=0)
+    return 1 + max(map(deepest, value), default=0) if isinstance(value, list) else 0
+
+
+TRICKY = st.recursive(
+    st.text('[]{}"\\,:ab', max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('[]{}"\\', max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(data=st.dictionaries(st.text('[]{}"\\:', max_size=5), TRICKY, max_size=5))
+def test_depth_is_that_of_the_data_whatever_is_in_its_text(data: dict[str, Any]) -> None:
+    assert _depth(JSON.dumps(data).decode()) == deepest(data)
+
+
+def bytecodes(call: Callable[[], object]) -> int:
+    """Count the bytecodes that run in Python."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    gc.disable()  # hypothesis measures collections in Python
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+        gc.enable()
+    return count
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda count: [{"a": 1}] * count,
+        lambda count: [{"name": "[", "path": "\\"}] * count,
+        lambda count: [{"17": 1}] * count,
+        lambda count: [[["deep"]]] * count,
+    ],
+    ids=["small dicts", "brackets in text", "numbers as keys", "lists"],
+)
+def test_all_that_grows_with_a_session_runs_in_c(make: Callable[[int], object]) -> None:
+    few, many = {"items": make(1000)}, {"items": make(20_000)}
+    assert bytecodes(lambda: JSON.dumps(many)) == bytecodes(lambda: JSON.dumps(few))
+    one, other = JSON.dumps(many), JSON.dumps(few)
+    assert bytecodes(lambda: JSON.loads(one)) == bytecodes(lambda: JSON.loads(other))
 
 
 def at_stack_depth(frames: int, raw: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount
+from starlette.types import Scope
 
 from starlette_sessions_ext import ConfigurationError, MemoryStore
 from starlette_sessions_ext.skip import read_skip
@@ -66,7 +68,22 @@ def test_prefixes_match_whole_segments_below_the_root_path(path: str, root_path:
         assert read_skip(prefixes)({"type": "http", "path": path, "root_path": root_path}) is skipped
 
 
-@pytest.mark.parametrize("skip", ["/static", [""], ["/"], ["static"], [1], ["/static", "//"]])
+async def slow_predicate(scope: Scope) -> bool:
+    return True
+
+
+class SlowPredicate:
+    async def __call__(self, scope: Scope) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "skip",
+    [
+        *("/static", b"/static", [""], ["/"], ["static"], [1], ["/static", "//"], 5, True),
+        *(slow_predicate, partial(slow_predicate), SlowPredicate()),
+    ],
+)
 def test_what_cant_be_meant_is_refused(skip: Any) -> None:
     with pytest.raises(ConfigurationError, match="skip"):
         make_app(MemoryStore(), {}, skip=skip).build_middleware_stack()

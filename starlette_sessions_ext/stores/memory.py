@@ -1,4 +1,4 @@
-"""Sessions in this process's memory: for tests, and for one worker that may forget."""
+"""Keep sessions in the memory of a process: for tests, or one worker that may forget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import itertools
 import time
 from collections.abc import Callable, Hashable
 
-from ..errors import StoreUnavailable
+from ..errors import StoreFull
+from ._options import check_count, check_options
 from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
 
 
@@ -15,7 +16,9 @@ class MemoryStore(SessionStore):
     """A store in memory. Every process has its own, and it ends with the process.
 
     It holds at most `max_entries` sessions and `max_bytes` bytes of data. When it is full of live
-    sessions it raises `StoreUnavailable` rather than forget somebody's. `clock` gives unix seconds.
+    sessions it raises `StoreFull` rather than forget one. `clock` gives unix seconds.
+
+    Raises `ConfigurationError` for options that can't work.
     """
 
     def __init__(
@@ -26,6 +29,9 @@ class MemoryStore(SessionStore):
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_options(clock=clock, max_data_bytes=max_data_bytes)
+        check_count("max_entries", max_entries)
+        check_count("max_bytes", max_bytes)
         self.max_data_bytes = max_data_bytes
         self._max_entries = max_entries
         self._max_bytes = max_bytes
@@ -103,17 +109,20 @@ class MemoryStore(SessionStore):
             self._bytes -= len(row.data)
 
     def _moved(self, key: str, before: int, now: int) -> None:
-        """Of an expiry that has become earlier the queue has to be told; it finds out a later one by itself."""
+        """Note in the queue that an expiry has become earlier.
+
+        A later expiry is found when the row is looked at.
+        """
         if now < before:
             self._enqueue(key, now)
 
     def _make_room(self, entries: int, size: int) -> None:
-        """Raise unless so much more fits. What has expired goes first, a little at every write."""
+        """Raise `StoreFull` unless so much more fits. Expired rows go first."""
         self._collect(10)
         if self._is_full(entries, size):
             self._collect(len(self._rows))
             if self._is_full(entries, size):
-                raise StoreUnavailable(
+                raise StoreFull(
                     "MemoryStore is full of live sessions: raise max_entries or max_bytes, or take a durable store"
                 )
 
@@ -137,7 +146,10 @@ class MemoryStore(SessionStore):
         return collected
 
     def _enqueue(self, key: str, expires_at: int) -> None:
-        """Note when to look at a row. Rows deleted or moved leave entries behind: sort those out now and then."""
+        """Note when to look at a row.
+
+        Rows that were deleted or moved leave entries behind, which are removed now and then.
+        """
         heapq.heappush(self._queue, (expires_at, key))
         if len(self._queue) > 2 * len(self._rows) + 64:
             self._queue = [(row.expires_at, key) for key, row in self._rows.items()]

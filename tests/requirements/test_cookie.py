@@ -590,7 +590,7 @@ async def test_C10_the_same_id_twice_is_one_id_even_under_a_host_name(store: Cou
     assert events == []
 
 
-async def test_C10_fifty_valid_ids_cost_one_load_and_a_look_before_the_cookie_is_sent_again(
+async def test_C10_fifty_valid_ids_cost_one_load_and_a_look_before_one_is_sent(
     store: CountingStore,
 ) -> None:
     browser = Browser(make_app(store, HANDLERS))

@@ -225,7 +225,7 @@ def broken(store: CountingStore, tmp_path: Path, clock: FakeClock) -> SessionSto
         return RedisStore(f"redis://{PASSWORD}:{PASSWORD}@127.0.0.1:{free_port()}/0", clock=clock)
     if isinstance(store.store, SQLiteStore):
         return SQLiteStore(tmp_path / "no such folder" / "sessions.db", clock=clock)
-    return MemoryStore(max_entries=0, clock=clock)
+    return MemoryStore(max_bytes=1, clock=clock)
 
 
 async def test_V1_a_store_that_cant_be_reached_tells_nothing(

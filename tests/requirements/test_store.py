@@ -484,7 +484,7 @@ def unreachable(store: CountingStore, tmp_path: Path, clock: FakeClock) -> Sessi
         return RedisStore(f"redis://127.0.0.1:{free_port()}", clock=clock)
     if isinstance(store.store, SQLiteStore):
         return SQLiteStore(tmp_path / "no such folder" / "sessions.db", clock=clock)
-    return MemoryStore(max_entries=0, clock=clock)
+    return MemoryStore(max_bytes=1, clock=clock)
 
 
 KEY = "a" * 32

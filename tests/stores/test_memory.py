@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from starlette_sessions_ext import MemoryStore, StoreUnavailable
+from starlette_sessions_ext import ConfigurationError, MemoryStore, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
@@ -28,6 +28,20 @@ class TestMemoryStore(StoreContract):
             yield store
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("max_entries", value) for value in (0, -1, 1.5, True, "9", None)),
+        *(("max_bytes", value) for value in (0, -1, 1e9, True, "9", None)),
+        *(("max_data_bytes", value) for value in (0, -1, 1e9, True, "9")),
+        *(("clock", value) for value in (5, None, "time")),
+    ],
+)
+def test_options_that_cant_work_are_named(option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{option} must be "):
+        MemoryStore(**{option: value})
+
+
 async def fill(store: MemoryStore, count: int, data: bytes, expires_at: int) -> list[str]:
     keys = [key_of(new_id()) for _ in range(count)]
     for key in keys:
@@ -39,7 +53,7 @@ async def test_L3_a_full_store_forgets_nobody(clock: FakeClock) -> None:
     store = MemoryStore(max_entries=3, clock=clock)
     soon = int(clock()) + 60
     keys = await fill(store, 3, b"data", soon)
-    with pytest.raises(StoreUnavailable, match="max_entries"):
+    with pytest.raises(StoreFull, match="max_entries"):
         await store.create(key_of(new_id()), b"data", soon)
     for key in keys:
         assert await store.load(key) is not None
@@ -51,11 +65,11 @@ async def test_L3_bytes_are_counted_too(clock: FakeClock) -> None:
     store = MemoryStore(max_bytes=100, clock=clock)
     soon = int(clock()) + 60
     [key] = await fill(store, 1, b"x" * 60, soon)
-    with pytest.raises(StoreUnavailable, match="max_bytes"):
+    with pytest.raises(StoreFull, match="max_bytes"):
         await store.create(key_of(new_id()), b"x" * 41, soon)
     row = await store.load(key)
     assert row is not None
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreFull):
         await store.replace(key, b"x" * 101, soon, row.version)
     assert await store.load(key) == row
     assert await store.replace(key, b"x" * 100, soon, row.version)
@@ -114,7 +128,7 @@ anyio.run(main)
 def test_L3_a_million_short_sessions_reach_a_plateau() -> None:
     """A thousand come every minute, each for a minute; some end early, some are used a little longer.
 
-    In a process of its own, where nobody counts the lines that run.
+    In another process, where coverage isn't measured.
     """
     done = subprocess.run([sys.executable, "-c", A_MILLION], capture_output=True, text=True, check=True)
     first, all_together = ([int(number) for number in line.split()] for line in done.stdout.splitlines())

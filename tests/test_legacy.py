@@ -1,0 +1,57 @@
+"""What `migrate_from` and `StarletteCookie` refuse when they are made, and what a reader's failure costs: nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from starlette_sessions_ext import (
+    ConfigurationError,
+    LegacySession,
+    MemoryStore,
+    SessionMiddleware,
+    StarletteCookie,
+)
+
+from .asgi import SECRET, Browser, make_app
+
+pytestmark = pytest.mark.anyio
+
+COOKIE = StarletteCookie(SECRET)
+
+
+class Failing:
+    """A reader whose old store is away, or which has a fault."""
+
+    name = "old"
+
+    async def read(self, value: str, now: float) -> LegacySession | None:
+        raise KeyError(value)
+
+
+@pytest.mark.parametrize("migrate_from", [COOKIE, [StarletteCookie], [Failing], [COOKIE, "secret"], "secret", None, 5])
+def test_what_isnt_a_list_of_readers_is_refused(migrate_from: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^migrate_from must be a list of LegacyCookie, such as"):
+        SessionMiddleware(make_app(MemoryStore(), {}), SECRET, store=MemoryStore(), migrate_from=migrate_from)
+
+
+@pytest.mark.parametrize("name", [5, "", b"session"])
+def test_a_name_that_isnt_one_is_refused(name: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^StarletteCookie: name must be"):
+        StarletteCookie(SECRET, name=name)
+
+
+async def test_a_reader_that_raises_fails_the_request_and_changes_nothing() -> None:
+    """An old session that can't be read now must not be replaced by an empty one."""
+
+    async def put(request: Request) -> Any:
+        request.session["user"] = "ann"
+
+    store = MemoryStore()
+    browser = Browser(make_app(store, {"/": put}, migrate_from=[Failing()]), cookies={"old": "cookie"})
+    with pytest.raises(KeyError):
+        await browser.get("/")
+    assert store._rows == {}
+    assert browser.cookies == {"old": "cookie"}
