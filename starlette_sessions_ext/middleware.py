@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from ._callables import is_async
 from ._core.context import SessionConfig
 from ._core.repository import SessionRepository
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
@@ -94,8 +95,9 @@ class SessionMiddleware:
             raise ConfigurationError('on_conflict must be "merge" or "raise"')
         if on_store_error not in ("unavailable", "anonymous"):
             raise ConfigurationError('on_store_error must be "unavailable" or "anonymous"')
-        if not state_attr.isidentifier():
+        if not isinstance(state_attr, str) or not state_attr.isidentifier():
             raise ConfigurationError("state_attr must be a name that can stand after request.state.")
+        _check_callbacks(clock=clock, save_when=save_when, on_event=on_event, unavailable_handler=unavailable_handler)
         if store is None:
             logger.warning("sessions are kept in this process's memory: give SessionMiddleware a store to keep them")
             store = MemoryStore(clock=clock)
@@ -114,6 +116,8 @@ class SessionMiddleware:
         )
         serializer = read_serializer(serializer)
         lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval, renew_after)
+        if lifetimes.max_age is not None and lifetimes.max_age <= 0:
+            logger.warning("max_age=%s ends every session at once: give seconds above 0, or None", lifetimes.max_age)
         secrets = read_secrets(secret_key)
         if any(map(is_short, secrets)):
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
@@ -254,6 +258,17 @@ _STARLETTE_OPTIONS = {
     "path": "path to the constructor",
     "security_flags": "same_site, https_only, domain and partitioned to the constructor",
 }
+
+
+def _check_callbacks(*, clock: Any, unavailable_handler: Any, **plain: Any) -> None:
+    """Refuse what can't be called, and async functions where nothing awaits them."""
+    for name, function in {"clock": clock, **plain}.items():
+        if function is None and name != "clock":
+            continue
+        if not callable(function) or is_async(function):
+            raise ConfigurationError(f"{name} must be a plain function, which isn't async")
+    if unavailable_handler is not None and not callable(unavailable_handler):
+        raise ConfigurationError("unavailable_handler must be a function of the connection and the StoreUnavailable")
 
 
 async def _save_after_disconnect(exchange: Exchange) -> None:

@@ -167,6 +167,8 @@ class Lifetimes:
         idle = self.idle or (DEFAULT_IDLE if self.max_age is None else self.max_age)
         if self.idle is not None and self.max_age is not None and self.idle > self.max_age:
             raise ConfigurationError("idle_timeout is longer than the cookie lives: raise max_age, or make it None")
+        if self.idle is not None and self.absolute is not None and self.idle > self.absolute:
+            raise ConfigurationError("idle_timeout is longer than absolute_timeout, which ends the session before")
         if self.touch_interval is not None and 0 < idle <= self.touch_interval:
             raise ConfigurationError("touch_interval must be shorter than the idle time, or sessions in use expire")
         if self.renew_after is not None and self.renew_after <= RENEW_GRACE:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from inspect import iscoroutinefunction
 
 from starlette.types import Scope
 
+from ._callables import is_async
 from .errors import ConfigurationError
 
 SKIPPED = "starlette_sessions_ext.skipped"
@@ -24,7 +24,7 @@ def read_skip(skip: Skip) -> Callable[[Scope], bool]:
     if skip is None:
         return lambda scope: False
     if callable(skip):
-        if iscoroutinefunction(skip) or iscoroutinefunction(getattr(skip, "__call__", None)):  # noqa: B004
+        if is_async(skip):
             raise ConfigurationError("skip must be a predicate that returns a bool, and no async function")
         return skip
     if (

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from starlette_sessions_ext import MemoryStore
+from starlette_sessions_ext import EventKind, MemoryStore, SessionGone
+from starlette_sessions_ext._core.repository import LATE_FOR
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Answer, Browser, Handler, make_app
@@ -137,6 +138,127 @@ async def interrupted(
 
     handlers: dict[str, Callable[[Request], Awaitable[Any]]] = {**HANDLERS, "/slow": slow}
     return await Browser(make_app(store, handlers), cookies=browser.cookies).get("/slow")
+
+
+async def test_nothing_that_a_parallel_request_writes_survives_a_clear(store: CountingStore) -> None:
+    """A slower request of the user who signed out changes something inside `user`."""
+
+    async def begin(request: Request) -> Any:
+        request.session["user"] = {"name": "ann", "seen": 0}
+
+    async def sign_out(request: Request) -> Any:
+        request.session.clear()
+        request.session["flash"] = "signed out"
+
+    async def slow(request: Request) -> Any:
+        request.session["user"]["seen"] = 1
+        request.session["role"] = "admin"
+        await fast.get(request.query_params["then"])
+
+    async def change_user(request: Request) -> Any:
+        request.session.clear()
+        request.session["user"] = "bob"
+        request.state.session.rotate()
+
+    handlers = {**HANDLERS, "/begin": begin, "/sign-out": sign_out, "/slow": slow, "/change-user": change_user}
+    for then, left in (("/sign-out", {"flash": "signed out"}), ("/change-user", {"user": "bob"})):
+        slower = Browser(make_app(store, handlers))
+        await slower.get("/begin")
+        fast = slower.tab()
+        await slower.get(f"/slow?then={then}")
+        assert (await fast.get("/")).json() == left
+        assert (await slower.get("/")).json() == {}
+
+
+async def test_nothing_that_a_parallel_request_wrote_before_survives_a_clear(
+    store: CountingStore, browser: Browser
+) -> None:
+    def refill(request: Request) -> None:
+        request.session.clear()
+        request.session["user"] = "bob"
+
+    other_tab = browser.tab()
+    answer = await interrupted(store, browser, refill, "/put?role=admin")
+    browser.cookies["session"] = answer.set_cookies[0].partition(";")[0].partition("=")[2]
+    assert (await browser.get("/")).json() == {"user": "bob"}
+    assert (await other_tab.get("/")).json() == {}
+
+
+async def test_a_session_that_another_request_ended_can_begin_anew(store: CountingStore, browser: Browser) -> None:
+    async def retry(request: Request) -> Any:
+        await other_tab.get("/destroy")
+        request.session["late"] = 1
+        with pytest.raises(SessionGone):
+            await request.state.session.save()
+        request.session.clear()
+        request.session["name"] = "bob"
+
+    other_tab = browser.tab()
+    browser = Browser(make_app(store, {**HANDLERS, "/retry": retry}), cookies=browser.cookies)
+    await browser.get("/retry")
+    assert (await browser.get("/")).json() == {"name": "bob"}
+
+
+# An id that was replaced a moment ago
+
+
+async def test_a_request_with_a_replaced_id_doesnt_replace_the_new_cookie(
+    clock: FakeClock, store: CountingStore, browser: Browser
+) -> None:
+    """It was sent before the response with the new cookie arrived."""
+    events: list[EventKind] = []
+    late = browser.tab()
+    late.app = make_app(store, HANDLERS, clock=clock, on_event=lambda event: events.append(event.kind))
+    await browser.get("/rotate")
+    for path in ("/", "/put?visits=1"):
+        answer = await late.get(path)
+        assert (answer.status, answer.set_cookies) == (200, [])
+    assert events == [EventKind.DROPPED]
+    clock.advance(LATE_FOR)
+    assert len((await late.get("/put?visits=1")).set_cookies) == 1
+    assert (await late.get("/")).json() == {"visits": "1"}
+
+
+async def test_a_sign_in_with_a_replaced_id_begins_a_session(store: CountingStore, browser: Browser) -> None:
+    async def sign_in(request: Request) -> Any:
+        request.session["name"] = "bob"
+        request.state.session.rotate()
+
+    late = Browser(make_app(store, {**HANDLERS, "/sign-in": sign_in}), cookies=dict(browser.cookies))
+    await browser.get("/rotate")
+    await late.get("/sign-in")
+    assert (await late.get("/")).json() == {"name": "bob"}
+    assert (await browser.get("/")).json() == {"name": "ann"}
+
+
+async def test_an_id_renewed_twice_is_late_too(clock: FakeClock, store: CountingStore) -> None:
+    async def renew(request: Request) -> Any:
+        request.state.session.rotate(grace=5)
+
+    browser = Browser(make_app(store, {**HANDLERS, "/renew": renew}, clock=clock))
+    await browser.get("/put?name=ann")
+    late = browser.tab()
+    await browser.get("/renew")
+    await browser.get("/renew")
+    assert (await late.get("/put?visits=1")).set_cookies == []
+    clock.advance(5)  # its grace is over
+    assert (await late.get("/put?visits=1")).set_cookies == []
+    clock.advance(LATE_FOR)
+    assert len((await late.get("/put?visits=1")).set_cookies) == 1
+
+
+async def test_a_clock_that_was_set_back_reopens_no_alias(clock: FakeClock, store: CountingStore) -> None:
+    async def renew(request: Request) -> Any:
+        request.state.session.rotate(grace=5)
+
+    browser = Browser(make_app(store, {**HANDLERS, "/renew": renew}, clock=clock))
+    await browser.get("/put?name=ann")
+    old = browser.tab()
+    await browser.get("/renew")
+    clock.advance(100)
+    assert (await old.get("/")).json() == {}
+    clock.advance(-3600)
+    assert (await old.get("/")).json() == {}
 
 
 async def test_taking_out_the_last_key_ends_the_session(store: CountingStore, browser: Browser) -> None:

@@ -193,6 +193,17 @@ async def test_a_session_may_be_remembered_from_its_start(clock: FakeClock) -> N
     assert await site.alive(after=89 * DAY)
 
 
+async def test_a_shorter_idle_timeout_applies_at_the_next_use(clock: FakeClock) -> None:
+    long, short = Site(clock, max_age=None, idle_timeout=10_000), Site(clock, max_age=None, idle_timeout=1000)
+    await long.get("/put?name=ann")
+    short.store.store = long.store.store
+    short.browser.cookies = long.browser.cookies
+    assert await short.alive(after=0)
+    assert short.store.calls == ["load", "touch"]
+    assert await short.alive(after=999)
+    assert not await short.alive(after=1000)
+
+
 async def test_a_remembered_session_may_go_back_to_the_settings(clock: FakeClock) -> None:
     site = Site(clock, max_age=14 * DAY, idle_timeout=HOUR)
     await site.get("/put?name=ann")

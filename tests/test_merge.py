@@ -37,6 +37,18 @@ def test_every_key_ends_as_whoever_changed_it_left_it(base: Side, mine: Side, th
         assert (key in merged.contested) == (here != before != there != here)
 
 
+@pytest.mark.parametrize(("before", "after"), [({"seen": 0}, {"seen": 1}), ([1], [1, 2]), ({"a": 1}, [])])
+def test_a_deletion_wins_over_a_nested_change(before: Any, after: Any) -> None:
+    merged = merge({"user": before}, {"user": after}, {}, dumps)
+    assert (merged.data, merged.contested) == ({}, ("user",))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (None, {}), ({}, "bob")])
+def test_a_new_value_wins_over_a_deletion(before: Any, after: Any) -> None:
+    merged = merge({"user": before}, {"user": after}, {}, dumps)
+    assert (merged.data, merged.contested) == ({"user": after}, ("user",))
+
+
 @given(base=SIDES, mine=SIDES, theirs=SIDES)
 def test_merging_leaves_what_it_is_given(base: Side, mine: Side, theirs: Side) -> None:
     copies = [dict(side) for side in (base, mine, theirs)]

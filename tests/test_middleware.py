@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -251,6 +252,15 @@ async def test_on_event_hears_of_what_happens(store: CountingStore) -> None:
         ({"idle_timeout": 60, "touch_interval": 60}, "touch_interval"),
         ({"max_age": 60, "touch_interval": 60}, "touch_interval"),
         ({"max_age": "60"}, "max_age"),
+        ({"idle_timeout": 61, "absolute_timeout": 60}, "longer than absolute_timeout"),
+        ({"state_attr": 5}, "state_attr"),
+        ({"clock": 5}, "clock must be a plain function"),
+        ({"clock": None}, "clock must be a plain function"),
+        ({"save_when": 5}, "save_when must be a plain function"),
+        ({"save_when": asyncio.sleep}, "save_when must be a plain function, which isn't async"),
+        ({"on_event": 5}, "on_event must be a plain function"),
+        ({"on_event": asyncio.sleep}, "on_event must be a plain function, which isn't async"),
+        ({"unavailable_handler": 5}, "unavailable_handler must be a function"),
         ({"secret_key": ""}, "secret_key"),
         ({"secret_key": []}, "secret_key"),
     ],
@@ -261,6 +271,11 @@ def test_settings_that_cant_work_are_refused_at_construction(options: dict[str, 
         SessionMiddleware(Starlette(), **settings)
     with pytest.raises(ValueError, match=message):  # for those who don't know our exceptions
         SessionMiddleware(Starlette(), **settings)
+
+
+def test_a_max_age_that_ends_every_session_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    SessionMiddleware(Starlette(), SECRET, store=MemoryStore(), max_age=0)
+    assert "max_age=0 ends every session at once" in caplog.text
 
 
 def test_the_store_in_memory_is_the_default_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

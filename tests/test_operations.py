@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -218,12 +219,13 @@ async def test_a_stream_behind_basehttpmiddleware_saves_what_it_sets(clock: Fake
         session["handled"] = 1
         return StreamingResponse(body())
 
-    async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        return await call_next(request)
+    class PassOn(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+            return await call_next(request)
 
     site = Site(clock)
     site.browser = Browser(site.app)
-    site.app.user_middleware.append(site.app.user_middleware[0].__class__(BaseHTTPMiddleware, dispatch=pass_on))
+    site.app.user_middleware.append(Middleware(PassOn))
     await site.do(stream)
     assert await site.stored() == {"handled": 1, "streamed": 2}
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from starlette_sessions_ext import MemoryStore, SessionGone, SessionNotSaved, StoreUnavailable
 from starlette_sessions_ext._core.repository import ALIAS_RETENTION
@@ -457,3 +457,62 @@ async def test_after_a_look_an_unchanged_session_is_saved_in_one_call(store: Unr
     await socket.connect("text")
     assert store.calls == ["replace"]
     assert await socket.session() == {"user": "ann", "more": 1}
+
+
+async def test_what_is_set_before_the_client_leaves_is_saved(store: Unreachable) -> None:
+    """The usual loop: `receive_text` raises WebSocketDisconnect, and nothing catches it."""
+
+    async def count(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            websocket.session["last"] = await websocket.receive_text()
+
+    socket = Socket(store, greet)
+    await socket.connect()
+    socket.talk = count
+    with pytest.raises(WebSocketDisconnect):
+        await socket.connect("one", "two")
+    assert await socket.session() == {"user": "ann", "last": "two"}
+
+
+async def test_what_cant_be_saved_when_the_client_leaves_is_logged(
+    store: Unreachable, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def count(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            websocket.session["last"] = await websocket.receive_text()
+            store.fails = frozenset({"replace"})
+
+    socket = Socket(store, greet)
+    await socket.connect()
+    socket.talk = count
+    with pytest.raises(WebSocketDisconnect):
+        await socket.connect("one")
+    assert "last changes weren't saved" in caplog.text
+
+
+async def test_an_exception_of_the_handler_saves_nothing(store: Unreachable) -> None:
+    async def fail(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket.session["late"] = 1
+        raise ZeroDivisionError
+
+    socket = Socket(store, greet)
+    await socket.connect()
+    socket.talk = fail
+    with pytest.raises(ZeroDivisionError):
+        await socket.connect()
+    assert await socket.session() == {"user": "ann"}
+
+
+async def test_no_id_is_renewed_at_a_handshake(store: Unreachable, clock: FakeClock) -> None:
+    """Some servers drop the headers of `websocket.accept`, and the grace of the old id is short."""
+    socket = Socket(store, greet, {"clock": clock, "renew_after": 100})
+    await socket.connect()
+    clock.advance(200)
+    before = socket.browser.cookies["session"]
+    await socket.connect()
+    assert socket.browser.cookies["session"] == before
+    await socket.browser.get("/")
+    assert socket.browser.cookies["session"] != before

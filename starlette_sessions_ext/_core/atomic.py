@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from .._callables import is_async
 from ..serializers import Serializer
 from .merge import merge
 
@@ -40,10 +41,9 @@ class AtomicUpdate(Generic[T]):
 
 def refuse_async(fn: Callable[[dict[str, Any]], Any]) -> None:
     """Raise TypeError for what isn't a plain function."""
-    call = getattr(fn, "__call__", None)  # noqa: B004 - the method of an object that can be called
-    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(call):
+    if is_async(fn):
         raise TypeError("session.atomic takes a plain function, which can run again: this one is async")
-    if call is None:
+    if not callable(fn):
         raise TypeError("session.atomic takes a function of the session's data")
 
 

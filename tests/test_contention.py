@@ -1,0 +1,86 @@
+"""Many parallel writers of one session: they take turns, and all are saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from starlette.requests import Request
+
+from starlette_sessions_ext import MemoryStore
+from starlette_sessions_ext._core.turns import Turns
+from starlette_sessions_ext.testing import FakeClock
+
+from .asgi import Browser, make_app
+from .stores.instruments import CountingStore
+
+pytestmark = pytest.mark.anyio
+
+WRITERS = 260
+
+
+class SlowStore(CountingStore):
+    """Lets other tasks run at each call."""
+
+    async def before(self, call: str) -> None:
+        await super().before(call)
+        await anyio.lowlevel.checkpoint()
+
+
+async def put(request: Request) -> Any:
+    """/put?key=value"""
+    request.state.session.update(request.query_params)
+
+
+async def view(request: Request) -> Any:
+    return dict(request.state.session)
+
+
+async def test_writers_of_one_session_wait_for_each_other(clock: FakeClock) -> None:
+    """A lost compare-and-swap costs a load and a replace once; racing each other again would cost thousands."""
+    store = SlowStore(MemoryStore(clock=clock))
+    browser = Browser(make_app(store, {"/put": put, "/": view}, clock=clock))
+    await browser.get("/put?a=0")
+    store.calls.clear()
+    async with anyio.create_task_group() as group:
+        for number in range(WRITERS):
+            group.start_soon(browser.tab().get, f"/put?key{number}={number}")
+    saved = (await browser.get("/")).json()
+    assert saved == {"a": "0", **{f"key{number}": str(number) for number in range(WRITERS)}}
+    assert store.calls.count("replace") <= 2 * WRITERS
+    assert store.calls.count("load") <= 2 * WRITERS + 1
+
+
+async def test_turns_are_taken_in_order_and_forgotten() -> None:
+    turns, order = Turns(), list[int]()
+
+    async def writer(number: int) -> None:
+        async with turns.turn("key"):
+            assert turns.is_contended("key")
+            await anyio.lowlevel.checkpoint()
+            order.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(writer, number)
+            await anyio.lowlevel.checkpoint()
+    assert sorted(order) == order
+    assert not turns.is_contended("key")
+
+
+async def test_a_writer_that_is_cancelled_leaves_the_queue() -> None:
+    turns = Turns()
+
+    async def writer() -> None:
+        async with turns.turn("key"):
+            raise AssertionError("two at a time")
+
+    async with turns.turn("key"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(writer)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+        assert not turns.is_contended("other")
+    assert not turns.is_contended("key")
