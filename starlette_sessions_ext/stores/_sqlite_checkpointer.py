@@ -50,7 +50,7 @@ class Checkpointer:
         """Empty the log, and say whether that is done. Blocks.
 
         TRUNCATE stops all writers while it copies the log into the table, syncs the table and cuts the log off.
-        PASSIVE stops nobody, and leaves it less to copy; but if somebody writes in between, it leaves it the sync.
+        PASSIVE stops nobody, and leaves it less to copy; but a write in between leaves it the sync.
         """
         self.passive()
         return self._checkpoint("TRUNCATE")

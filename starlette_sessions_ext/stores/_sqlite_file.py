@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_IMODE
 
-from ..errors import StoreUnavailable
+from ..errors import StoreTimeout, StoreUnavailable
 from ._sqlite_errors import path_problem
 
 _HAS_MODES = os.name == "posix"
@@ -31,6 +31,8 @@ CREATE INDEX IF NOT EXISTS starlette_sessions_expires_at ON starlette_sessions (
 """
 _LONGEST_LOG = 20_000
 """Pages, after which a writer copies the log into the table: only where the checkpointer can't keep up."""
+_PAUSE = (0.0005, 0.005)
+"""Seconds between two tries for a lock, at the least and at the most."""
 
 Identity = tuple[int, int]
 """Device and inode: two paths, or one path at two moments, name the same file if these are equal."""
@@ -69,7 +71,7 @@ class DatabaseFile:
         if problem := path_problem(real):
             raise StoreUnavailable(problem)
         if former or not real.exists():
-            with _alone_in(real.parent):
+            with _alone_in(real.parent, self.timeout):
                 self._make(real, former)
         if not self._must_exist and _HAS_MODES:
             for path in (real, *(Path(f"{real}{suffix}") for suffix in _SIDECARS)):
@@ -142,10 +144,10 @@ def _make_private(path: Path) -> None:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _alone_in(folder: Path, timeout: float) -> Iterator[None]:
     """Let one process at a time make files of databases there, or remove them.
 
-    Windows has no such lock and needs none: a file that is open can't be removed there.
+    Windows has no such lock and needs none: a file that is open can't be removed there. Raises `StoreTimeout`.
     """
     try:
         import fcntl
@@ -153,8 +155,19 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
+    deadline = time.monotonic() + timeout
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise StoreTimeout(
+                        f"another process kept the folder {folder} locked (flock) for longer than the timeout of "
+                        f"{timeout:g} s: end that process, or raise timeout"
+                    ) from error
+                time.sleep(random.uniform(*_PAUSE))
         yield
     finally:
         os.close(descriptor)
@@ -174,7 +187,7 @@ def execute_when_unlocked(db: sqlite3.Connection, statement: str, timeout: float
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-            time.sleep(random.uniform(0.0005, 0.005))
+            time.sleep(random.uniform(*_PAUSE))
 
 
 def _use_log(db: sqlite3.Connection, timeout: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreUnavailable
+from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores import _sqlite_checkpointer, _sqlite_file
 from starlette_sessions_ext.testing import FakeClock, StoreContract
@@ -217,7 +218,7 @@ async def test_an_acknowledged_write_is_in_the_file_that_others_see(
         assert not await store.touch("c" * 32, soon)
         there = {key, "b" * 32} if is_backup(way) else {key}
         assert keys_in(path) == there
-        assert modes(path.parent)["sessions.db"] in (0o600, 0o644) if is_backup(way) else 0o600
+        assert modes(path.parent)["sessions.db"] == 0o600
         async with SQLiteStore(path) as other:
             row = await other.load(key)
             assert row is not None
@@ -319,6 +320,25 @@ async def test_a_file_that_is_replaced_every_time(path: Path, soon: int) -> None
         with pytest.raises(StoreUnavailable, match="replaced under every attempt"):
             await store._write(lambda db: path.unlink())
         assert await store.create("a" * 32, b"data", soon)
+
+
+async def test_a_folder_that_another_process_has_locked(path: Path, key: str, soon: int) -> None:
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(StoreTimeout, match=r"the folder .* locked \(flock\)"):
+            await SQLiteStore(path, timeout=0.1).create(key, b"data", soon)
+        assert not path.exists()
+        store = SQLiteStore(path, timeout=20)
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.open)
+            await anyio.wait_all_tasks_blocked()
+            assert not path.exists()
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        assert path.exists()
+        await store.aclose()
+    finally:
+        os.close(descriptor)
 
 
 async def test_the_folder_goes_and_comes_back(path: Path, key: str, soon: int) -> None:
