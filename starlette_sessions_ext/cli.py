@@ -57,7 +57,7 @@ async def migrate(options: argparse.Namespace) -> int:
 
 async def gc(options: argparse.Namespace) -> int:
     """Remove expired sessions, a batch at a time, so that nobody else waits for long."""
-    async with store_from_url(options.url) as store:
+    async with _store(options.url) as store:
         while True:
             await _collect(store, options.batch)
             if options.every is None:
@@ -67,7 +67,7 @@ async def gc(options: argparse.Namespace) -> int:
 
 async def doctor(options: argparse.Namespace) -> int:
     """Look at the server and its settings; say what is wrong and what mends it."""
-    async with store_from_url(options.url) as store:
+    async with _store(options.url) as store:
         findings = await store.diagnose() if isinstance(store, SupportsDiagnosis) else []
     for finding in findings:
         print(f"{finding.problem}\n    {finding.remedy}")
@@ -84,6 +84,11 @@ async def show(options: argparse.Namespace) -> int:
 async def revoke(options: argparse.Namespace) -> int:
     """End a session at once."""
     return await _with_session(options, _revoke)
+
+
+def _store(url: str) -> SessionStore:
+    """Make the store. An SQLite file must be there: to make the file of a mistyped path would hide the mistake."""
+    return store_from_url(url, **({"must_exist": True} if url.lower().startswith("sqlite:") else {}))
 
 
 async def _collect(store: SessionStore, batch: int) -> None:
@@ -109,7 +114,7 @@ def _tell_progress(total: int, seconds: float) -> None:
 
 
 async def _with_session(options: argparse.Namespace, act: Callable[[SessionStore, str], Awaitable[None]]) -> int:
-    async with store_from_url(options.url) as store:
+    async with _store(options.url) as store:
         if not isinstance(store, SupportsListing):
             raise ConfigurationError("this store can't go through its sessions")
         async for key in store.all_keys():

@@ -6,8 +6,10 @@ import pty
 import re
 import runpy
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,7 +118,9 @@ def test_gc_writes_one_line_over_and_over_on_a_terminal(
 
 
 def test_gc_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "starlette_sessions_ext", "gc", "--every", "1", f"sqlite:///{tmp_path / 's.db'}"]
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    fill(url, 0, 0)
+    command = [sys.executable, "-m", "starlette_sessions_ext", "gc", "--every", "1", url]
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell keeps it from what it starts with `&`
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heard) as process:
         assert process.stdout is not None
@@ -131,6 +135,7 @@ def test_gc_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
+    fill(f"sqlite:///{tmp_path / 'sessions.db'}", 0, 0)
     monkeypatch.setattr(anyio, "sleep", interrupted)
     assert main(["gc", "--every", "60", f"sqlite:///{tmp_path / 'sessions.db'}"]) == 130
 
@@ -238,6 +243,24 @@ def test_migrate(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[str]) -> 
     assert "CREATE TABLE" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["doctor"], ["gc"], ["gc", "--every", "1"], ["show", "0123"], ["revoke", "0123"]])
+@pytest.mark.parametrize("scheme", ["sqlite", "SQLite"])
+@pytest.mark.parametrize("name", ["sesions.db", "missing/sessions.db", "empty.db", "other.db"])
+def test_a_mistyped_path_is_an_error_and_nothing_is_made(
+    tmp_path: Path, command: list[str], scheme: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.db").touch()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as db:
+        db.execute("CREATE TABLE other (id)")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main([*command, f"{scheme}:///{tmp_path / name}"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(tmp_path / name.partition("/")[0]) in err
+    assert "correct the path" in err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -271,7 +294,9 @@ def test_wrong_words_are_explained(
 def test_the_url_may_come_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("SESSIONS_URL", f"sqlite:///{tmp_path / 'sessions.db'}")
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    fill(url, 0, 0)
+    monkeypatch.setenv("SESSIONS_URL", url)
     assert main(["gc"]) == 0
 
 

@@ -1,33 +1,39 @@
 """Sessions in an SQLite file: durable, no server, shared by the worker processes of one machine.
 
-The event loop never blocks, and many writes share one sync to disk: see `_sqlite_line`. The file is in
+The event loop never blocks, and many writes share one sync to disk: see `_sqlite_group_commit`. The file is in
 WAL mode with synchronous=FULL, so what was acknowledged survives kill -9 and loss of power
 (sqlite.org/pragma.html#pragma_synchronous). A network file system can't promise that.
 
+An acknowledged write is in the file that other processes find at the path, also after a fork, and after the
+file was removed or replaced: see `_sqlite_connections`.
+
 What was deleted or replaced leaves the files: in the table it is overwritten at once (secure_delete),
-and about a second later the write-ahead log is emptied, which holds it until then. Nobody's answer
-waits for that; who writes at its very end waits as long as the disk takes. While somebody else reads
-the file for longer (a backup) it is put off; after a crash the next opening does it.
+and about a second later the write-ahead log is emptied, which holds it until then. That doesn't delay
+requests, except writes at its very end, which wait for the disk. While another process reads the file for
+longer (a backup) it is put off; after a crash the next opening does it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Hashable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
-from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ..errors import ConfigurationError, CorruptRecord, StoreTimeout
 from ._collection import collect
-from ._sqlite_eraser import Eraser
-from ._sqlite_line import Line
+from ._options import check_options
+from ._sqlite_checkpointer import Checkpointer
+from ._sqlite_connections import Connections
+from ._sqlite_file import DatabaseFile
+from ._sqlite_group_commit import GroupCommit
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -41,38 +47,42 @@ from .base import (
 
 T = TypeVar("T")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS starlette_sessions (
-    key TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS starlette_sessions_expires_at ON starlette_sessions (expires_at);
-"""
-_LOAD = "SELECT data, version, expires_at FROM starlette_sessions WHERE key = ? AND expires_at > ?"
+_IS_SESSION = "typeof(data) = 'blob' AND typeof(version) = 'integer' AND typeof(expires_at) = 'integer'"
+"""SQLite stores any type in any column: a row of another program, or one that was edited, may hold text or NULL."""
+
+_LOAD = f"""SELECT CASE WHEN {_IS_SESSION} THEN data END, version, expires_at FROM starlette_sessions
+    WHERE key = ? AND (expires_at > ? OR typeof(expires_at) <> 'integer')"""  # noqa: S608 - constants
 _CREATE = """INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, random() / 4, ?)
     ON CONFLICT DO NOTHING"""
-_REPLACE = """UPDATE starlette_sessions SET data = ?, version = version + 1, expires_at = ?
-    WHERE key = ? AND version = ? AND expires_at > ?"""
-_TOUCH = "UPDATE starlette_sessions SET expires_at = ? WHERE key = ? AND expires_at > ?"
-_DELETE = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at > ?"
+_REPLACE = f"""UPDATE starlette_sessions SET data = ?, version = version + 1, expires_at = ?
+    WHERE key = ? AND version = ? AND expires_at > ? AND {_IS_SESSION}"""  # noqa: S608
+_TOUCH = f"""UPDATE starlette_sessions SET expires_at = ?
+    WHERE key = ? AND expires_at > ? AND {_IS_SESSION}"""  # noqa: S608
+_DELETE = """DELETE FROM starlette_sessions
+    WHERE key = ? AND (expires_at > ? OR typeof(expires_at) <> 'integer')"""
 _DELETE_VERSION = "DELETE FROM starlette_sessions WHERE key = ? AND version = ? AND expires_at > ?"
 _DELETE_EXPIRED = """DELETE FROM starlette_sessions WHERE key IN
     (SELECT key FROM starlette_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"""
-_KEYS = "SELECT key FROM starlette_sessions WHERE key > ? ORDER BY key LIMIT 1000"
-_DROP_IF_EXPIRED = "DELETE FROM starlette_sessions WHERE key = ? AND expires_at <= ?"
+_KEYS = """SELECT key FROM starlette_sessions
+    WHERE key > ? AND typeof(key) = 'text' AND length(key) = 32 AND key NOT GLOB '*[^a-z2-7]*'
+    ORDER BY key LIMIT 1000"""
+_DROP_IF_EXPIRED = """DELETE FROM starlette_sessions
+    WHERE key = ? AND expires_at <= ? AND typeof(expires_at) = 'integer'"""
 
 _STEP = 100
 """How many expired rows are removed at once."""
 _REST = 6
-"""How many times as long as a step the rest after it is: whoever commits meanwhile waits for the same disk."""
-_LONGEST_LOG = 20_000
-"""Pages, after which a writer copies the log into the table itself: only where the eraser can't keep up."""
+"""The rest after a step, as a multiple of its time: requests that commit wait for the same disk."""
 
 
 class SQLiteStore(SessionStore):
-    """A store in the file at `path`, made with mode 0600 if it isn't there.
+    """Keep sessions in the file at `path`, which gets mode 0600 and is made if it isn't there.
 
     `timeout` is the budget of one operation in seconds; waiting for another process that writes
-    may add as much again. `clock` gives unix seconds.
+    may add as much again. `clock` gives unix seconds. With `must_exist` the file is neither made nor
+    given another mode, for tools that only look after it.
+
+    Raises `ConfigurationError` for an option that can't work, naming it.
     """
 
     def __init__(
@@ -82,20 +92,29 @@ class SQLiteStore(SessionStore):
         timeout: float = DEFAULT_TIMEOUT,
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
+        must_exist: bool = False,
     ) -> None:
-        if os.fspath(path) in ("", ":memory:"):
-            raise ConfigurationError("SQLiteStore needs the path of a file; MemoryStore keeps sessions in memory")
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes)
+        self._path = _path_of_a_file(path)
         self.max_data_bytes = max_data_bytes
-        self._path = Path(path)
         self._timeout = timeout
         self._clock = clock
-        self._opening = anyio.Lock()
-        self._lines: _Lines | None = None
+        self._file = DatabaseFile(self._path, timeout, must_exist)
+        self._connections = Connections(self._file)
+        self._checkpointer = Checkpointer(self._connections)
+        self._reader = GroupCommit(self._connections, self._connections.reader, "BEGIN")
+        self._writer = GroupCommit(
+            self._connections, self._connections.writer, "BEGIN IMMEDIATE", self._checkpointer.schedule
+        )
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         row = await self._read(lambda db: db.execute(_LOAD, (key, self._clock())).fetchone())
-        return None if row is None else Stored(*row)
+        if row is None:
+            return None
+        if row[0] is None:
+            raise CorruptRecord(f"a row in {self._file.path} has a column of a wrong type: delete it")
+        return Stored(*row)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -130,10 +149,9 @@ class SQLiteStore(SessionStore):
         return await collect(self._remove_expired, limit, size=_STEP, rest=_REST)
 
     async def _remove_expired(self, count: int) -> int:
-        """Copying the log is part of a step: were it left to the eraser, writers would wait for all steps at once."""
-        eraser = (await self._open()).eraser
+        """Copy the log as part of each step: left to the checkpointer, writers would wait for all steps at once."""
         removed = await self._write(lambda db: db.execute(_DELETE_EXPIRED, (self._clock(), count)).rowcount)
-        await anyio.to_thread.run_sync(eraser.copy_log)
+        await anyio.to_thread.run_sync(self._checkpointer.passive)
         return removed
 
     async def all_keys(self) -> AsyncIterator[str]:
@@ -145,82 +163,57 @@ class SQLiteStore(SessionStore):
             last = page[-1]
 
     async def diagnose(self) -> list[Finding]:
-        """Who else can read the file; see `SupportsDiagnosis`."""
+        """Say whether others can read the file, it is damaged, or its disk is full; see `SupportsDiagnosis`."""
         await self.open()
-        mode = (await anyio.to_thread.run_sync(self._path.stat)).st_mode & 0o777
-        if mode & 0o077:
-            return [Finding(f"{self._path} can be read by other users", f"chmod 600 {self._path}")]
-        return []
+        await self._write(lambda db: None)  # raises if another process keeps it locked
+        return await anyio.to_thread.run_sync(self._diagnose)
 
     async def open(self) -> None:
-        await self._open()
+        await anyio.to_thread.run_sync(self._connections.renew)
 
     async def aclose(self) -> None:
-        async with self._opening:
-            lines, self._lines = self._lines, None
-            if lines is not None:
-                await lines.reader.aclose()
-                await lines.writer.aclose()
-                await anyio.to_thread.run_sync(lines.eraser.close)
+        await anyio.to_thread.run_sync(self._checkpointer.finish)
+        await anyio.to_thread.run_sync(self._connections.close)
 
-    async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        with _our_errors(self._path), anyio.fail_after(self._timeout):
-            return await (self._lines or await self._open()).reader.run(job)
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(self._reader, work)
 
-    async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        with _our_errors(self._path), anyio.fail_after(self._timeout):
-            return await (self._lines or await self._open()).writer.run(job)
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(self._writer, work)
+
+    async def _run(self, group: GroupCommit, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with anyio.fail_after(self._timeout):
+                return await group.run(work)
+        except TimeoutError as error:
+            raise StoreTimeout(
+                f"{self._file.path} was busy for longer than the timeout of {self._timeout:g} s"
+            ) from error
 
     async def _change(self, statement: str, *values: object) -> bool:
         """Change one row that hasn't expired by the time that it is our turn, however long that takes."""
         return await self._write(lambda db: db.execute(statement, (*values, self._clock())).rowcount == 1)
 
-    async def _open(self) -> _Lines:
-        async with self._opening:
-            if self._lines is None:
-                with _our_errors(self._path):
-                    self._lines = await anyio.to_thread.run_sync(self._connect)
-            return self._lines
-
-    def _connect(self) -> _Lines:
-        """Open the file. Runs on a thread."""
-        with suppress(FileExistsError):  # not opened here: closing a second handle would drop SQLite's locks
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        writer = self._connection()
-        try:
-            self._prepare(writer)
-            reader, eraser = self._connection(), Eraser(self._connection())
-        except BaseException:
-            writer.close()
-            raise
-        eraser.request()  # for what was written right before a crash
-        return _Lines(Line(reader, "BEGIN"), Line(writer, "BEGIN IMMEDIATE", eraser.request), eraser)
-
-    def _connection(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
-
-    def _prepare(self, writer: sqlite3.Connection) -> None:
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                writer.execute("PRAGMA journal_mode = WAL")
-                break
-            except sqlite3.OperationalError:  # SQLite doesn't wait here for another worker that opens too
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-        writer.execute("PRAGMA synchronous = FULL")
-        writer.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
-        writer.execute("PRAGMA secure_delete = ON")
-        writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+    def _diagnose(self) -> list[Finding]:
+        path = self._file.path
+        findings = []
+        if self._file.others_can_read():
+            findings.append(Finding(f"{path} can be read by other users", f"chmod 600 {path}"))
+        if self._connections.reader.run(_is_damaged):
+            findings.append(Finding(f"the database {path} is damaged", "restore it from a backup, or move it away"))
+        if shutil.disk_usage(path.parent).free < (self.max_data_bytes or DEFAULT_MAX_DATA_BYTES):
+            findings.append(Finding(f"the disk of {path} is full", "free some space on it"))
+        return findings
 
 
-class _Lines(NamedTuple):
-    """Reads don't wait for writes: SQLite lets one connection read while another writes (WAL)."""
-
-    reader: Line
-    writer: Line
-    eraser: Eraser
+def _path_of_a_file(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike) or not isinstance(name := os.fspath(path), str):
+        raise ConfigurationError("the path of SQLiteStore must be a str or a path of one, such as Path('sessions.db')")
+    if name in ("", ":memory:"):
+        raise ConfigurationError("SQLiteStore needs the path of a file; MemoryStore keeps sessions in memory")
+    if "\0" in name or name.endswith(("/", os.sep)):
+        raise ConfigurationError("the path of SQLiteStore must name a file, such as folder/sessions.db")
+    return Path(name)
 
 
 def _page_of_keys(db: sqlite3.Connection, after: str) -> list[str]:
@@ -232,16 +225,5 @@ def _is_version(version: Hashable) -> bool:
     return isinstance(version, int) and abs(version) < 2**63
 
 
-@contextmanager
-def _our_errors(path: Path) -> Iterator[None]:
-    """Raise SQLite's and the system's errors as ours."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise StoreTimeout(f"{path} was busy for longer than the timeout") from error
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StoreTimeout(f"another process kept {path} locked for longer than the timeout") from error
-        raise StoreUnavailable(f"SQLite failed on {path}: {error}") from error
-    except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(f"{path} can't be used as a session store: {error}") from error
+def _is_damaged(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))

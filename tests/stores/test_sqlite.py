@@ -16,7 +16,7 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _sqlite_eraser
+from starlette_sessions_ext.stores import _sqlite_checkpointer
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 pytestmark = pytest.mark.anyio
@@ -137,7 +137,6 @@ async def test_who_leaves_before_the_work_began_takes_nobody_along(tmp_path: Pat
     """Who is first in line works for all who wait, unless they are cancelled just then."""
     created: list[bool] = []
     async with SQLiteStore(tmp_path / "sessions.db") as store:
-        writer = (await store._open()).writer
         other = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         first = anyio.CancelScope()
@@ -153,7 +152,7 @@ async def test_who_leaves_before_the_work_began_takes_nobody_along(tmp_path: Pat
                 group.start_soon(create, scope)
                 await anyio.wait_all_tasks_blocked()
             other.execute("ROLLBACK")
-            while writer._waiting:
+            while store._writer._queue().waiting:
                 await anyio.lowlevel.checkpoint()
             first.cancel()
         other.close()
@@ -167,8 +166,7 @@ async def test_a_failing_call_fails_alone_or_not_at_all(tmp_path: Path, key: str
         limit = sqlite3.connect(tmp_path / "sessions.db")
         pages = limit.execute("PRAGMA page_count").fetchone()[0]
         limit.close()
-        lines = await store._open()
-        lines.writer._connection.execute(f"PRAGMA max_page_count = {pages}")
+        await store._write(lambda db: db.execute(f"PRAGMA max_page_count = {pages}"))
         row = await store.load(key)
         assert row is not None
         with pytest.raises(StoreUnavailable, match="full"):
@@ -213,7 +211,7 @@ def held(folder: Path, *words: bytes) -> list[bytes]:
 
 async def finish_erasing(store: SQLiteStore) -> None:
     """Wait for what the store erases by itself."""
-    thread = (await store._open()).eraser._thread
+    thread = store._checkpointer._thread
     if thread is not None:
         await anyio.to_thread.run_sync(thread.join)
 
@@ -230,7 +228,7 @@ async def test_V4_a_delete_removes_the_bytes_from_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
 ) -> None:
     """All versions of all sizes, in the file and in its log, beside sessions that stay."""
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
     pick = random.Random(4)
     sessions = {key_of(new_id()): [b"%032x" % pick.getrandbits(128) for _ in range(3)] for _ in range(150)}
     deleted, kept = list(sessions)[::2], list(sessions)[1::2]
@@ -251,7 +249,7 @@ async def test_V4_a_delete_removes_the_bytes_from_the_files(
 async def test_V4_what_was_replaced_is_removed_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await make(store, key, b"first", b"second", expires_at=soon)
         await finish_erasing(store)
@@ -261,7 +259,7 @@ async def test_V4_what_was_replaced_is_removed_too(
 async def test_who_writes_doesnt_wait_until_a_long_log_is_copied_into_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
     file = tmp_path / "sessions.db"
     async with SQLiteStore(file) as store:
         for _ in range(10):
@@ -274,7 +272,7 @@ async def test_the_log_doesnt_grow_with_the_number_of_sessions_that_are_collecte
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, soon: int
 ) -> None:
     """Or whoever writes when it is emptied waits for all of it."""
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
     file, log = tmp_path / "sessions.db", tmp_path / "sessions.db-wal"
     async with SQLiteStore(file, clock=clock) as store:
         for _ in range(1000):
@@ -291,7 +289,7 @@ async def test_the_log_doesnt_grow_with_the_number_of_sessions_that_are_collecte
 async def test_V4_what_expired_is_removed_too_once_it_is_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(tmp_path / "sessions.db", clock=clock) as store:
         await make(store, key, b"first", b"second", expires_at=soon)
         clock.advance(3600)
@@ -303,19 +301,19 @@ async def test_V4_what_expired_is_removed_too_once_it_is_collected(
 async def test_V4_it_is_put_off_while_somebody_reads_and_nobody_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0.01)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0.01)
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await make(store, key, b"first", b"second", expires_at=soon)
         await finish_erasing(store)
-        eraser = (await store._open()).eraser
+        checkpointer = store._checkpointer
         outcomes: queue.Queue[bool] = queue.Queue()
-        empty_log = eraser._empty_log
+        truncate = checkpointer.truncate
 
         def spy() -> bool:
-            outcomes.put(done := empty_log())
+            outcomes.put(done := truncate())
             return done
 
-        monkeypatch.setattr(eraser, "_empty_log", spy)
+        monkeypatch.setattr(checkpointer, "truncate", spy)
         backup = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
         backup.execute("BEGIN")
         assert backup.execute("SELECT data FROM starlette_sessions").fetchall() == [(b"second",)]
@@ -333,7 +331,7 @@ async def test_V4_it_is_put_off_while_somebody_reads_and_nobody_is_stopped(
 async def test_V4_after_a_crash_the_next_opening_does_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
     alive, crashed = tmp_path / "alive", tmp_path / "crashed"
     alive.mkdir()
     async with SQLiteStore(alive / "sessions.db") as store:
@@ -341,7 +339,7 @@ async def test_V4_after_a_crash_the_next_opening_does_it(
         assert await store.delete(key)
         await anyio.to_thread.run_sync(shutil.copytree, alive, crashed)  # as kill -9 would have left it
     assert held(crashed, b"first", b"second") == [b"first", b"second"]
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(crashed / "sessions.db") as store:
         await finish_erasing(store)
         assert held(crashed, b"first", b"second") == []
@@ -349,7 +347,7 @@ async def test_V4_after_a_crash_the_next_opening_does_it(
 
 async def test_V4_closing_does_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int) -> None:
     """Also if another process goes on: SQLite itself empties the log only behind the last one."""
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 3600)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
     other = sqlite3.connect(tmp_path / "sessions.db")
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await make(store, key, b"first", b"second", expires_at=soon)
@@ -363,13 +361,15 @@ async def test_V4_closing_does_it_at_once(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_a_log_that_cant_be_emptied_stops_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_eraser, "ERASE_AFTER", 0)
+    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await finish_erasing(store)
-        eraser = (await store._open()).eraser
-        eraser._connection.close()  # whatever is done with it raises an error of sqlite3
+        checkpointer = store._checkpointer
+        db = store._connections.copier.db
+        assert db is not None
+        db.close()  # every use of it raises an error of sqlite3
         await make(store, key, b"first", b"second", expires_at=soon)
         assert await store.delete(key)
         await make(store, key, b"third", expires_at=soon)
-        assert eraser._thread is not None, "it is tried again and again"
-    assert eraser._thread is None
+        assert checkpointer._thread is not None, "it is tried again and again"
+    assert checkpointer._thread is None
