@@ -28,10 +28,10 @@ class Intent(NamedTuple):
     lifetime: int | None = None
 
     def then(self, later: Intent) -> Intent:
-        """Return the sum of two intents. Of what was asked before an end only the lifetime holds after it."""
-        lifetime = later if later.sets_lifetime else self
+        """Return the sum of two intents. An end leaves nothing of what was asked before it."""
         if later.end:
-            return later._replace(sets_lifetime=lifetime.sets_lifetime, lifetime=lifetime.lifetime)
+            return later
+        lifetime = later if later.sets_lifetime else self
         return Intent(
             end=self.end,
             rotate=self.rotate or later.rotate,

@@ -112,9 +112,10 @@ async def test_a_new_session_may_get_a_lifetime_of_its_own_with_the_end_of_anoth
     store: CountingStore, browser: Browser
 ) -> None:
     async def change_user(request: Request) -> Any:
-        request.state.session.set_lifetime(60)
+        request.state.session.set_lifetime(30)
         request.state.session.destroy()
         request.session["name"] = "bob"
+        request.state.session.set_lifetime(60)
 
     answer = await Browser(make_app(store, {"/": change_user}), cookies=browser.cookies).get("/")
     [line] = answer.set_cookies

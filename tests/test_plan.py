@@ -98,9 +98,9 @@ def test_nothing_is_sent_after_the_headers() -> None:
         assert (made.write is Write.NOTHING) == (made.entry is entry and made.write is not Write.RENEW)
 
 
-def test_an_end_leaves_of_what_was_asked_before_it_only_the_lifetime() -> None:
+def test_an_end_leaves_nothing_of_what_was_asked_before_it() -> None:
     before = Intent(rotate=True, renew_grace=5, sets_lifetime=True, lifetime=50)
-    assert before.then(Intent(end=True)) == Intent(end=True, sets_lifetime=True, lifetime=50)
+    assert before.then(Intent(end=True)) == Intent(end=True)
     assert Intent(end=True).then(Intent(rotate=True)) == Intent(end=True, rotate=True)
     assert before.then(Intent(sets_lifetime=True)) == before._replace(lifetime=None)
     assert before.then(Intent(renew_grace=9)).renew_grace == 9

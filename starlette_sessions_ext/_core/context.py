@@ -181,11 +181,13 @@ class SessionContext:
         refuse_async(fn)
         if self.session._degraded:
             self._refuse()
-        intent = self.session._intent
-        if intent.end or intent.rotate or self._is_gone:
+        while True:
+            if self._is_busy:
+                await self._turn()
+            intent = self.session._intent
+            if not (intent.end or intent.rotate or self._is_gone):
+                break
             await self.commit()  # what fn changes must not end up under an id that is about to go
-        if self._is_busy:
-            await self._turn()
         self._is_busy = True
         try:
             return await self._run_atomically(fn)
@@ -499,6 +501,8 @@ class SessionContext:
                 return b""
 
         session = self.session
+        if session._intent.end:
+            return  # nothing of before may enter what is put in afterwards
         mine = dict.copy(session)
         merged = merge(self._loads(base), mine, self._loads(theirs), dumps).data
         dict.clear(session)
