@@ -63,4 +63,9 @@ def _names(client: Client, name: str) -> list[str]:
     if not isinstance(client, RedisCluster):
         return [name]
     candidates = [f"{name}-{number}" for number in range(_ONE_PER_PRIMARY_IN * len(client.get_primaries()))]
-    return list({client.get_node_from_key(candidate): candidate for candidate in candidates}.values())
+    return list({_node_of(client, candidate): candidate for candidate in candidates}.values())
+
+
+def _node_of(client: RedisCluster, name: str) -> str:
+    node = client.get_node_from_key(name)
+    return "" if node is None else str(node.name)

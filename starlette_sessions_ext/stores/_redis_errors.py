@@ -16,6 +16,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterDownError,
     InvalidResponse,
     MovedError,
@@ -137,7 +138,7 @@ _TEXTS = (
 )
 # Redis 6 puts where in the script it was before the code.
 _CODES = re.compile(
-    r"(?:^|: -?)(WRONGTYPE|OOM|READONLY|NOPERM|MASTERDOWN|CLUSTERDOWN|DENIED|MISCONF|NOREPLICAS|BUSY|MOVED)\b"
+    r"(?:^|: -?)(WRONGTYPE|CROSSSLOT|OOM|READONLY|NOPERM|MASTERDOWN|CLUSTERDOWN|DENIED|MISCONF|NOREPLICAS|BUSY|MOVED)\b"
 )
 
 
@@ -160,6 +161,11 @@ def code_of(error: BaseException) -> str:
 def is_foreign(error: BaseException) -> bool:
     """Whether a key holds something other than a string, and so no session."""
     return code_of(error) == "WRONGTYPE"
+
+
+def is_split(error: BaseException) -> bool:
+    """Whether a command named keys that a Cluster keeps apart."""
+    return isinstance(error, ClusterCrossSlotError) or code_of(error) == "CROSSSLOT"
 
 
 def is_answer(error: BaseException) -> bool:

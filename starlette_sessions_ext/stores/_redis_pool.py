@@ -2,7 +2,7 @@
 
 A firewall or load balancer forgets connections that were silent for minutes, and what is sent on
 them then vanishes. So a connection that was idle for long is replaced, keepalive probes keep the
-others known, and after a command that got no answer all that were idle meanwhile are replaced.
+others known, and after a load that got no answer all that were idle then are replaced.
 """
 
 from __future__ import annotations
@@ -57,7 +57,12 @@ class Pool(BlockingConnectionPool):
         oldest = max(self._distrusted, asyncio.get_running_loop().time() - _IDLE_SECONDS)
         if used < oldest and connection.is_connected:
             await connection.disconnect(nowait=True)
-        await super().ensure_connection(connection)
+        try:
+            await super().ensure_connection(connection)
+        except BaseException:
+            # redis-py 5 leaves one over a socket open that wasn't admitted, or has another database selected.
+            await connection.disconnect(nowait=True)
+            raise
 
     async def release(self, connection: Any) -> None:
         self._used[connection] = asyncio.get_running_loop().time()

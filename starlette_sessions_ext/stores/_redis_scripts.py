@@ -11,10 +11,10 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from redis.exceptions import ClusterCrossSlotError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from ._gathering import Gathering
-from ._redis_errors import DRIVER_ERRORS, is_answer
+from ._redis_errors import DRIVER_ERRORS, is_answer, is_split
 
 Argument = bytes | str | int
 
@@ -125,7 +125,9 @@ class Calls:
     async def _send(self, calls: list[Call]) -> list[Any]:
         try:
             return await self._execute(calls)
-        except ClusterCrossSlotError:
+        except ResponseError as error:
+            if not is_split(error):
+                raise
             self._gathering.most = 1  # behind this address is a Cluster, whatever the client is
         return [await self._alone(call) for call in calls]
 

@@ -50,8 +50,10 @@ class RedisStore(SessionStore):
 
     `prefix` stands before every key; `timeout` is the budget of one operation in seconds; up to
     `pool_size` connections are made for a URL; `clock` gives unix seconds, from which TTLs are
-    reckoned. Redis must not evict sessions: keep
-    `maxmemory-policy noeviction` on its database.
+    calculated. Redis must not evict sessions: keep `maxmemory-policy noeviction` on its server.
+
+    A URL serves any number of event loops and threads, and forked processes. A client serves the one
+    loop that it belongs to. Raises `ConfigurationError` for what can't work.
     """
 
     def __init__(

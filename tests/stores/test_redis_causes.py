@@ -105,7 +105,11 @@ CAUSES: dict[str, tuple[Callable[[Servers], str], str, str]] = {
     "socket": (lambda s: "unix:///nowhere/redis.sock", "no such socket", "correct the path"),
     "TLS on a plain port": (lambda s: f"rediss://127.0.0.1:{s.open.port}", "didn't answer", "its port speaks TLS"),
     "certificate": (lambda s: f"rediss://127.0.0.1:{s.tls}", "certificate that isn't trusted", "ssl_ca_certs="),
-    "name": (lambda s: f"rediss://localhost:{s.tls}?ssl_ca_certs={s.certificate}", "isn't trusted", "name in the cert"),
+    "name": (
+        lambda s: f"rediss://localhost:{s.tls}?ssl_check_hostname=true&ssl_ca_certs={s.certificate}",
+        "isn't trusted",
+        "name in the cert",
+    ),
     "file": (lambda s: f"rediss://127.0.0.1:{s.tls}?ssl_ca_certs=/nowhere", "a file of the URL", "correct the paths"),
     "read-only": (lambda s: s.replica.url, "is a read-only replica", "master_for"),
     "lost primary": (lambda s: s.lonely.url, "has lost its primary", "primary's address"),
@@ -202,8 +206,9 @@ async def test_what_a_server_answers(answer: str, problem: str) -> None:
     @asynccontextmanager
     async def answering() -> AsyncIterator[int]:
         async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while await reader.read(65536):
-                writer.write(f"-{answer}\r\n".encode() * 3)
+            while data := await reader.read(65536):
+                commands = len(re.findall(rb"(?:^|\r\n)\*[0-9]+\r\n", data))
+                writer.write(f"-{answer}\r\n".encode() * commands)
             writer.close()
 
         async with await asyncio.start_server(say, "127.0.0.1", 0) as server:

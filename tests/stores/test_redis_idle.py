@@ -42,7 +42,7 @@ async def control(redis_server: RedisServer) -> AsyncIterator[Redis]:
 
 
 async def make(store: RedisStore, count: int) -> list[str]:
-    """As many sessions, each over a connection of its own."""
+    """As many sessions, each over another connection."""
     keys = [key_of(new_id()) for _ in range(count)]
     assert await asyncio.gather(*(store.create(key, key.encode(), LATER) for key in keys)) == [True] * count
     return keys

@@ -47,7 +47,7 @@ def run(new_loop: NewLoop, main: Coroutine[Any, Any, Any]) -> Any:
 
 
 def others(control: SyncRedis) -> int:
-    """How many connections the server has beside this one."""
+    """How many connections the server has, apart from this one."""
     return len(control.client_list()) - 1
 
 
@@ -122,6 +122,7 @@ def test_loops_in_threads_have_each_their_own_client(
     wait_until(lambda: others(control) == 0)
 
 
+@pytest.mark.anyio
 async def test_a_forked_child_leaves_its_parents_connections_alone(redis_server: RedisServer) -> None:
     store = RedisStore(redis_server.url)
     key = key_of(new_id())
@@ -139,11 +140,6 @@ async def test_a_forked_child_leaves_its_parents_connections_alone(redis_server:
     row = await store.load(key)
     assert row is not None
     await store.aclose()
-
-
-test_a_forked_child_leaves_its_parents_connections_alone = pytest.mark.anyio(
-    test_a_forked_child_leaves_its_parents_connections_alone
-)
 
 
 @pytest.fixture
@@ -203,6 +199,7 @@ def test_a_given_cluster_that_was_closed_serves_the_next_loop(cluster: tuple[Red
     store = RedisStore(client)
 
     async def visit() -> None:
+        await store.open()  # as a lifespan does
         await use(store, key_of(new_id()))
         await client.aclose()
 
