@@ -45,7 +45,7 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
 def running_cluster(folder: Path, *options: str, replicas: int = 0) -> Iterator[tuple[RedisServer, ...]]:
     """A Redis Cluster of three masters, each with so many replicas, which takes two seconds to agree."""
     nodes = []
-    for port in _ports_with_bus(3 * (1 + replicas)):
+    for port in ports_with_bus(3 * (1 + replicas)):
         settings = ("--save", "", "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf")
         nodes.append(RedisServer(folder, *settings, *options, port=port))
     with running(*nodes) as started:
@@ -73,7 +73,7 @@ async def let_pass(client: Any, seconds: float) -> None:
         await client.pexpire(key, await client.pttl(key) - int(seconds * 1000))
 
 
-def _ports_with_bus(count: int) -> list[int]:
+def ports_with_bus(count: int) -> list[int]:
     """Ports for Cluster nodes, which also take the port 10000 above."""
     ports: list[int] = []
     while len(ports) < count:

@@ -56,6 +56,19 @@ async def test_silent(proxy: FaultProxy) -> None:
     assert await ask(proxy, b"a") == b""
 
 
+async def test_forgotten_connections_swallow_all_and_new_ones_are_served(proxy: FaultProxy) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"a")
+    assert await reader.read(100) == b"a"
+    proxy.forget()
+    writer.write(b"b")
+    assert await ask(proxy, b"c") == b"c"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await reader.read(100)
+    writer.transport.abort()
+
+
 async def test_refusing(proxy: FaultProxy) -> None:
     proxy.refusing = True
     assert await ask(proxy, b"a") == b""

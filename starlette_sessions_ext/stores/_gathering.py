@@ -59,7 +59,7 @@ class Gathering(Generic[Q, A]):
             async with asyncio.timeout(self._seconds):
                 answers = await self._ask([question for question, _ in gathered])
         except Exception as error:
-            answers = [copy(error) for _ in gathered]  # each is raised in a task of its own
+            answers = [_copy(error) for _ in gathered]  # each is raised in a task of its own
         for (_, future), answer in zip(gathered, answers, strict=True):
             if future.done():
                 continue  # whoever asked has gone
@@ -67,3 +67,10 @@ class Gathering(Generic[Q, A]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+
+def _copy(error: Exception) -> Exception:
+    """The same error, with what it was raised for."""
+    own = copy(error)
+    own.__cause__ = error.__cause__ or error.__context__
+    return own

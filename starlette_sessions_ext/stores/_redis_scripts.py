@@ -6,13 +6,15 @@ it over all the keys that many requests ask for in the same turn of the event lo
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from redis.exceptions import ClusterCrossSlotError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from ._gathering import Gathering
+from ._redis_errors import DRIVER_ERRORS, is_answer, is_split
 
 Argument = bytes | str | int
 
@@ -61,6 +63,12 @@ DELETE = Script("""
     return redis.call('DEL', key)
 """)
 
+TOUCH = Script("""
+    local milliseconds = a
+    if not redis.call('GET', key) or redis.call('PTTL', key) <= 0 then return 0 end -- GET fails for what isn't ours
+    return redis.call('PEXPIRE', key, milliseconds)
+""")
+
 Execute = Callable[..., Awaitable[Any]]
 """A client's `execute_command`."""
 
@@ -73,15 +81,28 @@ class Call(NamedTuple):
 
 
 class Calls:
-    """The calls of one script, gathered. `client` gives the `execute_command` of the present client.
+    """The calls of one script, gathered, in one event loop.
 
-    A command is given up after `seconds`. A Cluster takes one call at a time, for its keys are apart.
+    A command is given up after `seconds`. A Cluster takes one call at a time, for its keys are apart. With `lost`
+    the script only reads: what wasn't answered within half of that time, or because a connection was lost, is
+    asked once more, after a call of `lost`.
     """
 
-    def __init__(self, script: Script, client: Callable[[], Execute], seconds: float, *, clustered: bool) -> None:
+    def __init__(
+        self,
+        script: Script,
+        execute: Execute,
+        seconds: float,
+        *,
+        clustered: bool,
+        lost: Callable[[], object] | None = None,
+    ) -> None:
         self._script = script
-        self._client = client
-        self._gathering = Gathering(self._send, most=1 if clustered else MOST_CALLS, seconds=seconds)
+        self._send_command = execute
+        self._seconds = seconds
+        self._lost = lost
+        ask = self._send if lost is None else self._send_twice
+        self._gathering = Gathering(ask, most=1 if clustered else MOST_CALLS, seconds=seconds)
 
     def add(self, key: str, *arguments: Argument) -> Awaitable[Any]:
         """Have the script run over a key, together with whatever else comes in this turn of the event loop."""
@@ -90,10 +111,23 @@ class Calls:
     async def ended(self) -> None:
         await self._gathering.ended()
 
+    async def _send_twice(self, calls: list[Call]) -> list[Any]:
+        assert self._lost is not None
+        try:
+            async with asyncio.timeout(self._seconds / 2):
+                return await self._send(calls)
+        except DRIVER_ERRORS as error:
+            if is_answer(error):
+                raise
+            self._lost()
+        return await self._send(calls)
+
     async def _send(self, calls: list[Call]) -> list[Any]:
         try:
             return await self._execute(calls)
-        except ClusterCrossSlotError:
+        except ResponseError as error:
+            if not is_split(error):
+                raise
             self._gathering.most = 1  # behind this address is a Cluster, whatever the client is
         return [await self._alone(call) for call in calls]
 
@@ -104,7 +138,7 @@ class Calls:
             return error
 
     async def _execute(self, calls: list[Call]) -> list[Any]:
-        execute = self._client()
+        execute = self._send_command
         arguments = [argument for call in calls for argument in call.arguments]
         rest = (len(calls), *(call.key for call in calls), *arguments)
         try:

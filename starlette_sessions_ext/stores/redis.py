@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 try:
-    from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import RedisClusterException, RedisError, ResponseError
-    from redis.exceptions import TimeoutError as RedisTimeoutError
+    from redis.exceptions import ResponseError
 except ImportError as error:  # pragma: no cover - tested in an interpreter without redis
     raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
 
-from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ..errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
 from ._driver import require
-from ._redis_scripts import DELETE, LOAD, REPLACE, Calls, Execute
+from ._options import check_options
+from ._redis_checks import findings, probe
+from ._redis_clients import Client, make_clients
+from ._redis_errors import DRIVER_ERRORS, Refusal, cause_of, explain, glob, is_answer, is_foreign
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -42,13 +40,6 @@ from .redis_servers import WeightedRedisStore, parse_save_path
 
 require("redis")
 
-Client: TypeAlias = "Redis | RedisCluster"
-
-# RuntimeError is what uvloop raises to redis-py where a connection was closed just before something is sent;
-# AttributeError comes where a Cluster's client, which lost one node, has closed the connections to all, also under
-# commands that are about to write, and those then find None in the place of the connection.
-_DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, RuntimeError, AttributeError)
-
 
 class RedisStore(SessionStore):
     """A store in Redis 6.0 or later.
@@ -59,8 +50,10 @@ class RedisStore(SessionStore):
 
     `prefix` stands before every key; `timeout` is the budget of one operation in seconds; up to
     `pool_size` connections are made for a URL; `clock` gives unix seconds, from which TTLs are
-    reckoned. Redis must not evict sessions: keep
-    `maxmemory-policy noeviction` on its database.
+    calculated. Redis must not evict sessions: keep `maxmemory-policy noeviction` on its server.
+
+    A URL serves any number of event loops and threads, and forked processes. A client serves the one
+    loop that it belongs to. Raises `ConfigurationError` for what can't work.
     """
 
     def __init__(
@@ -73,8 +66,7 @@ class RedisStore(SessionStore):
         pool_size: int = 50,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if pool_size < 1:
-            raise ConfigurationError("pool_size must be at least 1")
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
         if (
             not isinstance(prefix, str)
             or not prefix.isascii()
@@ -86,17 +78,8 @@ class RedisStore(SessionStore):
         self.max_data_bytes = max_data_bytes
         self._prefix = prefix
         self._timeout = timeout
-        self._pool_size = pool_size
         self._clock = clock
-        self._url = client_or_url if isinstance(client_or_url, str) else None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._client = self._from_url(client_or_url) if isinstance(client_or_url, str) else client_or_url
-        if self._client.get_encoder().decode_responses:
-            raise ConfigurationError("RedisStore keeps bytes: give it a client without decode_responses=True")
-        clustered = isinstance(self._client, RedisCluster)
-        self._loads = Calls(LOAD, self._execute, timeout, clustered=clustered)
-        self._replaces = Calls(REPLACE, self._execute, timeout / 2, clustered=clustered)
-        self._deletes = Calls(DELETE, self._execute, timeout, clustered=clustered)
+        self._clients = make_clients(client_or_url, timeout=timeout, pool_size=pool_size)
 
     @staticmethod
     def from_save_path(
@@ -106,7 +89,8 @@ class RedisStore(SessionStore):
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> WeightedRedisStore:
-        """A store over the servers of a phpredis `save_path`; see `redis_servers.parse_save_path`."""
+        """Make a store over the servers of a phpredis `save_path`; see `redis_servers.parse_save_path`."""
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes)
         servers = parse_save_path(path)
         stores = [
             RedisStore(
@@ -123,9 +107,14 @@ class RedisStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         try:
-            reply = await self._loads.add(self._prefix + key)
-        except _DRIVER_ERRORS as error:
-            raise self._ours(error) from _cause(error)
+            reply = await self._clients.here().loads.add(self._prefix + key)
+        except DRIVER_ERRORS as error:
+            if is_foreign(error):
+                raise CorruptRecord(
+                    "Redis holds something other than a string under a session's key: see what else writes keys that"
+                    " begin with the store's prefix"
+                ) from None
+            raise self._ours(error) from cause_of(error)
         # No TTL at all (-1) isn't ours either: what this store writes always has one.
         if reply is None or reply[1] <= 0:
             return None
@@ -136,13 +125,14 @@ class RedisStore(SessionStore):
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.load(key) is None
+        client = self._clients.here().client
         try:
             async with asyncio.timeout(self._timeout / 2):
-                made = await self._current().set(self._prefix + key, data, nx=True, px=milliseconds)
-        except _DRIVER_ERRORS as error:
+                made = await client.set(self._prefix + key, data, nx=True, px=milliseconds)
+        except DRIVER_ERRORS as error:
             if await self._was_written(key, data):
                 return True
-            raise self._ours(error) from _cause(error)
+            raise self._ours(error) from cause_of(error)
         return made is not None or await self._was_written(key, data)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
@@ -150,32 +140,36 @@ class RedisStore(SessionStore):
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.delete(key, version)
+        replaces = self._clients.here().replaces
         try:
-            return bool(await self._replaces.add(self._prefix + key, _digest(version), data, milliseconds))
-        except _DRIVER_ERRORS as error:
+            return bool(await replaces.add(self._prefix + key, _digest(version), data, milliseconds))
+        except DRIVER_ERRORS as error:
+            if is_foreign(error):
+                return False
             if await self._was_written(key, data):
                 return True
-            raise self._ours(error) from _cause(error)
+            raise self._ours(error) from cause_of(error)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
-        async with self._deadline(self._timeout):
-            return bool(await self._current().pexpire(self._prefix + key, self._milliseconds(expires_at)))
+        touches = self._clients.here().touches
+        return await self._is_done(touches.add(self._prefix + key, self._milliseconds(expires_at)))
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
+        commands = self._clients.here()
+        if version is not None:
+            return await self._is_done(commands.deletes.add(self._prefix + key, _digest(version)))
         async with self._deadline(self._timeout):
-            if version is None:
-                return bool(await self._current().delete(self._prefix + key))
-            return bool(await self._deletes.add(self._prefix + key, _digest(version)))
+            return bool(await commands.client.delete(self._prefix + key))
 
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
-        names = aiter(self._current().scan_iter(match=re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*", count=1000))
+        names = aiter(self._clients.here().client.scan_iter(match=glob(self._prefix) + "*", count=1000))
         while True:
             async with self._deadline(self._timeout):
                 name = await anext(names, None)
@@ -186,103 +180,78 @@ class RedisStore(SessionStore):
                 yield key
 
     async def diagnose(self) -> list[Finding]:
-        """Whether this Redis keeps sessions for as long as they live; see `SupportsDiagnosis`."""
-        async with self._deadline(self._timeout):
-            info = await self._current().info()
-        nodes = list(info.values()) if all(isinstance(value, dict) for value in info.values()) else [info]
-        return list(dict.fromkeys(finding for node in nodes for finding in _findings(node)))
+        """Look whether this Redis keeps sessions for as long as they live; see `SupportsDiagnosis`."""
+        client = self._clients.here().client
+        found: list[Finding] = []
+        await self._check(lambda: probe(client, self._prefix), found)
+        info = await self._check(client.info, found)
+        nodes = info.values() if info and all(isinstance(value, dict) for value in info.values()) else [info]
+        return list(dict.fromkeys([*found, *(finding for node in nodes if node for finding in findings(node))]))
 
     async def open(self) -> None:
-        """Reach the server, so that a wrong address or password shows at startup."""
-        async with self._deadline(self._timeout):
-            await self._current().ping()
+        """Reach the server and try all that sessions need, so that what is wrong shows at startup.
+
+        A server that is full is no error: it serves the sessions that it has.
+        """
+        client = self._clients.here().client
+        with suppress(StoreFull):
+            async with self._deadline(self._timeout):
+                await probe(client, self._prefix)
 
     async def aclose(self) -> None:
-        for calls in (self._loads, self._replaces, self._deletes):
-            await calls.ended()
-        if self._url is not None:
-            await self._client.aclose()
-
-    def _from_url(self, url: str) -> Redis:
-        """A client that asks once: a second try of its own could run a command twice."""
-        try:
-            pool = BlockingConnectionPool.from_url(
-                url,
-                max_connections=self._pool_size,
-                timeout=None,  # the deadline of the operation is what ends the wait for a connection
-                socket_timeout=self._timeout,
-                socket_connect_timeout=self._timeout,
-                retry=Retry(NoBackoff(), 0),
-                protocol=2,  # under 3 redis-py 8 hands out connections that the server has closed
-            )
-            pool.connection_class(**pool.connection_kwargs)  # an option that there isn't shows only here
-            return Redis.from_pool(pool)
-        except (ValueError, TypeError):
-            raise ConfigurationError("a Redis URL looks like redis://user:password@host:6379/0") from None
-
-    def _current(self) -> Client:
-        """The client, a new one where the event loop is another: connections belong to the loop that made them.
-
-        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
-        unless it is used in `with`.
-        """
-        if self._url is not None and self._loop is not (loop := asyncio.get_running_loop()):
-            if self._loop is not None:
-                self._client = self._from_url(self._url)
-            self._loop = loop
-        return self._client
+        """Close this event loop's connections. A client that was given stays open."""
+        await self._clients.aclose()
 
     def _milliseconds(self, expires_at: int) -> int:
         return int((expires_at - self._clock()) * 1000)
 
-    def _execute(self) -> Execute:
-        return self._current().execute_command
+    async def _check(self, check: Callable[[], Awaitable[Any]], found: list[Finding]) -> Any:
+        """The result, or None where the server refuses: that is a finding."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await check()
+        except DRIVER_ERRORS as error:
+            if not is_answer(error):
+                raise self._ours(error) from cause_of(error)
+            refusal = self._explain(error)
+            found.append(Finding(f"{self._clients.server.place} {refusal.problem}", refusal.remedy))
+            return None
+
+    async def _is_done(self, answer: Awaitable[Any]) -> bool:
+        """Wait for a script's 1 or 0. What holds something else is no session."""
+        try:
+            return bool(await answer)
+        except DRIVER_ERRORS as error:
+            if is_foreign(error):
+                return False
+            raise self._ours(error) from cause_of(error)
 
     async def _was_written(self, key: str, data: bytes) -> bool:
         """Look, with the other half of the budget, whether a write took place whose answer didn't come, or said no."""
+        client = self._clients.here().client
         async with self._deadline(self._timeout / 2):
-            return bool(await self._current().get(self._prefix + key) == data)
+            try:
+                return bool(await client.get(self._prefix + key) == data)
+            except ResponseError as error:
+                if is_foreign(error):
+                    return False
+                raise
 
     @asynccontextmanager
     async def _deadline(self, seconds: float) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(seconds):
                 yield
-        except _DRIVER_ERRORS as error:
-            raise self._ours(error) from _cause(error)
+        except DRIVER_ERRORS as error:
+            raise self._ours(error) from cause_of(error)
 
     def _ours(self, error: Exception) -> StoreUnavailable:
         """What redis-py's error is to users of a store."""
-        if isinstance(error, TimeoutError | RedisTimeoutError):
-            return StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s")
-        if isinstance(error, ResponseError):
-            return StoreUnavailable(f"{self._place()} refuses ({type(error).__name__})")
-        return StoreUnavailable(f"{self._place()} can't serve sessions ({type(error).__name__})")
+        refusal = self._explain(error)
+        return refusal.kind(f"{self._clients.server.place} {refusal.problem}: {refusal.remedy}")
 
-    def _place(self) -> str:
-        """The server's name for messages, without user or password."""
-        pool = getattr(self._client, "connection_pool", None)  # a Cluster has one per node
-        settings = {} if pool is None else pool.connection_kwargs
-        if "host" in settings:
-            return f"Redis at {settings['host']}:{settings.get('port', 6379)}"
-        return f"Redis at {settings['path']}" if "path" in settings else "Redis"
-
-
-def _findings(info: Mapping[str, Any]) -> Iterator[Finding]:
-    """What the INFO of one server tells (redis.io/docs/latest/commands/info)."""
-    version, policy = info["redis_version"], info.get("maxmemory_policy", "noeviction")
-    if int(version.split(".")[0]) < 6:
-        yield Finding(f"Redis {version} is too old", "upgrade it to 6.0 or later")
-    if policy != "noeviction":
-        problem = f"maxmemory-policy {policy} evicts sessions that are still alive"
-        yield Finding(problem, "CONFIG SET maxmemory-policy noeviction, and in redis.conf")
-    if not info.get("aof_enabled"):
-        problem = "appendonly is off: what was written since the last snapshot is lost if Redis is killed"
-        yield Finding(problem, "CONFIG SET appendonly yes, and in redis.conf")
-
-
-def _cause(error: Exception) -> Exception | None:
-    return None if isinstance(error, ResponseError) else error  # the server may quote what it was sent
+    def _explain(self, error: Exception) -> Refusal:
+        return explain(error, self._clients.server, prefix=self._prefix, seconds=self._timeout)
 
 
 def _digest(version: Hashable) -> str:

@@ -24,6 +24,8 @@ DEFAULT_PREFIX = "PHPREDIS_SESSION:"
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
+_PARAMETERS = "weight, timeout, read_timeout, database, prefix, auth, auth[user], auth[pass], auth[]"
+_ENCODE = "in a password & is written %26, a comma %2C and a space %20"
 _WITHOUT_MEANING_HERE = frozenset({"persistent", "persistent_id", "retry_interval"})  # a pool keeps its connections
 
 
@@ -43,9 +45,17 @@ def parse_save_path(path: str) -> list[Server]:
     Servers are separated by commas or white space; `host:port` alone means tcp. Parameters:
     weight, timeout and read_timeout (seconds; the smaller holds for whole operations), database,
     prefix, auth (`auth=password`, `auth[user]=..&auth[pass]=..` or `auth[]=user&auth[]=password`).
+    In a password `&` is written `%26`, a comma `%2C`, a space `%20`, `#` `%23` and `+` `%2B`. Where a server has
+    a password, each begins with its scheme, so that the rest of a password isn't taken for a server.
+
     Raises `ConfigurationError` for anything else, also where phpredis would ignore it silently.
     """
-    servers = [_server(address) for address in re.split(r"[\s,]+", path) if address]
+    if not isinstance(path, str):
+        raise ConfigurationError("a save path is a str, such as 'tcp://127.0.0.1:6379'")
+    addresses = [address for address in re.split(r"[\s,]+", path) if address]
+    if re.search(r"[?&]auth\b", path) and not all("://" in address for address in addresses):
+        raise _wrong(f"where one has a password, each server begins with tcp://, tls:// or unix://; {_ENCODE}")
+    servers = [_server(address) for address in addresses]
     if not servers:
         raise ConfigurationError("a save path names at least one server, such as tcp://127.0.0.1:6379")
     return servers
@@ -151,8 +161,8 @@ def _server(address: str) -> Server:
     weight = int(_take(values, "weight", "1", _WHOLE))
     timeouts = [float(_take(values, name, "0", _NUMBER)) for name in ("timeout", "read_timeout")]
     prefix = values.pop("prefix", DEFAULT_PREFIX)
-    if unknown := values.keys() - _WITHOUT_MEANING_HERE:
-        raise _wrong(f"{', '.join(sorted(unknown))} isn't a parameter of a server")
+    if values.keys() - _WITHOUT_MEANING_HERE:
+        raise _wrong(f"a parameter of a server is one of {_PARAMETERS}; {_ENCODE}")
     if weight == 0:
         raise _wrong("a weight is at least 1")
     return Server(url, weight, prefix, min((seconds for seconds in timeouts if seconds), default=None))

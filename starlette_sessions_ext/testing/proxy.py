@@ -15,8 +15,10 @@ class FaultProxy:
     connects, `delay` to keep all bytes back for up to so many seconds, either way, `single_bytes` to
     give the client its replies byte by byte; `drop_reply()` swallows the next bytes that the server
     sends, `cut_reply(after)` closes the connection after so many of them, and `hold_replies()`
-    keeps them back until `release()`. `heal()` puts an end to all of these. `reset()` cuts every
-    connection. `connections` counts all, `current` those that the client has open.
+    keeps them back until `release()`. `heal()` puts an end to all of these. `forget()` lets what is
+    sent on the present connections vanish, either way and for good, as a firewall does that dropped
+    them; new ones are served. `reset()` cuts every connection. `connections` counts all, `current`
+    those that the client has open.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -34,6 +36,7 @@ class FaultProxy:
         self._open.set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def drop_reply(self) -> None:
@@ -55,6 +58,9 @@ class FaultProxy:
         self._drops = 0
         self._cuts.clear()
         self.release()
+
+    def forget(self) -> None:
+        self._forgotten = set(self._writers)
 
     def reset(self) -> None:
         for writer in self._writers:
@@ -99,11 +105,14 @@ class FaultProxy:
         finally:
             self.current -= 1
             self._writers -= {writer, server_writer}
+            self._forgotten -= {writer, server_writer}
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
                 await self._wait()
+                if writer in self._forgotten:
+                    continue
                 writer.write(data)
                 await writer.drain()
         finally:
@@ -112,7 +121,7 @@ class FaultProxy:
     async def _pipe_replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
-                if self.silent:
+                if self.silent or writer in self._forgotten:
                     continue
                 if self._drops:
                     self._drops -= 1

@@ -113,6 +113,6 @@ def clinging() -> ASGIApp:
 
 
 def _client(store: RedisStore) -> Redis:
-    client = store._current()
+    client = store._clients.here().client
     assert isinstance(client, Redis)
     return client

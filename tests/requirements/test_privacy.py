@@ -253,16 +253,18 @@ async def test_V1_a_server_that_quotes_what_it_was_sent_tells_nothing(
     server = RedisServer(tmp_path, "--save", "", "--rename-command", command, "")
     server.start()
     try:
-        async with RedisStore(server.url, clock=clock) as store:
-            calls: list[Callable[[], Awaitable[Any]]] = [
-                lambda: store.load(key),
-                lambda: store.create(key, PAYLOAD.encode(), int(clock()) + 60),
-                lambda: store.replace(key, PAYLOAD.encode(), int(clock()) + 60, PAYLOAD.encode()),
-                lambda: store.touch(key, int(clock()) + 60),
-                lambda: store.delete(key),
-                lambda: store.delete(key, PAYLOAD.encode()),
-            ]
-            errors = [error for call in calls if (error := await raised_by(call)) is not None]
+        store = RedisStore(server.url, clock=clock)
+        calls: list[Callable[[], Awaitable[Any]]] = [
+            store.open,
+            lambda: store.load(key),
+            lambda: store.create(key, PAYLOAD.encode(), int(clock()) + 60),
+            lambda: store.replace(key, PAYLOAD.encode(), int(clock()) + 60, PAYLOAD.encode()),
+            lambda: store.touch(key, int(clock()) + 60),
+            lambda: store.delete(key),
+            lambda: store.delete(key, PAYLOAD.encode()),
+        ]
+        errors = [error for call in calls if (error := await raised_by(call)) is not None]
+        await store.aclose()
     finally:
         server.stop()
     assert errors, "the server did all that it was asked"

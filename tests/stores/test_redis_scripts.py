@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from redis.asyncio import Redis
 
-from starlette_sessions_ext import RedisStore, Stored, StoreUnavailable
+from starlette_sessions_ext import CorruptRecord, RedisStore, Stored, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores._redis_scripts import MOST_CALLS
 from starlette_sessions_ext.testing import FaultProxy
@@ -95,24 +95,51 @@ async def test_changes_of_one_moment_share_commands_and_have_their_own_answers(
         assert found[key] == (changed if number % 3 else key.encode())
 
 
-async def test_a_key_that_holds_something_else_is_no_fault_of_the_others(
-    store: RedisStore, control: Redis, soon: int
+@pytest.mark.parametrize("foreign", ["list", "hash", "set", "zset", "stream"])
+async def test_a_key_that_holds_something_else_fails_alone(
+    store: RedisStore, control: Redis, soon: int, foreign: str
 ) -> None:
     keys = await filled(store, 4, soon)
-    await control.delete(f"session:{keys[1]}")
-    await control.lpush(f"session:{keys[1]}", "a list")
-    failures: list[str] = []
+    versions = [row.version for key in keys if (row := await store.load(key))]
+    await make_foreign(control, f"session:{keys[1]}", foreign)
 
-    async def load(key: str) -> None:
-        try:
-            assert await store.load(key) is not None
-        except StoreUnavailable:
-            failures.append(key)
+    answers = await asyncio.gather(*map(store.load, keys), return_exceptions=True)
+    error = answers.pop(1)
+    assert isinstance(error, CorruptRecord)
+    assert keys[1] not in str(error)
+    assert [row.data.decode() for row in answers if isinstance(row, Stored)] == [keys[0], keys[2], keys[3]]
+    touched = await asyncio.gather(*(store.touch(key, soon + 60) for key in keys))
+    assert touched == [True, False, True, True]
+    changed = await asyncio.gather(
+        *(store.replace(key, b"new", soon, version) for key, version in zip(keys, versions, strict=True))
+    )
+    assert changed == [True, False, True, True]
+    assert not await store.create(keys[1], b"data", soon)
+    removed = await asyncio.gather(*(store.delete(key, b"new") for key in keys))
+    assert removed == [True, False, True, True]
+    assert await control.type(f"session:{keys[1]}") == foreign.encode()
+    assert await control.ttl(f"session:{keys[1]}") == -1, "touch left it alone"
+    assert await store.delete(keys[1])
+    assert not await control.exists(f"session:{keys[1]}")
 
-    async with anyio.create_task_group() as group:
-        for key in keys:
-            group.start_soon(load, key)
-    assert failures == [keys[1]]
+
+async def make_foreign(control: Redis, name: str, kind: str) -> None:
+    await control.delete(name)
+    commands = {
+        "list": ("LPUSH", name, "x"),
+        "hash": ("HSET", name, "field", "x"),
+        "set": ("SADD", name, "x"),
+        "zset": ("ZADD", name, "1", "x"),
+        "stream": ("XADD", name, "*", "field", "x"),
+    }
+    await control.execute_command(*commands[kind])  # type: ignore[no-untyped-call]
+
+
+async def test_touch_leaves_a_string_without_a_ttl_alone(store: RedisStore, control: Redis, soon: int) -> None:
+    key = key_of(new_id())
+    await control.set(f"session:{key}", "somebody's counter")
+    assert not await store.touch(key, soon)
+    assert await control.ttl(f"session:{key}") == -1
 
 
 async def test_who_stops_waiting_takes_nothing_from_the_others(store: RedisStore, soon: int) -> None:
@@ -154,7 +181,8 @@ async def test_a_client_that_doesnt_know_of_a_cluster_sends_one_call_at_a_time(
     cluster: tuple[RedisServer, ...], soon: int
 ) -> None:
     """Some hosted clusters look like one server, but refuse a command for keys that they keep apart."""
-    async with Redis(port=cluster[0].port) as client, RedisStore(client) as store:
+    async with Redis(port=cluster[0].port) as client:
+        store = RedisStore(client)
         keys: list[str] = []
         elsewhere: list[str] = []
         while len(keys) < 5 or not elsewhere:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -133,8 +134,57 @@ def test_what_cant_be_meant_is_an_error(path: str) -> None:
     assert "canary" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tcp://h?auth=pa&canary",
+        "tcp://h?auth=pa&canary=1",
+        "tcp://h?auth=pa,canary",
+        "tcp://h?auth=pa,canary:1",
+        "tcp://h?auth=pa canary",
+        "tcp://h?auth[user]=u&auth[pass]=pa,canary",
+        "tcp://h?auth=pa#canary",
+        "tcp://h?auth=pa/canary&weight=canary",
+        "tcp://h?weight=1&auth=canary&auth=canary",
+        "tls://canary:1@h",
+        "tcp://h:1canary",
+        "tcp://[canary",
+        "canary@h",
+        "tcp://h/canary",
+        "canary://h",
+    ],
+)
+def test_no_part_of_a_password_is_shown_or_taken_for_a_server(path: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        parse_save_path(path)
+    assert "canary" not in "".join(traceback.format_exception(error.value))
+
+
 def test_a_password_isnt_shown() -> None:
     assert "canary" not in repr(parse_save_path("tcp://h?auth=canary"))
+    store = RedisStore.from_save_path("tcp://h?auth=canary")
+    assert "canary" not in f"{store!r} {store}"
+
+
+def test_how_to_write_a_password_is_explained() -> None:
+    for path in ("tcp://h?auth=pa&ss", "tcp://h?auth=pa,ss"):
+        with pytest.raises(ConfigurationError, match=r"%26.*%2C"):
+            parse_save_path(path)
+    assert parse_save_path("tcp://h?auth=pa%26s%2Cs") == [Server("redis://:pa%26s%2Cs@h:6379/0")]
+
+
+def test_a_server_without_a_scheme_may_stand_where_no_password_is() -> None:
+    assert [server.url for server in parse_save_path("tcp://a, b:1, tcp://c")] == [
+        "redis://a:6379/0",
+        "redis://b:1/0",
+        "redis://c:6379/0",
+    ]
+
+
+@pytest.mark.parametrize("path", [None, b"tcp://h", ["tcp://h"]])
+def test_what_isnt_a_path_is_an_error(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="save path is a str"):
+        RedisStore.from_save_path(path)
 
 
 async def test_a_database_that_isnt_there_is_told_at_open(servers: tuple[RedisServer, ...]) -> None:
