@@ -20,7 +20,7 @@ from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
 
-RUNS = 400
+RUNS = 600
 TASKS, STEPS = 4, 6
 
 
@@ -40,7 +40,8 @@ class Run:
     """One request whose handler works on its session in several tasks.
 
     `data` is the reference: a dict to which the handler does the same. `tokens` are put in by
-    `atomic`, each with the number of ends at its start and at its return.
+    `atomic`, each with the number of ends at its start and at its return, and `theirs` by parallel
+    requests, each with the number of ends at its return.
     """
 
     def __init__(self, seed: int, clock: FakeClock) -> None:
@@ -50,9 +51,10 @@ class Run:
         self.browser = Browser(self.app)
         self.data: dict[str, Any] = {}
         self.tokens: dict[str, tuple[int, int]] = {}
-        self.theirs: list[str] = []
+        self.theirs: dict[str, int] = {}
         self.ends = self.rotations = 0
         self.lifetime: int | None = None
+        self.emptied = False
         self.starts_empty = self.chance.random() < 0.3
         self.acts = ["set", "set", "nest", "delete", "save", "save", "atomic", "lifetime", "parallel", "wait"]
         if self.chance.random() < 0.5:
@@ -75,10 +77,11 @@ class Run:
                 assert token not in tokens, "an atomic change survived an end"
         if not self.ends and not self.rotations:
             assert theirs == set(self.theirs), "a change of a parallel request was lost"
+        assert all(self.theirs[key] == self.ends for key in theirs), "what others wrote survived an end"
         if (self.ends or self.rotations) and before.cookies:
             assert (await before.get("/view")).json() == {}, "the old id still opens the session"
         if found:
-            assert await self._stored_lifetime() == self.lifetime
+            assert self.emptied or await self._stored_lifetime() == self.lifetime
         else:
             assert self.browser.cookies == {} or before.cookies == self.browser.cookies
 
@@ -129,6 +132,7 @@ class Run:
         key = self.chance.choice("abc")
         session.pop(key, None)
         self.data.pop(key, None)
+        self.emptied = self.emptied or not self.data  # which may end the session, with its lifetime
 
     async def _save(self, session: Session, name: str) -> None:
         await session.save()
@@ -144,8 +148,8 @@ class Run:
 
     async def _parallel(self, session: Session, name: str) -> None:
         if self.browser.cookies:
-            self.theirs.append(f"their {name}")
-            await self.browser.tab().get(f"/theirs?their {name}=1".replace(" ", "%20"))
+            await self.browser.tab().get(f"/theirs?their{name}=1")
+            self.theirs[f"their{name}"] = self.ends
 
     async def _wait(self, session: Session, name: str) -> None:
         await anyio.lowlevel.checkpoint()

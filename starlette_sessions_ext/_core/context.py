@@ -289,11 +289,13 @@ class SessionContext:
             await self._end(body)
         elif self._is_gone:
             raise SessionGone("the session ended while this request ran; its changes weren't saved")
-        if self.entry is None:
-            if body != self._config.empty_body:
-                await self._create(body, intent)
-        else:
+        if self.entry is not None:
             await self._write_entry(self.entry, intent, body)
+        elif body != self._config.empty_body:
+            await self._create(body, intent)
+        elif intent.sets_lifetime:  # there is no session yet: it holds for the one that begins
+            lifetime = Intent(sets_lifetime=True, lifetime=intent.lifetime)
+            self.session._intent = lifetime.then(self.session._intent)
 
     async def _write_entry(self, entry: Entry, intent: Intent, body: bytes) -> None:
         planned = self._plan(entry, body, intent)
