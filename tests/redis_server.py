@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .servers import Server, answers, free_port, running, wait_until
+from .servers import ANSWER_WITHIN, Server, answers, free_port, running, wait_until
 
 
 class RedisServer(Server):
@@ -27,7 +27,7 @@ class RedisServer(Server):
 
     def answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_WITHIN) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:
