@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from starlette_sessions_ext.testing import FakeClock
 
 from .servers import ANSWER_WITHIN, Server, answers, free_port, running, wait_until
 
@@ -65,6 +68,17 @@ def running_sentinel(folder: Path) -> Iterator[RedisServer]:
         settings.write_text(f"sentinel monitor main 127.0.0.1 {master.port} 1\n")
         with running(RedisServer(folder, str(settings), "--sentinel")) as [sentinel]:
             yield sentinel
+
+
+class RunningClock(FakeClock):
+    """Goes on as Redis' own time does, and moves as well: how long a test takes changes no expiry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now + time.monotonic() - self._started
 
 
 async def let_pass(client: Any, seconds: float) -> None:
