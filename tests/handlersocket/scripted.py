@@ -19,7 +19,7 @@ Answer = Callable[[bytes], bytes | None]
 class ScriptedServer:
     """Sends what `answer` makes of each line; None closes the connection. It reads while `reading` is set.
 
-    A fence it answers by itself, unless it left the line before unanswered.
+    It answers a fence too, unless it left the line before unanswered.
     """
 
     def __init__(self, answer: Answer, *, piece: int = 65536) -> None:

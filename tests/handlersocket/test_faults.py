@@ -204,7 +204,7 @@ class NotedSocket:
 
 
 async def test_what_came_is_acknowledged_at_once_while_more_is_to_come() -> None:
-    """By itself the client's system waits 40 ms, in which HandlerSocket sends nothing more (Nagle's algorithm)."""
+    """Otherwise the client's system waits 40 ms, in which HandlerSocket sends nothing more (Nagle's algorithm)."""
     async with ScriptedServer(opens_then(b"")) as server:
         client = await connect(server.port)
         noted: Any = NotedSocket(client.pipeline._socket)
@@ -430,7 +430,7 @@ async def test_a_pool_pauses_between_failed_dials(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_pool_that_cant_connect_isnt_a_storm() -> None:
-    """Each failed dial is the failure of all who wait, and those who insist share the next one, after its pause."""
+    """Each failed attempt is the failure of all who wait; those who ask again share the next, after its pause."""
     callers, times = 100, 8
     async with ScriptedServer(lambda line: None) as server:
         pool = Pool("127.0.0.1", server.port, secret="secret", timeout=20)
