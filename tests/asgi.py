@@ -73,10 +73,11 @@ class Browser:
     app: ASGIApp
     scheme: str = "http"
     cookies: dict[str, str] = field(default_factory=dict)
+    host: bytes = b"localhost"  # to another one plain http is worth a warning
 
     def tab(self) -> Browser:
         """Another browser with the same cookies as of now; what it is sent stays its own."""
-        return Browser(self.app, self.scheme, dict(self.cookies))
+        return Browser(self.app, self.scheme, dict(self.cookies), self.host)
 
     async def get(
         self,
@@ -112,9 +113,9 @@ class Browser:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(b"host", b"testserver"), *((b"cookie", header) for header in cookie_headers if header)],
+            "headers": [(b"host", self.host), *((b"cookie", header) for header in cookie_headers if header)],
             "client": ("127.0.0.1", 50000),
-            "server": ("testserver", 80),
+            "server": (self.host.decode(), 80),
             "extensions": {},
         }
         await self.app(scope, receive, send)

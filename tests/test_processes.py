@@ -26,10 +26,10 @@ def anyio_backend() -> str:
 
 
 def browser(port: int, cookies: Any = None) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", cookies=cookies, timeout=30)
+    return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", cookies=cookies, timeout=60)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 async def test_K1_atomic_increments_from_four_processes_are_exact(url: str, tmp_path: Path) -> None:
     with running_workers(PROCESSES, url, tmp_path / "workers.log") as workers:
         ports = [port_of(worker) for worker in workers]
@@ -39,7 +39,9 @@ async def test_K1_atomic_increments_from_four_processes_are_exact(url: str, tmp_
             async def increment(port: int) -> None:
                 async with browser(port, first.cookies) as client:
                     for _ in range(INCREMENTS):
-                        (await client.get("/count")).raise_for_status()
+                        while (answer := await client.get("/count")).status_code == 409:
+                            pass
+                        answer.raise_for_status()
 
             async with anyio.create_task_group() as group:
                 for port in ports * TASKS:
@@ -47,6 +49,7 @@ async def test_K1_atomic_increments_from_four_processes_are_exact(url: str, tmp_
             assert (await first.get("/")).json() == {"start": "0", "count": PROCESSES * TASKS * INCREMENTS}
 
 
+@pytest.mark.timeout(180)
 async def test_what_was_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
     """The worker dies in the middle of writes of many sessions; another opens the same file."""
     database = f"sqlite:///{tmp_path / 'sessions.db'}"

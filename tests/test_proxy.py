@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Literal
 
 import pytest
 
@@ -12,6 +14,9 @@ from starlette_sessions_ext.testing import FaultProxy
 from .servers import free_port
 
 pytestmark = pytest.mark.anyio
+
+HANG = 30.0
+"""Seconds after which nothing will come any more."""
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +27,11 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def proxy() -> AsyncIterator[FaultProxy]:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the client leaves, or says goodbye by a full stop."""
         while data := await reader.read(100):
             writer.write(data)
+            if data.endswith(b"."):
+                break
         writer.close()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
@@ -32,28 +40,34 @@ async def proxy() -> AsyncIterator[FaultProxy]:
 
 
 async def ask(proxy: FaultProxy, *questions: bytes) -> bytes:
-    """Send the questions one by one; what is answered within a moment."""
+    """Send the questions, each when the one before is answered, and goodbye; what is answered until the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     answer = b""
-    try:
-        for question in questions:
-            writer.write(question)
-            async with asyncio.timeout(0.2):
-                answer += await reader.read(100)
-    except (TimeoutError, ConnectionError):
-        pass
+    async with asyncio.timeout(HANG):
+        with suppress(ConnectionError):
+            for question in questions:
+                writer.write(question)
+                answer += await reader.readexactly(len(question))
+            writer.write(b".")
+            answer += await reader.read()
     writer.transport.abort()
     return answer
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HANG):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 async def test_it_passes_on(proxy: FaultProxy) -> None:
-    assert await ask(proxy, b"a", b"b") == b"ab"
+    assert await ask(proxy, b"a", b"b") == b"ab."
     assert proxy.connections == 1
 
 
 async def test_silent(proxy: FaultProxy) -> None:
     proxy.silent = True
-    assert await ask(proxy, b"a") == b""
+    assert await ask(proxy) == b""
 
 
 async def test_forgotten_connections_swallow_all_and_new_ones_are_served(proxy: FaultProxy) -> None:
@@ -71,16 +85,14 @@ async def test_forgotten_connections_swallow_all_and_new_ones_are_served(proxy: 
 
 async def test_refusing(proxy: FaultProxy) -> None:
     proxy.refusing = True
-    assert await ask(proxy, b"a") == b""
+    assert await ask(proxy) == b""
 
 
 async def test_a_dropped_reply_never_comes(proxy: FaultProxy) -> None:
     proxy.drop_reply()
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"a")
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await reader.read(100)
+    await until(lambda: not proxy._drops)  # it came and was swallowed
     writer.write(b"b")
     assert await reader.read(100) == b"b"
     writer.transport.abort()
@@ -96,7 +108,7 @@ async def test_a_cut_reply_ends_the_connection(proxy: FaultProxy) -> None:
         await reader.readexactly(3)
     assert caught.value.partial == b"bc"
     writer.transport.abort()
-    assert await ask(proxy, b"e") == b"e", "the next connection is whole"
+    assert await ask(proxy, b"e") == b"e.", "the next connection is whole"
 
 
 async def test_single_bytes(proxy: FaultProxy) -> None:
@@ -109,36 +121,55 @@ async def test_single_bytes(proxy: FaultProxy) -> None:
 
     transport, _ = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", proxy.port)
     transport.write(b"abcdefgh")
-    async with asyncio.timeout(10):
-        while len(b"".join(pieces)) < 8:
-            await asyncio.sleep(0)
+    await until(lambda: len(b"".join(pieces)) == 8)
     assert b"".join(pieces) == b"abcdefgh"
     assert len(pieces) > 1, "not all at once"
     transport.close()
 
 
+class Gate(asyncio.Event):
+    """Notes that something waits for it."""
+
+    reached = False
+
+    async def wait(self) -> Literal[True]:
+        self.reached = self.reached or not self.is_set()
+        return await super().wait()
+
+
 async def test_held_replies_come_late(proxy: FaultProxy) -> None:
+    proxy._open = gate = Gate()
     proxy.hold_replies()
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"a")
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await reader.read(100)
+    reading = asyncio.ensure_future(reader.read(100))
+    await until(lambda: gate.reached)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not reading.done()
     proxy.release()
-    assert await reader.read(100) == b"a"
+    assert await reading == b"a"
     writer.transport.abort()
 
 
-async def test_bytes_are_late_either_way(proxy: FaultProxy) -> None:
-    """By 20 ms at most, so that forty times make 400 ms, more or less."""
-    proxy.delay = 0.02
-    loop = asyncio.get_running_loop()
+async def test_bytes_are_late_either_way(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `delay` at most, each by another time."""
+    proxy.delay = 10.0
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-    start = loop.time()
-    for _ in range(20):
+    monkeypatch.setattr(asyncio, "sleep", note)
+    for number in range(20):
         writer.write(b"a")
         assert await reader.read(100) == b"a"
-    assert loop.time() - start > 0.1
+        assert len(slept) == 2 * (number + 1), "on the way there and on the way back"
+    assert all(0 <= seconds <= 10 for seconds in slept)
+    assert len(set(slept)) > 20
     writer.transport.abort()
 
 
@@ -148,9 +179,7 @@ async def test_it_knows_how_many_connections_are_open(proxy: FaultProxy) -> None
     assert await reader.read(100) == b"a"
     assert proxy.current == 1
     writer.transport.abort()
-    async with asyncio.timeout(10):
-        while proxy.current:
-            await asyncio.sleep(0)
+    await until(lambda: not proxy.current)
     assert proxy.connections == 1
 
 
@@ -171,9 +200,9 @@ async def test_it_can_be_healed_of_everything(proxy: FaultProxy) -> None:
     proxy.cut_reply(0)
     proxy.hold_replies()
     proxy.heal()
-    assert await ask(proxy, b"a", b"b") == b"ab"
+    assert await ask(proxy, b"a", b"b") == b"ab."
 
 
 async def test_nobody_behind_it() -> None:
     async with FaultProxy("127.0.0.1", free_port()) as proxy:
-        assert await ask(proxy, b"a") == b""
+        assert await ask(proxy) == b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,13 +11,13 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 from starlette.requests import Request
-from starlette.types import ASGIApp
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore
 from starlette_sessions_ext.breaker import FAILURES, PAUSE
-from starlette_sessions_ext.testing import FaultProxy
+from starlette_sessions_ext.guard import Guard
+from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
-from .asgi import Answer, Browser, make_app
+from .asgi import Browser, make_app
 from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
 from .redis_server import RedisServer
@@ -28,7 +28,9 @@ from .stores.instruments import CountingStore
 pytestmark = pytest.mark.anyio
 
 CLIENTS = 20
-TIMEOUT = 1.0
+TIMEOUT = 2.0
+HANG = 60.0
+"""Seconds after which nothing will come any more."""
 
 
 @pytest.fixture
@@ -69,58 +71,64 @@ async def put(request: Request) -> Any:
     request.state.session.update(request.query_params)
 
 
-class Crowd:
-    """Browsers that ask again and again, each with a session. `seen` counts their answers by status."""
+async def ask_all(browsers: list[Browser]) -> Counter[int]:
+    """How many answers of each status there are when all ask at once."""
+    seen: Counter[int] = Counter()
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.seen: Counter[int] = Counter()
-        self._browsers = [Browser(app) for _ in range(CLIENTS)]
+    async def ask(browser: Browser) -> None:
+        seen[(await browser.get("/")).status] += 1
 
-    async def sign_in(self) -> None:
-        for number, browser in enumerate(self._browsers):
-            assert (await browser.get(f"/put?name={number}")).status == 200
-
-    async def ask(self, until: Callable[[Answer], bool]) -> None:
-        """Let all of them ask, each until it is given such an answer."""
-
-        async def ask(browser: Browser) -> None:
-            answer = None
-            while answer is None or not until(answer):
-                answer = await browser.get("/")
-                self.seen[answer.status] += 1
-                await anyio.sleep(0.01)
-
-        async with anyio.create_task_group() as group:
-            for browser in self._browsers:
-                group.start_soon(ask, browser)
+    async with anyio.create_task_group() as group:
+        for browser in browsers:
+            group.start_soon(ask, browser)
+    return seen
 
 
-async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend: Backend) -> None:
+@pytest.fixture
+def breakers(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock of all circuit breakers that are made in a test."""
+    clock = FakeClock()
+    monkeypatch.setattr(Guard.__init__, "__defaults__", (clock,))
+    return clock
+
+
+@pytest.mark.timeout(180)
+async def test_F7_a_dead_store_holds_few_and_serves_all_when_it_is_back(backend: Backend, breakers: FakeClock) -> None:
     async with FaultProxy("127.0.0.1", backend.port) as proxy, backend.store(proxy.port) as inner:
         store = CountingStore(inner)
-        crowd = Crowd(make_app(store, {"/": view, "/put": put}))
-        await crowd.sign_in()
-        await crowd.ask(lambda answer: answer.status == 200)
+        app = make_app(store, {"/": view, "/put": put})
+        browsers = [Browser(app) for _ in range(CLIENTS)]
+        for browser in browsers:
+            await browser.get("/put?name=ann")
+        assert await ask_all(browsers) == {200: CLIENTS}
         store.calls.clear()
-        crowd.seen.clear()
         before = proxy.connections
         proxy.silent = True
-        start = time.monotonic()
-        await crowd.ask(lambda answer: time.monotonic() - start > 4 * PAUSE)
-        outage = time.monotonic() - start
-        assert set(crowd.seen) == {503}
-        assert len(store.calls) <= CLIENTS + outage / (0.75 * PAUSE) + 1, "all at once first, and then one by one"
-        assert crowd.seen[503] > 10 * len(store.calls), "the others weren't held"
+        assert await ask_all(browsers) == {503: CLIENTS}
+        assert len(store.calls) <= CLIENTS, "all at once first"
+        for probe in range(2):
+            calls = len(store.calls)
+            for _ in range(10):
+                assert await ask_all(browsers) == {503: CLIENTS}
+            assert len(store.calls) == calls, "refused without a call, so nothing holds them"
+            breakers.advance(1.25 * PAUSE)
+            assert await ask_all(browsers) == {503: CLIENTS}
+            assert len(store.calls) == calls + 1, f"probe {probe} is one request's"
         assert proxy.connections - before <= 2 * len(store.calls)
         proxy.silent = False
         proxy.reset()
-        with anyio.fail_after(10 * (PAUSE + TIMEOUT)):
-            await crowd.ask(lambda answer: answer.status == 200)
-        assert crowd.seen[200] == CLIENTS
+        with anyio.fail_after(HANG):
+            for browser in itertools.cycle(browsers):
+                breakers.advance(1.25 * PAUSE)
+                if (await browser.get("/")).status == 200:
+                    break
+                await anyio.sleep(0.01)
+        assert await ask_all(browsers) == {200: CLIENTS}
 
 
+@pytest.mark.timeout(180)
 async def test_F4_a_server_that_refuses_writes_serves_readers_and_writes_again_by_itself(
-    redis_server: RedisServer,
+    redis_server: RedisServer, breakers: FakeClock
 ) -> None:
     """A primary that has become a replica, as in a failover, answers READONLY to every writer."""
     async with RedisStore(redis_server.url) as store, Redis.from_url(redis_server.url) as control:
@@ -133,7 +141,6 @@ async def test_F4_a_server_that_refuses_writes_serves_readers_and_writes_again_b
                 assert (await browser.get("/")).json() == {"name": "ann"}
         finally:
             await control.replicaof("NO", "ONE")
-        with anyio.fail_after(10 * PAUSE):
-            while (await browser.get("/put?a=1")).status != 200:
-                await anyio.sleep(0.01)
+        breakers.advance(1.25 * PAUSE)
+        assert (await browser.get("/put?a=1")).status == 200
         assert (await browser.get("/")).json() == {"name": "ann", "a": "1"}

@@ -17,7 +17,7 @@ from . import table
 from .faults import FAULTS, Fault
 from .stand import STORES, standing
 from .stretches import RECOVERY, Result, Stretch, sum_up
-from .trial import run
+from .trial import for_seconds, run
 
 LASTING, PAUSE = 3.0, 3.0
 """Seconds: a fault outlasts the deadline of an operation, and there is time to see normal service after it."""
@@ -44,7 +44,7 @@ def _run(store: str, seconds: float, servers: list[str]) -> Result:
     with standing(store, folder) as stand:
         if stand.server is not None:
             servers.append(table.version(stand.server))
-        result = run(stand, folder, _for(seconds, FAULTS[store]), lasting=LASTING, pause=PAUSE)
+        result = run(stand, folder, _for(seconds, FAULTS[store]), lasting=LASTING, pause=for_seconds(PAUSE))
     for finding in result.findings[:20]:
         print(f"{finding.harm}: {finding.text}. {finding.call}", file=sys.stderr)
     if result.findings or any(stretch.strange for stretch in result.stretches):

@@ -27,6 +27,7 @@ from starlette_sessions_ext import (
 from ..asgi import Handler, make_app
 from .calls import filler
 
+TIMEOUT = "SESSIONS_TEST_TIMEOUT"
 IDLE, TOUCH = 60, 1
 """Seconds: short, so that expiries are moved all the time."""
 
@@ -182,4 +183,6 @@ def make_application(store: SessionStore) -> ASGIApp:
 
 
 def create_app() -> ASGIApp:
-    return make_application(store_from_url(os.environ["SESSIONS"]))
+    """The store has its usual timeout, or that which the environment names, in seconds."""
+    options = {"timeout": float(os.environ[TIMEOUT])} if TIMEOUT in os.environ else {}
+    return make_application(store_from_url(os.environ["SESSIONS"], **options))

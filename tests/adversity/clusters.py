@@ -42,6 +42,11 @@ class Cluster:
     """Whether a server, which must be up, takes writes."""
     is_replica: Callable[[Any], bool]
     """Whether it follows a primary and has what that has."""
+    position: Callable[[Any], tuple[int, int]] | None = None
+    """The port of the primary that a server goes by, its own if it is one, and how far it has come.
+
+    None where a primary acknowledges nothing before replicas have it.
+    """
 
     def primaries(self) -> list[Server]:
         """Those that take writes; all servers must be up."""
@@ -50,6 +55,18 @@ class Cluster:
     def has_promoted(self, primaries: list[Server]) -> bool:
         """Whether a server takes writes that isn't among these."""
         return any(self.is_primary(server) for server in self.servers if server not in primaries)
+
+    def wait_until_replicated(self) -> None:
+        """Until the replicas have what their primaries have now; all servers must be up."""
+        position = self.position
+        if position is None:
+            return
+        wanted = dict(map(position, self.primaries()))
+
+        def is_replicated() -> bool:
+            return all(reached >= wanted[primary] for primary, reached in map(position, self.servers))
+
+        wait_until(is_replicated)
 
     def wait_until_all_follow(self) -> None:
         """Until one that came back has found its place."""
@@ -72,7 +89,7 @@ def _sentinels(folder: Path, *options: str) -> Iterator[Cluster]:
                 for watch in watches:
                     wait_until(partial(_knows_all, watch))
                 addresses = [("127.0.0.1", watch.port) for watch in watches]
-                yield Cluster((master, *replicas), 2, lambda: _sentinel_store(addresses), _leads, _follows)
+                yield Cluster((master, *replicas), 2, lambda: _sentinel_store(addresses), _leads, _follows, _position)
 
 
 def _sentinel(folder: Path, master: RedisServer, number: int) -> RedisServer:
@@ -101,7 +118,7 @@ def _redis_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
     settings = ("--cluster-node-timeout", timeout, "--cluster-replica-validity-factor", "0", *_REDIS[2:], *options)
     with running_cluster(folder, *settings, replicas=1) as nodes:
         wait_until(lambda: sum(map(_follows, nodes)) == 3)
-        yield Cluster(nodes, 3, lambda: _cluster_store(nodes[-1].port), _leads, _follows)
+        yield Cluster(nodes, 3, lambda: _cluster_store(nodes[-1].port), _leads, _follows, _position)
 
 
 @asynccontextmanager
@@ -150,6 +167,14 @@ def _leads(server: RedisServer) -> bool:
 def _follows(server: RedisServer) -> bool:
     with _asked(server) as client:
         return bool(client.info("replication").get("master_link_status") == "up")
+
+
+def _position(server: RedisServer) -> tuple[int, int]:
+    with _asked(server) as client:
+        found = client.info("replication")
+    if found["role"] == "master":
+        return server.port, int(found["master_repl_offset"])
+    return int(found["master_port"]), int(found["slave_repl_offset"])
 
 
 def _knows_all(watch: RedisServer) -> bool:

@@ -42,8 +42,8 @@ from .stand import url_of
 STORES = ("sqlite", "redis", "mysql", "mongo", "handlersocket")
 WORKERS = 2
 CLIENTS = 12
-ROUND = 1.0
-"""Seconds of load between two samples."""
+REQUESTS = 15
+"""Of each client, between two samples."""
 
 KILLED_EVERY = 5
 """Rounds after which the store's server is killed once, in the middle of the load."""
@@ -95,17 +95,21 @@ class Soak:
             for measure, values, at_once in zip(Sample._fields, zip(*samples, strict=True), AT_ONCE, strict=True):
                 yield worker, measure, verdict(values, at_once)
 
+    @property
+    def asked(self) -> int:
+        """Requests that have come to an end."""
+        return self.answered + self.refused + self.hung_up
+
     async def load(self, ports: list[int], paths: Sequence[str]) -> None:
-        until = time.monotonic() + ROUND
         async with asyncio.TaskGroup() as group:
             for number in range(CLIENTS):
-                group.create_task(self._use(ports[number % len(ports)], paths, until))
+                group.create_task(self._use(ports[number % len(ports)], paths))
 
-    async def _use(self, port: int, paths: Sequence[str], until: float) -> None:
+    async def _use(self, port: int, paths: Sequence[str]) -> None:
         """One browser, with one session after another. Every fifth request isn't waited for to the end."""
         place = f"http://127.0.0.1:{port}"
         async with httpx2.AsyncClient(base_url=place, timeout=30, verify=False, trust_env=False) as client:
-            while time.monotonic() < until:
+            for _ in range(REQUESTS):
                 patience = random.uniform(0, 0.02) if random.random() < 0.2 else None
                 try:
                     async with asyncio.timeout(patience):
@@ -118,8 +122,8 @@ class Soak:
                     self.refused += 1
 
 
-def soak(store: str, seconds: float, folder: Path, *, paths: Sequence[str] = PATHS) -> Soak:
-    """Run for so long. `paths` are what is asked of `soaked.create_app`."""
+def soak(store: str, seconds: float, folder: Path, *, rounds: int = 9, paths: Sequence[str] = PATHS) -> Soak:
+    """Run for so many seconds, and so many rounds at least. `paths` are what is asked of `soaked.create_app`."""
     result = Soak()
     with (
         serving(store, folder) as (server, url),
@@ -128,10 +132,12 @@ def soak(store: str, seconds: float, folder: Path, *, paths: Sequence[str] = PAT
     ):
         ports = [port_of(worker) for worker in workers]
         until = time.monotonic() + seconds
-        while time.monotonic() < until or len(result.samples) < 9:
+        while time.monotonic() < until or len(result.samples) < rounds:
+            middle = result.asked + CLIENTS * REQUESTS // 2
             load = portal.start_task_soon(result.load, ports, paths)
             if server is not None and len(result.samples) % KILLED_EVERY == KILLED_EVERY - 1:
-                time.sleep(ROUND / 2)
+                while result.asked < middle and not load.done():
+                    time.sleep(0.01)
                 server.stop()
                 server.start()  # on this thread: a server ends with the one that started it
                 result.kills += 1
@@ -159,7 +165,7 @@ def serving(store: str, folder: Path) -> Iterator[tuple[Server | None, str]]:
 def at_rest(worker: Popen[bytes]) -> Sample:
     """What the worker holds when nothing is asked of it: as soon as two looks are the same."""
     last = look(worker)
-    for _ in range(50):
+    for _ in range(1000):
         time.sleep(0.02)
         now = look(worker)
         if now[:2] == last[:2]:

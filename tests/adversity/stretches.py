@@ -41,8 +41,6 @@ class Stretch:
     """Answers that aren't normal, by status."""
     normal_after: float = 0.0
     """Seconds from the end of the fault until nothing was asked any more that had no normal answer."""
-    slowest: float = 0.0
-    """Seconds that the slowest of them took."""
     harm: Counter[Harm] = field(default_factory=Counter)
 
     @property
@@ -52,7 +50,6 @@ class Stretch:
 
     def add(self, call: Call) -> None:
         self.operations += 1
-        self.slowest = max(self.slowest, call.ended - call.began)
         self.acknowledged += call.outcome is Outcome.DONE and call.kind is not Kind.READ
 
     def add_error(self, event: Event) -> None:
@@ -91,7 +88,6 @@ def sum_up(stretches: Iterable[Stretch]) -> list[Stretch]:
         total.operations += one.operations
         total.acknowledged += one.acknowledged
         total.errors += one.errors
-        total.slowest = max(total.slowest, one.slowest)
         total.normal_after = max(total.normal_after, one.normal_after)
         total.harm += one.harm
     return list(sums.values())

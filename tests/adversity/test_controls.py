@@ -8,12 +8,13 @@ import pytest
 
 from .calls import Harm
 from .stand import standing
-from .trial import run
+from .trial import for_seconds, run
 
 SECONDS = 3.0
 """After so many it is looked at, and if nothing has come to light, it is tried again. Longer than a grace lasts."""
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("control", "harm"),
     [
@@ -29,4 +30,6 @@ def test_it_is_caught(control: str, harm: Harm, tmp_path: Path) -> None:
     found: set[Harm] = set()
     with standing("redis", tmp_path, f"tests.adversity.controls:{control}") as stand:
         while harm not in found:  # until the test's own timeout
-            found |= {finding.harm for finding in run(stand, tmp_path, [], lasting=0, pause=SECONDS).findings}
+            found |= {
+                finding.harm for finding in run(stand, tmp_path, [], lasting=0, pause=for_seconds(SECONDS)).findings
+            }

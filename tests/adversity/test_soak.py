@@ -1,4 +1,4 @@
-"""The soak for half a minute; and an application that leaks, which it finds."""
+"""The soak for some rounds; and an application that leaks, which it finds."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .soak import Verdict, report, soak, verdict
 
 @pytest.mark.timeout(300)
 def test_L4_nothing_grows(tmp_path: Path) -> None:
-    result = soak("redis", 25, tmp_path)
+    result = soak("redis", 0, tmp_path, rounds=25)
     assert report("redis", result)
     assert result.kills
     assert result.hung_up
-    assert result.answered > 10 * len(result.samples)
+    assert result.answered > result.asked / 2
 
 
 @pytest.mark.timeout(300)
 def test_what_leaks_is_found(tmp_path: Path) -> None:
-    result = soak("sqlite", 5, tmp_path, paths=["/leak"])
+    result = soak("sqlite", 0, tmp_path, paths=["/leak"])
     assert [measure for _, measure, found in result.verdicts() if found.is_flat] == []
 
 

@@ -7,7 +7,7 @@ import io
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from .browser import Browser, Log
 from .calls import Call, Kind
 from .faults import Fault
 from .stand import Stand
-from .stretches import Event, Result, Stretch, judge
+from .stretches import NORMAL, Event, Result, Stretch, judge
+from .workload import BROWSERS
 
 GENERATORS = 2
 SHARED = 1
@@ -25,25 +26,60 @@ SHARED = 1
 ROOT = Path(__file__).parents[2]
 
 
-def run(stand: Stand, folder: Path, faults: Iterable[Fault], *, lasting: float, pause: float) -> Result:
+Pause = Callable[[Sequence[Path]], None]
+"""Waits around faults. It is given the histories, to which lines are added while it waits."""
+
+
+def run(
+    stand: Stand, folder: Path, faults: Iterable[Fault], *, lasting: float, pause: Pause, browsers: int = BROWSERS
+) -> Result:
     """Make load, and let the faults strike one after the other, each for `lasting` seconds, with pauses around them."""
     shared, first = asyncio.run(_share(stand))
-    with _load(stand, folder, shared) as histories:
+    with _load(stand, folder, shared, browsers) as histories:
         stretches = [Stretch("none", time.monotonic(), time.monotonic())]
-        time.sleep(pause)
+        pause(histories)
         for fault in faults:
             struck = time.monotonic()
             fault(stand, lasting)
             stretches.append(Stretch(fault.__name__, struck, time.monotonic()))
-            time.sleep(pause)
+            pause(histories)
     last = asyncio.run(_look_again(stand, shared))
     return judge(stretches, [*first, *(event for path in histories for event in _read(path)), *last])
 
 
+def for_seconds(seconds: float) -> Pause:
+    return lambda histories: time.sleep(seconds)
+
+
+def until_normal(count: int) -> Pause:
+    """Until each process has had `count` normal answers in a row, to what it asked when this began or later."""
+
+    def wait(histories: Sequence[Path]) -> None:
+        began = time.monotonic()
+        ends = {path: path.stat().st_size for path in histories}
+
+        def is_normal() -> bool:
+            return all(_ends_normally(path, end, began, count) for path, end in ends.items())
+
+        wait_until(is_normal)
+
+    return wait
+
+
+def _ends_normally(path: Path, start: int, began: float, count: int) -> bool:
+    """Whether the last `count` events are normal, of those behind byte `start` that were asked after `began`."""
+    with path.open("rb") as file:
+        file.seek(start)
+        _, *lines = file.read().decode().split("\n")  # the first may have been under way; so may the last
+    last = [event for event in _events(lines[:-1]) if event.call.began >= began][-count:]
+    return len(last) == count and all(event.status in NORMAL for event in last)
+
+
 @contextmanager
-def _load(stand: Stand, folder: Path, shared: dict[str, str]) -> Iterator[list[Path]]:
+def _load(stand: Stand, folder: Path, shared: dict[str, str], browsers: int) -> Iterator[list[Path]]:
     """Processes that make load, and come to their end with this."""
-    command = [*die_with_parent(), sys.executable, "-m", "tests.adversity.workload", ",".join(map(str, stand.ports))]
+    command = [*die_with_parent(), sys.executable, "-m", "tests.adversity.workload"]
+    command += [str(browsers), ",".join(map(str, stand.ports))]
     command += [f"{name}={cookie}" for name, cookie in shared.items()]
     paths = [folder / f"history-{number}" for number in range(GENERATORS)]
     with ExitStack() as stack:

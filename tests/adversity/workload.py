@@ -2,10 +2,10 @@
 
 It runs as a process of its own, beside others, until SIGTERM, after which it comes to an end:
 
-    python -m tests.adversity.workload PORTS SHARED > history
+    python -m tests.adversity.workload BROWSERS PORTS SHARED > history
 
-PORTS are those of the workers, with commas between; SHARED are sessions that all the processes use,
-each as name=cookie.
+BROWSERS is how many there are; PORTS are those of the workers, with commas between; SHARED are
+sessions that all the processes use, each as name=cookie.
 """
 
 from __future__ import annotations
@@ -123,13 +123,13 @@ def _patience(share: float) -> float | None:
     return random.uniform(0, 0.01) if random.random() < share else None
 
 
-async def main(ports: list[int], shared: dict[str, str], file: TextIO) -> None:
+async def main(browsers: int, ports: list[int], shared: dict[str, str], file: TextIO) -> None:
     log, stopping = Log(file), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     person = Person(log, ports, stopping)
     mark = secrets.token_hex(4)
     async with asyncio.TaskGroup() as group:
-        for _ in range(BROWSERS):
+        for _ in range(browsers):
             group.create_task(person.live())
         for name, cookie in shared.items():
             browser = Browser(log, ports, name, cookie)
@@ -137,7 +137,7 @@ async def main(ports: list[int], shared: dict[str, str], file: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    _, numbers, *pairs = sys.argv
-    arguments = [int(number) for number in numbers.split(",")], dict(pair.split("=", 1) for pair in pairs)
+    _, browsers, numbers, *pairs = sys.argv
+    ports, shared = [int(number) for number in numbers.split(",")], dict(pair.split("=", 1) for pair in pairs)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(*arguments, sys.stdout))
+        runner.run(main(int(browsers), ports, shared, sys.stdout))

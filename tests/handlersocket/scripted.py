@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -20,11 +19,10 @@ Answer = Callable[[bytes], bytes | None]
 class ScriptedServer:
     """Sends what `answer` makes of each line; None closes the connection. It reads while `reading` is set.
 
-    A fence it answers by itself, unless it left the line before unanswered. Without `no_delay` it sends
-    as HandlerSocket does: a small packet only when the one before has been acknowledged.
+    It answers a fence too, unless it left the line before unanswered.
     """
 
-    def __init__(self, answer: Answer, *, piece: int = 65536, no_delay: bool = True) -> None:
+    def __init__(self, answer: Answer, *, piece: int = 65536) -> None:
         self.port = 0
         self.connections = 0
         self.current = 0
@@ -33,7 +31,6 @@ class ScriptedServer:
         self.reading.set()
         self._answer = answer
         self._piece = piece
-        self._no_delay = no_delay
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -55,7 +52,6 @@ class ScriptedServer:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self._no_delay)
         self.connections += 1
         self.current += 1
         said: bytes | None = b""
@@ -90,7 +86,7 @@ def opens_then(said: bytes | None) -> Answer:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what will come without a word."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 

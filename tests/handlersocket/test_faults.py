@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 import traceback
 from collections.abc import Awaitable, Iterator
-from statistics import median
 from typing import Any
 
 import pytest
@@ -25,26 +23,40 @@ from starlette_sessions_ext.handlersocket import (
 from starlette_sessions_ext.handlersocket.connection import read_nothing
 from starlette_sessions_ext.handlersocket.pipeline import Pipeline
 from starlette_sessions_ext.testing import FaultProxy
+from starlette_sessions_ext.testing._ticks import counting_ticks
 
 from ..mariadb_server import MariaDBServer, running_mariadb
 from ..servers import free_port, wait_until
+from .clockwork import Clockwork, forget_timer, timeless
 from .conftest import AMOUNTS, NAMES, TABLES
-from .scripted import Answer, ScriptedServer, error_of, opens_then, until
+from .scripted import FENCED, Answer, ScriptedServer, error_of, opens_then, until
 
 pytestmark = pytest.mark.anyio
 
 TIMEOUT = 0.5
+HANG = 60.0
+"""Seconds after which nothing will come any more."""
 A = Where("=", (b"a",))
 
 
 async def in_time(call: Awaitable[object]) -> BaseException | None:
-    """Its error, which has to come in less than twice the timeout."""
-    async with asyncio.timeout(2 * TIMEOUT):
-        return await error_of(call)
+    """Its error, which has to come in less than twice the timeout, as its event loop counts."""
+    async with counting_ticks(TIMEOUT / 20) as ticks:
+        async with asyncio.timeout(HANG):
+            error = await error_of(call)
+    assert ticks.count < 35
+    return error
 
 
 async def connect(port: int, **options: Any) -> Client:
-    return await Client.connect("127.0.0.1", port, **{"indexes": [NAMES], "timeout": TIMEOUT, **options})
+    return await Client.connect("127.0.0.1", port, **{"indexes": [NAMES], "timeout": 20, **options})
+
+
+def impatient(client: Client) -> Client:
+    """The client, which was connected with patience; from now on `TIMEOUT` is the deadline of its answers."""
+    forget_timer(client)
+    client.pipeline.timeout = TIMEOUT
+    return client
 
 
 async def connect_and_find(port: int, **options: Any) -> None:
@@ -63,7 +75,7 @@ def silent_at(stage: bytes) -> Answer:
 @pytest.mark.parametrize("stage", [b"A", b"P", b"1"], ids=["auth", "open", "reply"])
 async def test_P5_a_server_that_never_answers(stage: bytes) -> None:
     async with ScriptedServer(silent_at(stage)) as server:
-        error = await in_time(connect_and_find(server.port, secret="secret"))
+        error = await in_time(connect_and_find(server.port, secret="secret", timeout=TIMEOUT))
         assert isinstance(error, DeadlineExceeded)
         assert isinstance(error, TimeoutError)
         await until(lambda: server.current == 0)
@@ -78,7 +90,7 @@ async def test_P5_a_server_that_never_accepts() -> None:
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(("127.0.0.1", port))
-        error = await in_time(connect_and_find(port))
+        error = await in_time(connect_and_find(port, timeout=TIMEOUT))
         assert isinstance(error, DeadlineExceeded)
         for one in waiting:
             one.close()
@@ -86,25 +98,32 @@ async def test_P5_a_server_that_never_accepts() -> None:
 
 async def test_P5_a_frozen_server(server: MariaDBServer) -> None:
     async with FaultProxy("127.0.0.1", server.hs_port) as proxy:
-        client = await connect(proxy.port, secret=server.hs_secret)
+        client = impatient(await connect(proxy.port, secret=server.hs_secret))
         with server.frozen():
-            errors = await asyncio.gather(*(in_time(client.find(NAMES, A)) for _ in range(20)))
+            finds = [asyncio.ensure_future(client.find(NAMES, A)) for _ in range(20)]
+            assert await in_time(asyncio.wait(finds)) is None
+            errors = [find.exception() for find in finds]
             assert isinstance(errors[0], DeadlineExceeded)  # those who asked a little later may be told of this one
             assert all(isinstance(error, ConnectionLost) for error in errors)
             assert client.pipeline.in_flight == 0
-            assert isinstance(await in_time(connect_and_find(proxy.port, secret=server.hs_secret)), DeadlineExceeded)
+            error = await in_time(connect_and_find(proxy.port, secret=server.hs_secret, timeout=TIMEOUT))
+            assert isinstance(error, DeadlineExceeded)
         await until(lambda: proxy.current == 0)
-        await connect_and_find(proxy.port, secret=server.hs_secret, timeout=20)
+        await connect_and_find(proxy.port, secret=server.hs_secret)
 
 
 async def test_P5_one_overdue_answer_ends_the_connection_for_all() -> None:
     """What is late would be taken for the answer to the next."""
     async with ScriptedServer(opens_then(b"")) as server:
-        client = await connect(server.port)
+        client = impatient(await connect(server.port))
+        clockwork = Clockwork.of(client)
         first = asyncio.ensure_future(client.find(NAMES, A))
-        await asyncio.sleep(TIMEOUT / 2)
-        error = await in_time(client.find(NAMES, A))
-        assert type(error) is ConnectionLost
+        await asyncio.sleep(0)
+        clockwork.advance(TIMEOUT / 2)
+        second = asyncio.ensure_future(client.find(NAMES, A))
+        await asyncio.sleep(0)
+        clockwork.advance(TIMEOUT / 2)
+        assert type(await error_of(second)) is ConnectionLost
         assert isinstance(await error_of(first), DeadlineExceeded)
         assert isinstance(await error_of(client.find(NAMES, A)), ConnectionLost)
         await until(lambda: server.current == 0)
@@ -112,7 +131,7 @@ async def test_P5_one_overdue_answer_ends_the_connection_for_all() -> None:
 
 async def test_an_overdue_answer_for_somebody_who_has_gone_ends_it_too() -> None:
     async with ScriptedServer(opens_then(b"")) as server:
-        client = await connect(server.port)
+        client = impatient(await connect(server.port))
         gone = asyncio.ensure_future(client.find(NAMES, A))
         await asyncio.sleep(0)
         gone.cancel()
@@ -124,19 +143,28 @@ async def test_each_answer_has_a_deadline_of_its_own() -> None:
     """A connection that is in use for long isn't ended by an early one's."""
     said = [b"0\t2\ta\tb\n"]
     async with ScriptedServer(lambda line: b"0\t1\n" if line[:1] == b"P" else said[0]) as server:
-        client = await connect(server.port)
-        end = asyncio.get_running_loop().time() + 2.5 * TIMEOUT
-        while asyncio.get_running_loop().time() < end:
-            assert await client.find(NAMES, A) == [(b"a", b"b")]
-            await asyncio.sleep(TIMEOUT / 10)
+        client = impatient(await connect(server.port))
+        clockwork = Clockwork.of(client)
+        for _ in range(10):
+            find = asyncio.ensure_future(client.find(NAMES, A))
+            await asyncio.sleep(0)
+            clockwork.advance(0.4 * TIMEOUT)  # with the answer under way; every third time the timer rings
+            assert await find == [(b"a", b"b")]
         said[0] = b""
-        assert isinstance(await in_time(client.find(NAMES, A)), DeadlineExceeded)
+        find = asyncio.ensure_future(client.find(NAMES, A))
+        await asyncio.sleep(0)
+        clockwork.advance(0.9 * TIMEOUT)
+        assert client.pipeline.is_usable
+        clockwork.advance(0.1 * TIMEOUT)
+        assert isinstance(await error_of(find), DeadlineExceeded)
 
 
 async def test_a_connection_with_nothing_to_wait_for_is_left_alone(server: MariaDBServer) -> None:
     client = await connect(server.hs_port, secret=server.hs_secret)
-    await asyncio.sleep(1.5 * TIMEOUT)
-    assert await client.find(NAMES, A) == []
+    clockwork = Clockwork.of(client)
+    for _ in range(2):
+        assert await client.find(NAMES, A) == []
+        clockwork.advance(1.5 * client.pipeline.timeout)
     await client.aclose()
 
 
@@ -153,7 +181,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]
 
 
 async def test_P5_a_port_that_was_stopped(stopped: MariaDBServer) -> None:
-    error = await in_time(connect_and_find(stopped.hs_port, secret=stopped.hs_secret))
+    error = await in_time(connect_and_find(stopped.hs_port, secret=stopped.hs_secret, timeout=TIMEOUT))
     assert isinstance(error, ConnectionLost)
     writer = await connect(stopped.hs_port_wr, secret=stopped.hs_secret_wr)
     assert await writer.find(NAMES, A) == []
@@ -163,21 +191,35 @@ async def test_P5_a_port_that_was_stopped(stopped: MariaDBServer) -> None:
 # A server that waits for acknowledgements
 
 
-async def test_an_answer_that_waits_for_the_one_before_to_be_acknowledged_comes_at_once() -> None:
-    """By itself the client's system says after 40 ms that it has got something; told to, at once."""
+class NotedSocket:
+    """A socket whose options are noted as they are set."""
 
-    async def seconds(*, no_delay: bool) -> float:
-        async with ScriptedServer(opens_then(b"0\t2\ta\t1\n"), piece=4, no_delay=no_delay) as server:
-            client = await connect(server.port)
-            took = []
-            for _ in range(50):
-                before = time.perf_counter()
-                await client.find(NAMES, A)
-                took.append(time.perf_counter() - before)
-            await client.aclose()
-        return median(took)
+    def __init__(self, inner: Any) -> None:
+        self.options: list[tuple[int, int, int]] = []
+        self._inner = inner
 
-    assert await seconds(no_delay=False) < 20 * await seconds(no_delay=True)
+    def setsockopt(self, level: int, name: int, value: int) -> None:
+        self.options.append((level, name, value))
+        self._inner.setsockopt(level, name, value)
+
+
+async def test_what_came_is_acknowledged_at_once_while_more_is_to_come() -> None:
+    """Otherwise the client's system waits 40 ms, in which HandlerSocket sends nothing more (Nagle's algorithm)."""
+    async with ScriptedServer(opens_then(b"")) as server:
+        client = await connect(server.port)
+        noted: Any = NotedSocket(client.pipeline._socket)
+        client.pipeline._socket = noted
+        find = asyncio.ensure_future(client.find(NAMES, A))
+        await until(lambda: len(server.lines) == 2)
+        at_once = (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        client.pipeline.data_received(b"0\t2\t")
+        assert noted.options == [at_once]
+        client.pipeline.data_received(b"a\t1\n")
+        assert noted.options == [at_once] * 2, "the answer to the fence is to come"
+        client.pipeline.data_received(FENCED)
+        assert noted.options == [at_once] * 2
+        assert await find == [(b"a", b"1")]
+        await client.aclose()
 
 
 # A server that stops reading
@@ -185,7 +227,7 @@ async def test_an_answer_that_waits_for_the_one_before_to_be_acknowledged_comes_
 
 async def test_back_pressure_bounds_what_waits() -> None:
     async with ScriptedServer(opens_then(b"")) as server:
-        client = await connect(server.port)
+        client = impatient(await connect(server.port))
         server.reading.clear()
         key = Where("=", (b"x" * 16_000,))
         calls = [asyncio.ensure_future(client.find(NAMES, key)) for _ in range(2000)]  # 32 MB
@@ -194,15 +236,15 @@ async def test_back_pressure_bounds_what_waits() -> None:
         assert not pipeline.has_room
         assert pipeline._transport is not None
         assert pipeline._transport.get_write_buffer_size() + pipeline._connection.unsent_bytes < 2 * 1024 * 1024
-        errors = await asyncio.gather(*map(in_time, calls))
-        assert all(isinstance(error, ConnectionLost) for error in errors)
+        assert await in_time(asyncio.wait(calls)) is None
+        assert all(isinstance(call.exception(), ConnectionLost) for call in calls)
         server.reading.set()
         await until(lambda: server.current == 0)
 
 
 async def test_requests_that_wait_for_room_go_on_when_there_is_some() -> None:
     async with ScriptedServer(opens_then(b"0\t2\n")) as server:
-        client = await connect(server.port, timeout=20)
+        client = await connect(server.port)
         server.reading.clear()
         key = Where("=", (b"x" * 16_000,))
         calls = [asyncio.ensure_future(client.find(NAMES, key)) for _ in range(1000)]
@@ -217,12 +259,13 @@ async def test_requests_that_wait_for_room_go_on_when_there_is_some() -> None:
 
 async def test_a_request_that_nobody_takes_has_a_deadline_too(server: MariaDBServer) -> None:
     """Even where no answer is overdue. It wasn't sent, so the connection is as good as before."""
-    client = await connect(server.hs_port, secret=server.hs_secret)
+    client = impatient(await connect(server.hs_port, secret=server.hs_secret))
     client.pipeline.pause_writing()  # as the event loop does
     error = await in_time(client.find(NAMES, A))
     assert isinstance(error, DeadlineExceeded)
     assert "wasn't sent" in str(error)
     client.pipeline.resume_writing()
+    client.pipeline.timeout = 20
     assert await client.find(NAMES, A) == []
     await client.aclose()
 
@@ -250,7 +293,7 @@ async def test_P7_a_write_of_unknown_fate_isnt_sent_again(server: MariaDBServer,
         return server.run("SELECT amount FROM people", "other")
 
     async with FaultProxy("127.0.0.1", server.hs_port_wr) as proxy:
-        client = await connect(proxy.port, secret=server.hs_secret_wr, indexes=[AMOUNTS])
+        client = impatient(await connect(proxy.port, secret=server.hs_secret_wr, indexes=[AMOUNTS]))
         proxy.hold_replies()
         write = asyncio.ensure_future(client.increment(AMOUNTS, A, (1,)))
         await until(lambda: amount() == "1\n")
@@ -367,20 +410,19 @@ async def test_a_dial_that_nobody_waits_for_any_more_may_fail(server: MariaDBSer
         await pool.aclose()
 
 
-async def test_a_pool_pauses_between_failed_dials() -> None:
+async def test_a_pool_pauses_between_failed_dials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer each time; a success ends that."""
-    loop = asyncio.get_running_loop()
     async with ScriptedServer(opens_then(b"0\t2\n")) as server, FaultProxy("127.0.0.1", server.port) as proxy:
         proxy.refusing = True
         pool = Pool("127.0.0.1", proxy.port, indexes=[NAMES], timeout=20)
-        took = []
-        for _ in range(7):
-            start = loop.time()
+        sleeps = timeless(pool, monkeypatch)
+        for _ in range(8):
             assert isinstance(await error_of(pool.client()), ConnectionLost)
-            took.append(loop.time() - start)
-        for pause, seconds in zip([0, 0.01, 0.03, 0.07, 0.15, 0.31, 0.5], took, strict=True):
-            assert seconds >= pause / 2
-        assert proxy.connections == 7
+        first, *slept = sleeps.seconds
+        assert first <= 0
+        for pause, seconds in zip([0.01, 0.03, 0.07, 0.15, 0.31, 0.5, 0.5], slept, strict=True):
+            assert 0.49 * pause <= seconds <= 1.01 * pause
+        assert proxy.connections == 8
         proxy.refusing = False
         await pool.client()
         assert pool._pause == 0
@@ -388,20 +430,17 @@ async def test_a_pool_pauses_between_failed_dials() -> None:
 
 
 async def test_a_pool_that_cant_connect_isnt_a_storm() -> None:
+    """Each failed attempt is the failure of all who wait; those who ask again share the next, after its pause."""
+    callers, times = 100, 8
     async with ScriptedServer(lambda line: None) as server:
         pool = Pool("127.0.0.1", server.port, secret="secret", timeout=20)
-        end = asyncio.get_running_loop().time() + 1
-        calls = 0
 
         async def insist() -> None:
-            nonlocal calls
-            while asyncio.get_running_loop().time() < end:
+            for _ in range(times):
                 assert isinstance(await error_of(pool.client()), ConnectionLost)
-                calls += 1
 
-        await asyncio.gather(*(insist() for _ in range(100)))
-        assert server.connections <= calls / 100
-        assert server.connections <= 10
+        await asyncio.gather(*(insist() for _ in range(callers)))
+        assert server.connections == times
         await pool.aclose()
 
 
@@ -448,16 +487,22 @@ async def test_drain_lets_what_is_under_way_be_answered_and_service_goes_on(serv
         await pool.aclose()
 
 
-async def test_drain_holds_the_next_connection_back(server: MariaDBServer) -> None:
-    loop = asyncio.get_running_loop()
-    pool = Pool("127.0.0.1", server.hs_port, secret=server.hs_secret, indexes=[NAMES], timeout=20)
-    await pool.client()
-    start = loop.time()
-    await pool.drain(hold=0.3)
-    server.run("ALTER TABLE people ENGINE = InnoDB", "other")
-    assert await (await pool.client()).find(NAMES, A) == []
-    assert loop.time() - start >= 0.3
-    await pool.aclose()
+async def test_drain_holds_the_next_connection_back(server: MariaDBServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FaultProxy("127.0.0.1", server.hs_port) as proxy:
+        pool = Pool("127.0.0.1", proxy.port, secret=server.hs_secret, indexes=[NAMES], timeout=20)
+        await pool.client()
+        sleeps = timeless(pool, monkeypatch)
+        sleeps.awake.clear()
+        await pool.drain(hold=0.5)
+        asking = asyncio.ensure_future(pool.client())
+        await until(lambda: bool(sleeps.seconds))
+        assert sleeps.seconds == [0.5]
+        server.run("SET lock_wait_timeout = 20; ALTER TABLE people ENGINE = InnoDB", "other")
+        assert not asking.done()
+        assert proxy.connections == 1
+        sleeps.awake.set()
+        assert await (await asking).find(NAMES, A) == []
+        await pool.aclose()
 
 
 async def test_drain_stops_a_dial_and_who_waits_for_it_starts_another(server: MariaDBServer) -> None:
@@ -532,7 +577,7 @@ async def test_a_cancelled_drain_closes_all_the_same() -> None:
 
 async def test_aclose_waits_no_longer_than_for_an_answer() -> None:
     async with ScriptedServer(opens_then(b"")) as server:
-        client = await connect(server.port)
+        client = impatient(await connect(server.port))
         waiting = asyncio.ensure_future(client.find(NAMES, A))
         await asyncio.sleep(0)
         assert await in_time(client.aclose()) is None

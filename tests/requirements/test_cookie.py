@@ -127,8 +127,8 @@ async def test_C1_by_default_the_cookie_is_secure_over_https_and_warned_of_once_
     app = make_app(store, HANDLERS)
     (secure,) = (await Browser(app, "https").get("/put?user=ann")).set_cookies
     assert caplog.messages == []
-    (plain,) = (await Browser(app, "http").get("/put?user=ann")).set_cookies
-    await Browser(app, "http").get("/put?user=ann")
+    (plain,) = (await Browser(app, "http", host=b"shop.example").get("/put?user=ann")).set_cookies
+    await Browser(app, "http", host=b"shop.example").get("/put?user=ann")
     assert attributes(secure) == {**attributes(plain), "secure": ""}
     assert "secure" not in attributes(plain)
     assert [message for message in caplog.messages if "http" in message] == [caplog.messages[0]]

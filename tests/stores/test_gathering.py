@@ -45,14 +45,14 @@ async def answers(*asked: Awaitable[int]) -> list[int | BaseException]:
 
 
 async def test_questions_of_one_turn_are_asked_together(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=1)
+    gathering = Gathering(oracle.ask, most=3, seconds=60)
     assert await answers(*(gathering.add(number) for number in (1, 2, 2, 3, 4))) == [1, 4, 4, 9, 16]
     assert await gathering.add(5) == 25
     assert oracle.asked == [[1, 2, 2], [3, 4], [5]]
 
 
 async def test_who_asks_after_they_were_sent_isnt_among_them(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=1)
+    gathering = Gathering(oracle.ask, most=3, seconds=60)
     oracle.gate.clear()
     first = gathering.add(1)
     await anyio.wait_all_tasks_blocked()
@@ -64,14 +64,14 @@ async def test_who_asks_after_they_were_sent_isnt_among_them(oracle: Oracle) -> 
 
 
 async def test_an_exception_is_for_whom_it_answers(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=1)
+    gathering = Gathering(oracle.ask, most=3, seconds=60)
     one, error, two = await answers(*(gathering.add(number) for number in (1, -1, 2)))
     assert (one, two) == (1, 4)
     assert isinstance(error, ValueError)
 
 
 async def test_a_failure_is_everybodys_and_each_has_its_own(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=1)
+    gathering = Gathering(oracle.ask, most=3, seconds=60)
     failures = await answers(*(gathering.add(number) for number in (1, 0, 2)))
     assert [type(failure) for failure in failures] == [ZeroDivisionError] * 3
     assert len(set(map(id, failures))) == 3
@@ -85,7 +85,7 @@ async def test_a_deadline_is_everybodys(oracle: Oracle) -> None:
 
 
 async def test_who_stops_waiting_takes_nothing_from_the_others(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=1)
+    gathering = Gathering(oracle.ask, most=3, seconds=60)
     oracle.gate.clear()
     patient = gathering.add(1)
     with anyio.move_on_after(0.01):
@@ -101,7 +101,7 @@ async def test_who_stops_waiting_takes_nothing_from_the_others(oracle: Oracle) -
 def test_each_event_loop_has_its_own() -> None:
     """One that ended before it asked leaves nothing that the next would wait for."""
     oracle = Oracle()
-    gathering = Gathering(oracle.ask, most=3, seconds=1)
+    gathering = Gathering(oracle.ask, most=3, seconds=60)
 
     async def leave() -> None:
         gathering.add(1)

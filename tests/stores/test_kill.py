@@ -49,6 +49,7 @@ def killable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield Killable(mariadb, store_from_url(url))
 
 
+@pytest.mark.timeout(300)
 async def test_F3_what_was_acknowledged_survives_kill_9(killable: Killable, soon: int) -> None:
     server, store = killable
     acknowledged: dict[str, bytes | None] = {}
@@ -78,7 +79,7 @@ async def test_F3_what_was_acknowledged_survives_kill_9(killable: Killable, soon
         async with anyio.create_task_group() as group:
             for name in range(WRITERS):
                 group.start_soon(write, name)
-            with anyio.fail_after(30):
+            with anyio.fail_after(150):
                 while len(acknowledged) < ENOUGH:
                     await anyio.sleep(0.01)
             server.stop()

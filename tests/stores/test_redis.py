@@ -20,7 +20,7 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores._redis_checks import findings
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
-from ..redis_server import RedisServer, let_pass, running_sentinel
+from ..redis_server import RedisServer, RunningClock, let_pass, running_sentinel
 from ..servers import free_port
 from .event_loops import anyio_backend as anyio_backend
 
@@ -33,7 +33,18 @@ def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-class RedisContract(StoreContract):
+@pytest.fixture
+def clock() -> FakeClock:
+    return RunningClock()
+
+
+class OnRedisTime:
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return RunningClock()
+
+
+class RedisContract(OnRedisTime, StoreContract):
     @pytest.fixture
     async def client(self) -> Any:
         """A client of the tests' own."""
@@ -75,7 +86,7 @@ class TestSentinelsMaster(RedisContract):
             await sentinel_client.aclose()
 
 
-class TestURL(NetworkStoreContract):
+class TestURL(OnRedisTime, NetworkStoreContract):
     @pytest.fixture
     async def store(self, redis_url: str, clock: FakeClock) -> AsyncIterator[RedisStore]:
         async with Redis.from_url(redis_url) as control, RedisStore(redis_url, clock=clock) as store:
@@ -189,8 +200,8 @@ async def test_what_a_retrying_client_sent_twice_was_written_once(
 ) -> None:
     """redis-py sends a command again after a lost answer; a client that was given may do so."""
     async with FaultProxy("127.0.0.1", redis_server.port) as proxy:
-        async with Redis(port=proxy.port, socket_timeout=0.2) as client:
-            store = RedisStore(client, clock=clock)
+        async with Redis(port=proxy.port, socket_timeout=1) as client:
+            store = RedisStore(client, timeout=20, clock=clock)
             await store.load(key)
             proxy.drop_reply()
             assert await store.create(key, b"one", soon)
@@ -218,11 +229,9 @@ async def test_the_prefix_stands_before_the_key(
 
 
 async def test_a_frozen_server_ends_in_a_timeout(redis_server: RedisServer, key: str) -> None:
-    async with Redis.from_url(redis_server.url) as control, RedisStore(redis_server.url, timeout=0.2) as store:
-        await control.client_pause(1000)
-        with pytest.raises(StoreTimeout):
+    async with RedisStore(redis_server.url, timeout=1) as store:
+        with redis_server.frozen(), pytest.raises(StoreTimeout):
             await store.load(key)
-        await control.client_unpause()
         assert await store.load(key) is None
 
 
@@ -246,6 +255,7 @@ async def test_a_connection_that_is_closed_under_a_command_is_unavailable(cluste
 
 async def test_only_sessions_are_among_the_keys(redis_server: RedisServer, soon: int, clock: FakeClock) -> None:
     async with Redis.from_url(redis_server.url) as control:
+        await control.flushall()
         async with RedisStore(redis_server.url, prefix="[a*]:", clock=clock) as store:
             keys = {key_of(new_id()) for _ in range(20)}
             for key in keys:

@@ -170,7 +170,7 @@ async def test_a_lost_connection_is_told_to_each_that_waited(redis_server: Redis
             async with anyio.create_task_group() as group:
                 for key in keys:
                     group.start_soon(load, key)
-                await anyio.sleep(0.05)
+                await anyio.wait_all_tasks_blocked()  # all are sent
                 proxy.reset()
             assert len({id(error.__cause__) for error in failures}) == 3, "each its own, with its own traceback"
             proxy.silent = False

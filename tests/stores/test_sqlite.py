@@ -73,7 +73,7 @@ async def test_several_stores_open_one_file_at_once(tmp_path: Path, key: str, so
 
 
 async def test_a_locked_file_ends_in_a_timeout_and_nothing_is_written(tmp_path: Path, key: str, soon: int) -> None:
-    async with SQLiteStore(tmp_path / "sessions.db", timeout=0.2) as store:
+    async with SQLiteStore(tmp_path / "sessions.db", timeout=1) as store:
         other = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreTimeout, match="locked"):
@@ -94,7 +94,7 @@ async def test_waiting_in_line_ends_at_the_deadline_too(tmp_path: Path, soon: in
         except StoreTimeout:
             outcomes.append("timeout")
 
-    async with SQLiteStore(tmp_path / "sessions.db", timeout=0.2) as store:
+    async with SQLiteStore(tmp_path / "sessions.db", timeout=1) as store:
         other = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         async with anyio.create_task_group() as group:
@@ -180,10 +180,10 @@ async def test_a_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path,
     other = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None, check_same_thread=False)
     other.execute("CREATE TABLE other (id)")
     other.execute("BEGIN IMMEDIATE")
-    store = SQLiteStore(tmp_path / "sessions.db", timeout=0.2)
+    store = SQLiteStore(tmp_path / "sessions.db", timeout=1)
     with pytest.raises(StoreTimeout):
         await store.open()
-    store = SQLiteStore(tmp_path / "sessions.db", timeout=20)
+    store = SQLiteStore(tmp_path / "sessions.db", timeout=60)
     async with anyio.create_task_group() as group:
         group.start_soon(store.open)
         await anyio.sleep(0.05)

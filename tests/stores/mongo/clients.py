@@ -26,7 +26,7 @@ async def load(store: SessionStore, key: str) -> Stored:
 
 
 async def until(done: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not done():
             await anyio.sleep(0.02)
 

@@ -44,7 +44,7 @@ async def status(connection: Any, name: str) -> int:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not await condition():
             await anyio.sleep(0.01)
 
