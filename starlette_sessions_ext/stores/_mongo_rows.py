@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
     from pymongo.asynchronous.collection import AsyncCollection
 
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+# A date or a text of a foreign document that Python has no value for must not fail the documents read with it.
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_MS, unicode_decode_error_handler="replace"
+)
 
 # Whatever the client's or the URL's settings are: a write is acknowledged when a majority has it in its journal, so
 # that no election and no crash undoes it, be it a logout. Reads go to the primary and take its newest state ("local"),

@@ -3,7 +3,8 @@
     {_id: key, data: Binary, version: int64, expires_at: date, created_at: date, modified: date}
 
 What has to be compared and written at once is a single `updateOne` or `deleteOne`, which MongoDB
-does atomically. Expiry is a condition of every query; the TTL index only clears up behind it.
+does atomically. Expiry is a condition of every write, and checked after every read; the TTL index
+only clears up behind it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._collection import collect
 from ._driver import require
 from ._gathering import Gathering
+from ._mongo_documents import NOT_TEXT, as_row, date, expired, living, taken_by_expired, unchanged
 from ._mongo_rows import SETTLED, Rows
 from ._own_task import Left, ended, in_own_task
 from .base import (
@@ -51,6 +53,8 @@ _DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 _STEP = 100
 """How many expired rows are removed at once."""
+_PAGE = 1000
+"""How many keys are read at once."""
 _MOST_LOADS = 64
 """How many sessions are looked for at once: what a command costs is shared well by then."""
 _LARGEST_DATA = 16_000_000
@@ -102,16 +106,16 @@ class MongoStore(SessionStore):
         check_row(key, data, expires_at, self.max_data_bytes)
         now = self._now()
         version = Int64(secrets.randbits(62))  # so that a version of a former row under this key is worth nothing
-        times = {"expires_at": _date(expires_at), "created_at": now, "modified": now}
+        times = {"expires_at": date(expires_at), "created_at": now, "modified": now}
         with self._deadline():
             return await self._once(key, data, self._make({"_id": key, "data": data, "version": version, **times}))
 
     @in_own_task
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        content = {"data": data, "expires_at": _date(expires_at), "modified": self._now()}
+        content = {"data": data, "expires_at": date(expires_at), "modified": self._now()}
         with self._deadline():
-            write = self._update(self._unchanged(key, version), {"$set": content, "$inc": {"version": 1}})
+            write = self._update(unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}})
             return await self._once(key, data, write)
 
     @in_own_task
@@ -119,13 +123,14 @@ class MongoStore(SessionStore):
         check_key(key)
         check_expires_at(expires_at)
         with self._deadline():
-            times = {"expires_at": _date(expires_at), "modified": self._now()}
-            return await self._update(self._living(key), {"$set": times})
+            times = {"expires_at": date(expires_at), "modified": self._now()}
+            return await self._update(living(key, self._now()), {"$set": times})
 
     @in_own_task
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
-        conditions = self._living(key) if version is None else self._unchanged(key, version)
+        now = self._now()
+        conditions = living(key, now) if version is None else unchanged(key, version, now)
         with self._deadline():
             return (await self._rows.current().delete_one(conditions)).deleted_count == 1
 
@@ -135,27 +140,31 @@ class MongoStore(SessionStore):
 
     @in_own_task
     async def _remove_expired(self, count: int) -> int:
-        expired = {"expires_at": {"$lte": self._now()}}
+        conditions = expired(self._now())
         with self._deadline():
-            found = self._rows.current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(count)
+            found = self._rows.current().find(conditions, {"_id": 1}).sort("expires_at", 1).limit(count)
             keys = [row["_id"] for row in await found.to_list(count)]
-            still_expired = {"_id": {"$in": keys}, **expired}  # some may have been touched
+            still_expired = {**conditions, "_id": {"$in": keys}}  # some may have been touched
             return (await self._rows.current().delete_many(still_expired)).deleted_count
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
-        page = await self._page("")
-        while page:
-            for key in page:
-                if is_key(key):  # not PHP's
-                    yield key
-            page = await self._page(page[-1])
+        after, skipped = "", 0
+        while page := await self._page(after, skipped):
+            for name in page:
+                if is_key(name):  # not PHP's
+                    yield name
+            skipped += len(page)
+            for behind, name in enumerate(reversed(page)):
+                if NOT_TEXT not in name:  # else nothing can be asked for that comes after it
+                    after, skipped = name, behind
+                    break
 
     @in_own_task
-    async def _page(self, after: str) -> list[str]:
+    async def _page(self, after: str, skipped: int) -> list[str]:
         with self._deadline():
-            found = self._rows.current().find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1).limit(1000)
-            return [row["_id"] for row in await found.to_list(1000)]
+            found = self._rows.current().find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1)
+            return [row["_id"] for row in await found.skip(skipped).limit(_PAGE).to_list(_PAGE)]
 
     @in_own_task
     async def diagnose(self) -> list[Finding]:
@@ -188,24 +197,16 @@ class MongoStore(SessionStore):
         await self._left.ended(None, self._timeout)
         self._rows.forget()
 
-    async def _find(self, keys: list[str]) -> list[Stored | None]:
-        conditions = {"_id": {"$in": keys}, "expires_at": {"$gt": self._now()}}
+    async def _find(self, keys: list[str]) -> list[Stored | Exception | None]:
+        now = self._now()
         with self._deadline():
-            found = self._rows.current().find(conditions, {"data": 1, "version": 1, "expires_at": 1})
-            rows = {row["_id"]: row for row in await found.to_list(None)}
-        return [_stored(rows[key]) if key in rows else None for key in keys]
+            rows = self._rows.current()
+            found = rows.find({"_id": {"$in": keys}}, {"data": 1, "version": 1, "expires_at": 1})
+            documents = {document["_id"]: document for document in await found.to_list(None)}
+        return [as_row(documents[key], now, rows.full_name) if key in documents else None for key in keys]
 
     def _now(self) -> DatetimeMS:
         return DatetimeMS(int(self._clock() * 1000))
-
-    def _living(self, key: str) -> dict[str, Any]:
-        """What finds the row while it hasn't expired."""
-        return {"_id": key, "expires_at": {"$gt": self._now()}}
-
-    def _unchanged(self, key: str, version: Hashable) -> dict[str, Any]:
-        """What finds the row while it has this version, too. What isn't a version of ours finds nothing."""
-        ours = isinstance(version, int) and abs(version) < 2**63
-        return {**self._living(key), "version": version if ours else {"$in": []}}
 
     async def _update(self, conditions: dict[str, Any], change: dict[str, Any]) -> bool:
         """Change a row that is there. What counts is that it was found: it may have had these very values."""
@@ -215,7 +216,7 @@ class MongoStore(SessionStore):
         """Insert the row; if the key is taken by an expired row, remove that and try again."""
         if await self._insert(row):
             return True
-        await self._rows.current().delete_one({"_id": row["_id"], "expires_at": {"$lte": row["created_at"]}})
+        await self._rows.current().delete_one(taken_by_expired(row["_id"], row["created_at"]))
         return await self._insert(row) or await self._holds(row["_id"], row["data"])
 
     async def _insert(self, row: dict[str, Any]) -> bool:
@@ -262,14 +263,6 @@ class MongoStore(SessionStore):
 
     def _late(self) -> StoreTimeout:
         return StoreTimeout(f"{self._rows.place()} didn't answer within {self._timeout} s")
-
-
-def _stored(row: dict[str, Any]) -> Stored:
-    return Stored(row["data"], int(row["version"]), int(row["expires_at"]) // 1000)
-
-
-def _date(seconds: int) -> DatetimeMS:
-    return DatetimeMS(seconds * 1000)
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,14 @@ from bson.objectid import ObjectId
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.collection import Collection
 
-from starlette_sessions_ext import ConfigurationError, MongoStore, SessionTooLarge, Stored, StoreUnavailable
+from starlette_sessions_ext import (
+    ConfigurationError,
+    CorruptRecord,
+    MongoStore,
+    SessionTooLarge,
+    Stored,
+    StoreUnavailable,
+)
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
@@ -176,7 +183,8 @@ async def test_what_php_wrote_is_left_alone(
     rows.insert_many(foreign)
     before = list(rows.find().sort("_id", 1))
     await store.create(key, b"data", soon)
-    assert await store.load(taken) is None
+    with pytest.raises(CorruptRecord):
+        await store.load(taken)
     assert not await store.create(taken, b"data", soon)
     assert not await store.replace(taken, b"data", soon, 1)
     assert not await store.touch(taken, soon)
