@@ -9,18 +9,18 @@ only clears up behind it.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 try:
     import pymongo
     from bson.datetime_ms import DatetimeMS
-    from bson.errors import BSONError
     from bson.int64 import Int64
-    from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+    from pymongo.errors import OperationFailure, PyMongoError
 except ImportError as error:  # pragma: no cover - tested in an interpreter without pymongo
     raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
 
@@ -28,8 +28,10 @@ from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
 from ._collection import collect
 from ._driver import require
 from ._gathering import Gathering
-from ._mongo_documents import NOT_TEXT, as_row, date, expired, living, taken_by_expired, unchanged
-from ._mongo_rows import SETTLED, Rows
+from ._loop_local import LoopLocal
+from ._mongo_documents import NOT_TEXT, as_row, date, expired, living, unchanged
+from ._mongo_source import Source, place_of
+from ._mongo_writes import DRIVER_ERRORS, make, once, update
 from ._own_task import Left, ended, in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
     from pymongo.asynchronous.collection import AsyncCollection
 
-_DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 _STEP = 100
 """How many expired rows are removed at once."""
@@ -59,6 +60,15 @@ _MOST_LOADS = 64
 """How many sessions are looked for at once: what a command costs is shared well by then."""
 _LARGEST_DATA = 16_000_000
 """Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
+
+
+class _InLoop(NamedTuple):
+    """What belongs to one event loop."""
+
+    rows: AsyncCollection[Any]
+    loads: Gathering[str, Stored | None]
+    left: Left
+    loop: asyncio.AbstractEventLoop
 
 
 class MongoStore(SessionStore):
@@ -85,15 +95,15 @@ class MongoStore(SessionStore):
         if self.max_data_bytes > _LARGEST_DATA:
             raise ConfigurationError(f"a document of MongoDB holds no more than max_data_bytes={_LARGEST_DATA}")
         self._timeout = timeout
-        self._left = Left()
-        self._loads = Gathering(self._find, most=_MOST_LOADS, seconds=None)
         self._clock = clock
-        self._rows = Rows(collection_or_url, collection, timeout)
+        self._source = Source(collection_or_url, collection, timeout)
+        self._loops = LoopLocal(self._begin, close=self._end, abandon=self._abandon)
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        in_time = await self._left.ended(key, self._timeout)
-        answer = self._loads.add(key)
+        mine = self._loops.get()
+        in_time = await mine.left.ended(key, self._timeout)
+        answer = mine.loads.add(key)
         try:
             if not (in_time and await ended([answer], self._timeout)):
                 raise self._late()
@@ -107,32 +117,33 @@ class MongoStore(SessionStore):
         now = self._now()
         version = Int64(secrets.randbits(62))  # so that a version of a former row under this key is worth nothing
         times = {"expires_at": date(expires_at), "created_at": now, "modified": now}
-        with self._deadline():
-            return await self._once(key, data, self._make({"_id": key, "data": data, "version": version, **times}))
+        with self._operation() as rows:
+            write = make(rows, {"_id": key, "data": data, "version": version, **times})
+            return await once(rows, key, data, write, self._timeout)
 
     @in_own_task
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         content = {"data": data, "expires_at": date(expires_at), "modified": self._now()}
-        with self._deadline():
-            write = self._update(unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}})
-            return await self._once(key, data, write)
+        with self._operation() as rows:
+            write = update(rows, unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}})
+            return await once(rows, key, data, write, self._timeout)
 
     @in_own_task
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
-        with self._deadline():
-            times = {"expires_at": date(expires_at), "modified": self._now()}
-            return await self._update(living(key, self._now()), {"$set": times})
+        times = {"expires_at": date(expires_at), "modified": self._now()}
+        with self._operation() as rows:
+            return await update(rows, living(key, self._now()), {"$set": times})
 
     @in_own_task
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         now = self._now()
         conditions = living(key, now) if version is None else unchanged(key, version, now)
-        with self._deadline():
-            return (await self._rows.current().delete_one(conditions)).deleted_count == 1
+        with self._operation() as rows:
+            return (await rows.delete_one(conditions)).deleted_count == 1
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
@@ -141,11 +152,11 @@ class MongoStore(SessionStore):
     @in_own_task
     async def _remove_expired(self, count: int) -> int:
         conditions = expired(self._now())
-        with self._deadline():
-            found = self._rows.current().find(conditions, {"_id": 1}).sort("expires_at", 1).limit(count)
+        with self._operation() as rows:
+            found = rows.find(conditions, {"_id": 1}).sort("expires_at", 1).limit(count)
             keys = [row["_id"] for row in await found.to_list(count)]
             still_expired = {**conditions, "_id": {"$in": keys}}  # some may have been touched
-            return (await self._rows.current().delete_many(still_expired)).deleted_count
+            return (await rows.delete_many(still_expired)).deleted_count
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
@@ -162,45 +173,40 @@ class MongoStore(SessionStore):
 
     @in_own_task
     async def _page(self, after: str, skipped: int) -> list[str]:
-        with self._deadline():
-            found = self._rows.current().find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1)
+        with self._operation() as rows:
+            found = rows.find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1)
             return [row["_id"] for row in await found.skip(skipped).limit(_PAGE).to_list(_PAGE)]
 
     @in_own_task
     async def diagnose(self) -> list[Finding]:
         """Whether more than one server holds the sessions; see `SupportsDiagnosis`."""
-        with self._deadline():
-            hello = await self._rows.current().database.client.admin.command("hello")
+        with self._operation() as rows:
+            hello = await rows.database.client.admin.command("hello")
         if "setName" in hello or hello.get("msg") == "isdbgrid":  # a member of a replica set; a router to shards
             return []
-        problem = f"{self._rows.place()} is no replica set: sessions are as safe as its one disk"
+        problem = f"{self._place()} is no replica set: sessions are as safe as its one disk"
         return [Finding(problem, "start mongod with --replSet and run rs.initiate(), or accept it")]
 
     @in_own_task
     async def open(self) -> None:
         """Reach the server and make the TTL index, if it isn't there."""
-        with self._deadline():
-            collection = self._rows.current()
+        with self._operation() as rows:
             try:
-                await collection.create_index("expires_at", expireAfterSeconds=0)
+                await rows.create_index("expires_at", expireAfterSeconds=0)
             except OperationFailure as error:
                 if error.code not in _INDEX_CONFLICTS:
                     raise
                 raise ConfigurationError(
-                    f"{collection.full_name} has another index on expires_at; drop it, and the TTL index will be "
-                    f'made: db.getCollection("{collection.name}").dropIndex({{expires_at: 1}})'
+                    f"{rows.full_name} has another index on expires_at; drop it, and the TTL index will be "
+                    f'made: db.getCollection("{rows.name}").dropIndex({{expires_at: 1}})'
                 ) from error
 
     async def aclose(self) -> None:
-        await self._rows.aclose()
-        await self._loads.ended(self._timeout)
-        await self._left.ended(None, self._timeout)
-        self._rows.forget()
+        await self._loops.aclose()
 
     async def _find(self, keys: list[str]) -> list[Stored | Exception | None]:
         now = self._now()
-        with self._deadline():
-            rows = self._rows.current()
+        with self._operation() as rows:
             found = rows.find({"_id": {"$in": keys}}, {"data": 1, "version": 1, "expires_at": 1})
             documents = {document["_id"]: document for document in await found.to_list(None)}
         return [as_row(documents[key], now, rows.full_name) if key in documents else None for key in keys]
@@ -208,61 +214,42 @@ class MongoStore(SessionStore):
     def _now(self) -> DatetimeMS:
         return DatetimeMS(int(self._clock() * 1000))
 
-    async def _update(self, conditions: dict[str, Any], change: dict[str, Any]) -> bool:
-        """Change a row that is there. What counts is that it was found: it may have had these very values."""
-        return (await self._rows.current().update_one(conditions, change)).matched_count == 1
-
-    async def _make(self, row: dict[str, Any]) -> bool:
-        """Insert the row; if the key is taken by an expired row, remove that and try again."""
-        if await self._insert(row):
-            return True
-        await self._rows.current().delete_one(taken_by_expired(row["_id"], row["created_at"]))
-        return await self._insert(row) or await self._holds(row["_id"], row["data"])
-
-    async def _insert(self, row: dict[str, Any]) -> bool:
-        try:
-            await self._rows.current().insert_one(row)
-        except DuplicateKeyError:
-            return False
-        return True
-
-    async def _once(self, key: str, data: bytes, write: Awaitable[bool]) -> bool:
-        """Send a write, and look for it if its answer got lost.
-
-        The client may send it again, but only to a replica set, which knows it by its number and doesn't
-        do it twice (retryable writes). Half the budget is kept for the look-up.
-        """
-        try:
-            with pymongo.timeout(self._timeout / 2):
-                return await write
-        except _DRIVER_ERRORS as error:
-            unknown = error
-        with suppress(*_DRIVER_ERRORS):  # what went wrong first says more
-            if await self._holds(key, data):
-                return True
-        raise unknown
-
-    async def _holds(self, key: str, data: bytes) -> bool:
-        settled = self._rows.current().with_options(read_concern=SETTLED)
-        return await settled.find_one({"_id": key, "data": data}, {"_id": 1}) is not None
-
     @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        """The budget of one operation, and the one place where the driver's errors become ours.
+    def _operation(self) -> Iterator[AsyncCollection[Any]]:
+        """Give the loop's collection, for the budget of one operation; the driver's errors become ours here.
 
         It is pymongo's own, for that and motor's threads clean up after it, as they may not after a cancellation.
         """
         try:
             with pymongo.timeout(self._timeout):
-                yield
-        except _DRIVER_ERRORS as error:
+                yield self._loops.get().rows
+        except DRIVER_ERRORS as error:
             cause = None if isinstance(error, OperationFailure) else error  # the server may quote what it was sent
             if isinstance(error, TimeoutError) or (isinstance(error, PyMongoError) and error.timeout):
                 raise self._late() from cause
-            raise StoreUnavailable(f"{self._rows.place()} can't serve sessions ({_reason(error)})") from cause
+            raise StoreUnavailable(f"{self._place()} can't serve sessions ({_reason(error)})") from cause
 
     def _late(self) -> StoreTimeout:
-        return StoreTimeout(f"{self._rows.place()} didn't answer within {self._timeout} s")
+        return StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s")
+
+    def _place(self) -> str:
+        return place_of(self._loops.get().rows)
+
+    @property
+    def _left(self) -> Left:
+        return self._loops.get().left
+
+    def _begin(self) -> _InLoop:
+        rows = self._source.collection()
+        return _InLoop(rows, Gathering(self._find, most=_MOST_LOADS, seconds=None), Left(), asyncio.get_running_loop())
+
+    async def _end(self, mine: _InLoop) -> None:
+        await self._source.close(mine.rows)
+        await mine.loads.ended(self._timeout)
+        await mine.left.ended(None, self._timeout)
+
+    def _abandon(self, mine: _InLoop) -> None:
+        self._source.abandon(mine.rows, mine.loop)
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The collection that holds the sessions: how it is read and written, and its client in each event loop."""
+"""The collection that holds the sessions: where it comes from, how it is read and written, how its client ends."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection as BlockingCollection
 from pymongo.errors import PyMongoError
+from pymongo.network_layer import PyMongoProtocol
 from pymongo.read_concern import ReadConcern
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, StoreUnavailable
+from ._loop_local import close_without_loop
 from ._mongo_log import leave_out_of_logs
 
 if TYPE_CHECKING:
@@ -35,16 +37,24 @@ _WRITES = WriteConcern(w="majority", j=True)  # j, because without a replica set
 _NEWEST = ReadConcern("local")
 SETTLED = ReadConcern("majority")  # what no election can take back
 
-_DIALS = 50
+_MAX_CONNECTING = 50
 """Connections that may be made at once, unless the URL says `maxConnecting`.
 
-By itself pymongo makes two at a time: after a network failure who wants one waits for others who do,
-and some for as long as their budget lasts.
+pymongo's default is two: after a network failure a request that needs a connection waits for the
+others that do, and some wait for as long as their budget lasts.
 """
 
+ANOTHER_LOOP = (
+    "the client of the given collection belongs to another event loop: use the store in the loop that the client was"
+    " first used in (with Starlette's TestClient: in `with TestClient(app)`), or give MongoStore a URL"
+)
 
-class Rows:
-    """A collection that was given, or that of a URL; `timeout` (seconds) bounds what its client does by itself."""
+
+class Source:
+    """A collection that was given, or that of a URL; `timeout` (seconds) bounds what its client does in the background.
+
+    Raises `ConfigurationError` for what can't be a collection or a URL.
+    """
 
     def __init__(
         self, collection_or_url: AsyncCollection[Any] | AsyncIOMotorCollection[Any] | str, name: str, timeout: float
@@ -52,39 +62,47 @@ class Rows:
         self._name = name
         self._timeout = timeout
         self._url = collection_or_url if isinstance(collection_or_url, str) else None
-        self._loop: asyncio.AbstractEventLoop | None = None
         if isinstance(collection_or_url, BlockingCollection):
             raise ConfigurationError("a MongoClient blocks the event loop: give a collection of AsyncMongoClient")
-        self._collection: AsyncCollection[Any] = (
-            self._from_url(collection_or_url) if isinstance(collection_or_url, str) else _as_ours(collection_or_url)
-        )
-
-    def current(self) -> AsyncCollection[Any]:
-        """The collection, of a new client where the event loop is another: a client belongs to the loop it was used in.
-
-        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
-        unless it is used in `with`.
-        """
-        if self._url is not None and self._loop is not (loop := asyncio.get_running_loop()):
-            if self._loop is not None:
-                self._collection = self._from_url(self._url)
-            self._loop = loop
-        return self._collection
-
-    async def aclose(self) -> None:
-        """Close the client of a URL. It refuses what is still under way; after `forget` the next use makes another."""
-        if self._url is not None and self._loop is asyncio.get_running_loop():  # another loop's client ended with it
-            with pymongo.timeout(self._timeout):
-                await self._collection.database.client.close()
-
-    def forget(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._given: Any = None if self._url is not None else _as_ours(collection_or_url)
         if self._url is not None:
-            self._collection, self._loop = self._from_url(self._url), None
+            self._from_url(self._url)  # to refuse a bad one now; a client connects when it is used
 
-    def place(self) -> str:
-        """The servers' names for messages, without user or password."""
-        known = self._collection.database.client.topology_description.server_descriptions()
-        return "MongoDB at " + ", ".join(f"{host}:{port}" if port else host for host, port in sorted(known))
+    def collection(self) -> AsyncCollection[Any]:
+        """The collection to use in the running event loop, of a new client if there is a URL.
+
+        Raises `StoreUnavailable` if the given client belongs to another loop.
+        """
+        if self._url is not None:
+            return self._from_url(self._url)
+        client = self._given.database.client
+        # Motor binds a client to the loop that first asks for it, pymongo to that of the first operation.
+        loop = client._loop if isinstance(client, AsyncMongoClient) else client.get_io_loop()
+        self._loop = loop or self._loop or asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            raise StoreUnavailable(ANOTHER_LOOP)
+        collection: AsyncCollection[Any] = self._given
+        return collection
+
+    async def close(self, collection: AsyncCollection[Any]) -> None:
+        """Close the collection's client, if it was made here. It refuses what is still under way."""
+        if self._url is not None:
+            with pymongo.timeout(self._timeout):
+                await collection.database.client.close()
+
+    def abandon(self, collection: AsyncCollection[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Close the sockets of a client whose loop can't run any more, or is another process's.
+
+        A monitor holds its connection for as long as it waits, so the loop is asked for all of them.
+        """
+        if self._url is not None:
+            for transport in list(getattr(loop, "_transports", {}).values()):
+                protocol = transport.get_protocol()
+                of_tls = getattr(protocol, "_app_protocol", None)
+                if isinstance(of_tls or protocol, PyMongoProtocol):
+                    close_without_loop(protocol._app_transport if of_tls else transport)
+            collection.database.client._closed = True  # or the driver warns that it wasn't
 
     def _from_url(self, url: str) -> AsyncCollection[Any]:
         milliseconds = int(self._timeout * 1000)
@@ -94,7 +112,7 @@ class Rows:
             # These are for what the client does in the background; for an answer it has no timeout of its own.
             limits: dict[str, Any] = {"connectTimeoutMS": milliseconds, "socketTimeoutMS": milliseconds}
             if "maxconnecting=" not in url.lower():
-                limits["maxConnecting"] = _DIALS
+                limits["maxConnecting"] = _MAX_CONNECTING
             client: AsyncMongoClient[Any] = AsyncMongoClient(url, **limits)
             return _as_ours(client.get_default_database("session")[self._name])
         except (PyMongoError, ValueError):  # whose text may hold a part of the password
@@ -102,6 +120,12 @@ class Rows:
                 "a MongoDB URL looks like mongodb://user:password@host:27017/database, a collection's name like "
                 "session_data; what has a meaning in a URL is %-escaped in user and password"
             ) from None
+
+
+def place_of(collection: AsyncCollection[Any]) -> str:
+    """The servers' names for messages, without user or password."""
+    known = collection.database.client.topology_description.server_descriptions()
+    return "MongoDB at " + ", ".join(f"{host}:{port}" if port else host for host, port in sorted(known))
 
 
 def _as_ours(collection: Any) -> AsyncCollection[Any]:
