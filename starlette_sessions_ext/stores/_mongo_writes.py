@@ -7,16 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pymongo
-from bson.errors import BSONError
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
 from ._mongo_documents import Conditions, taken_by_expired
+from ._mongo_errors import DRIVER_ERRORS, is_refusal
 from ._mongo_source import SETTLED
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
-
-DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 
 
 async def make(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
@@ -42,6 +40,8 @@ async def once(rows: AsyncCollection[Any], key: str, data: bytes, write: Awaitab
         with pymongo.timeout(seconds / 2):
             return await write
     except DRIVER_ERRORS as error:
+        if is_refusal(error):
+            raise
         unknown = error
     with suppress(*DRIVER_ERRORS):  # what went wrong first says more
         if await _holds(rows, key, data):

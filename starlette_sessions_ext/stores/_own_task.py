@@ -14,7 +14,7 @@ from functools import wraps
 from itertools import chain
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from ..errors import StoreTimeout
+from ..errors import StoreError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Leaves(Protocol):
         """Those of the running event loop."""
         ...
 
-    def _late(self) -> StoreTimeout: ...
+    def _late(self) -> StoreError: ...
 
 
 S = TypeVar("S", bound=Leaves)

@@ -20,18 +20,19 @@ try:
     import pymongo
     from bson.datetime_ms import DatetimeMS
     from bson.int64 import Int64
-    from pymongo.errors import OperationFailure, PyMongoError
 except ImportError as error:  # pragma: no cover - tested in an interpreter without pymongo
     raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
 
-from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ..errors import ConfigurationError, StoreError, StoreTimeout
 from ._collection import collect
 from ._driver import require
 from ._gathering import Gathering
 from ._loop_local import LoopLocal
+from ._mongo_checks import faults, weaknesses
 from ._mongo_documents import NOT_TEXT, as_row, date, expired, living, unchanged
+from ._mongo_errors import DRIVER_ERRORS, as_ours, is_answer, standing_refusal, unreachable
 from ._mongo_source import Source, place_of
-from ._mongo_writes import DRIVER_ERRORS, make, once, update
+from ._mongo_writes import make, once, update
 from ._own_task import Left, ended, in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
     from pymongo.asynchronous.collection import AsyncCollection
 
-_INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 _STEP = 100
 """How many expired rows are removed at once."""
 _PAGE = 1000
@@ -179,27 +179,20 @@ class MongoStore(SessionStore):
 
     @in_own_task
     async def diagnose(self) -> list[Finding]:
-        """Whether more than one server holds the sessions; see `SupportsDiagnosis`."""
+        """Look for rights and an index that are missing, and for less than a replica set; see `SupportsDiagnosis`."""
         with self._operation() as rows:
-            hello = await rows.database.client.admin.command("hello")
-        if "setName" in hello or hello.get("msg") == "isdbgrid":  # a member of a replica set; a router to shards
-            return []
-        problem = f"{self._place()} is no replica set: sessions are as safe as its one disk"
-        return [Finding(problem, "start mongod with --replSet and run rs.initiate(), or accept it")]
+            return [*await faults(rows, repair=False), *await weaknesses(rows, place_of(rows))]
 
     @in_own_task
     async def open(self) -> None:
-        """Reach the server and make the TTL index, if it isn't there."""
+        """Reach the server, make the TTL index if it isn't there, and check that the user may read and write.
+
+        Raises `ConfigurationError` if something is missing that the user may not make.
+        """
         with self._operation() as rows:
-            try:
-                await rows.create_index("expires_at", expireAfterSeconds=0)
-            except OperationFailure as error:
-                if error.code not in _INDEX_CONFLICTS:
-                    raise
-                raise ConfigurationError(
-                    f"{rows.full_name} has another index on expires_at; drop it, and the TTL index will be "
-                    f'made: db.getCollection("{rows.name}").dropIndex({{expires_at: 1}})'
-                ) from error
+            found = await faults(rows, repair=True)
+            if found:
+                raise ConfigurationError("; ".join(f"{finding.problem}: {finding.remedy}" for finding in found))
 
     async def aclose(self) -> None:
         await self._loops.aclose()
@@ -220,17 +213,25 @@ class MongoStore(SessionStore):
 
         It is pymongo's own, for that and motor's threads clean up after it, as they may not after a cancellation.
         """
+        rows = self._loops.get().rows
+        if refusal := standing_refusal(rows.database.client.topology_description):
+            raise self._ours(refusal)
         try:
             with pymongo.timeout(self._timeout):
-                yield self._loops.get().rows
+                yield rows
         except DRIVER_ERRORS as error:
-            cause = None if isinstance(error, OperationFailure) else error  # the server may quote what it was sent
-            if isinstance(error, TimeoutError) or (isinstance(error, PyMongoError) and error.timeout):
-                raise self._late() from cause
-            raise StoreUnavailable(f"{self._place()} can't serve sessions ({_reason(error)})") from cause
+            raise self._ours(error) from (None if is_answer(error) else error)
 
-    def _late(self) -> StoreTimeout:
-        return StoreTimeout(f"{self._place()} didn't answer within {self._timeout} s")
+    def _ours(self, error: Exception) -> StoreError:
+        rows = self._loops.get().rows
+        return as_ours(error, place_of(rows), rows.full_name, rows.database.client.topology_description) or self._late()
+
+    def _late(self) -> StoreError:
+        rows = self._loops.get().rows
+        place = place_of(rows)
+        return unreachable(place, rows.full_name, rows.database.client.topology_description) or StoreTimeout(
+            f"{place} didn't answer within {self._timeout:g} s: it may be overloaded, or the network slow"
+        )
 
     def _place(self) -> str:
         return place_of(self._loops.get().rows)
@@ -250,9 +251,3 @@ class MongoStore(SessionStore):
 
     def _abandon(self, mine: _InLoop) -> None:
         self._source.abandon(mine.rows, mine.loop)
-
-
-def _reason(error: Exception) -> str:
-    """What the server calls the error, or else the driver."""
-    name = (error.details or {}).get("codeName") if isinstance(error, OperationFailure) else None
-    return str(name or type(error).__name__)

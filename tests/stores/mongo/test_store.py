@@ -97,7 +97,9 @@ async def test_another_index_is_told_with_what_drops_it(
     store = MongoStore(mongo_server.url, collection="indexed", clock=clock)
     with pytest.raises(ConfigurationError, match=r"session\.indexed has another index on expires_at") as refusal:
         await store.open()
-    assert str(refusal.value).endswith('db.getCollection("indexed").dropIndex({expires_at: 1})')
+    collection = 'db.getSiblingDB("session").getCollection("indexed")'
+    index = "createIndex({expires_at: 1}, {expireAfterSeconds: 0})"
+    assert str(refusal.value).endswith(f"{collection}.dropIndex({{expires_at: 1}}); {collection}.{index}")
     await one_of_each(store, key, soon)
     rows.drop_index([("expires_at", 1)])
     await store.open()
