@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
-from pymongo.collection import Collection as BlockingCollection
 from pymongo.errors import PyMongoError
 from pymongo.network_layer import PyMongoProtocol
 from pymongo.read_concern import ReadConcern
 
 from ..errors import ConfigurationError, StoreUnavailable
 from ._loop_local import close_without_loop
+from ._mongo_given import check_given
 from ._mongo_log import leave_out_of_logs
 
 if TYPE_CHECKING:
@@ -59,11 +59,10 @@ class Source:
     def __init__(
         self, collection_or_url: AsyncCollection[Any] | AsyncIOMotorCollection[Any] | str, name: str, timeout: float
     ) -> None:
+        check_given(collection_or_url, name)
         self._name = name
         self._timeout = timeout
         self._url = collection_or_url if isinstance(collection_or_url, str) else None
-        if isinstance(collection_or_url, BlockingCollection):
-            raise ConfigurationError("a MongoClient blocks the event loop: give a collection of AsyncMongoClient")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._given: Any = None if self._url is not None else _as_ours(collection_or_url)
         if self._url is not None:

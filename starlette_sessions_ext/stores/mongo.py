@@ -33,6 +33,7 @@ from ._mongo_documents import NOT_TEXT, as_row, date, expired, living, unchanged
 from ._mongo_errors import DRIVER_ERRORS, as_ours, is_answer, standing_refusal, unreachable
 from ._mongo_source import Source, place_of
 from ._mongo_writes import make, once, update
+from ._options import check_options
 from ._own_task import Left, ended, in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -79,7 +80,8 @@ class MongoStore(SessionStore):
     it. `collection` is the collection's name at a URL; a URL that names no database means `session`.
 
     `timeout` is the budget of one operation in seconds; `clock` gives unix seconds. `open` makes the
-    TTL index. `modified` is the time of the last write or touch.
+    TTL index. `modified` is the time of the last write or touch. A store made from a URL has a client
+    for each event loop that uses it. Raises `ConfigurationError` for settings that can't work.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class MongoStore(SessionStore):
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes)
         self.max_data_bytes: int | None = _LARGEST_DATA if max_data_bytes is None else max_data_bytes
         if self.max_data_bytes > _LARGEST_DATA:
             raise ConfigurationError(f"a document of MongoDB holds no more than max_data_bytes={_LARGEST_DATA}")
