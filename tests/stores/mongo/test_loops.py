@@ -16,10 +16,12 @@ from pymongo import AsyncMongoClient, MongoClient
 
 from starlette_sessions_ext import MongoStore, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext.stores._loop_local import close_without_loop
 
 from ...mongo_server import MongoServer, running_mongo
 from ...servers import wait_until
 from .clients import DRIVERS, load
+from .tls import running_tls
 
 NEW_LOOPS = pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
@@ -85,6 +87,30 @@ def test_a_client_whose_loop_was_closed_by_hand_is_closed_by_the_next_use(
 
     asyncio.run(use_and_close())
     wait_until(lambda: connections() == 0)
+
+
+def test_sockets_under_tls_are_closed_too_and_no_others(
+    tmp_path_factory: pytest.TempPathFactory, key: str, soon: int
+) -> None:
+    with running_tls(tmp_path_factory.mktemp("tls"), "--tlsAllowConnectionsWithoutCertificates") as server:
+        store = MongoStore(server.url)
+        first = asyncio.new_event_loop()
+
+        async def use_and_connect() -> asyncio.StreamWriter:
+            await use(store, key, soon)
+            return (await asyncio.open_connection("127.0.0.1", server.port))[1]
+
+        writer = first.run_until_complete(use_and_connect())
+        ours = [transport for transport in first._transports.values() if transport is not writer.transport]  # type: ignore[attr-defined]
+        for task in asyncio.all_tasks(first):
+            task.cancel()
+            first.run_until_complete(asyncio.wait([task]))
+        first.close()
+        asyncio.run(use(store, key, soon))
+        assert ours
+        assert all(transport._sock is None for transport in ours)
+        assert writer.get_extra_info("socket").fileno() != -1
+        close_without_loop(writer.transport)
 
 
 def test_loops_in_threads_have_a_client_each(server: MongoServer, connections: Callable[[], int], soon: int) -> None:
