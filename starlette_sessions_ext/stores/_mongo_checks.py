@@ -30,17 +30,12 @@ async def faults(rows: AsyncCollection[Any], *, repair: bool) -> list[Finding]:
 async def weaknesses(rows: AsyncCollection[Any], place: str) -> list[Finding]:
     """Find what serves sessions, but not as safely as it could, or not all of the time."""
     hello = await rows.database.client.admin.command("hello")
-    if "setName" in hello:
-        if hello.get("isWritablePrimary"):
-            return []
-        return [
-            Finding(
-                f"{place} isn't the replica set's primary, which alone takes writes",
-                "name the members of the set in the URL, without directConnection",
-            )
-        ]
-    if hello.get("msg") == "isdbgrid":  # a router to shards
+    is_member, is_router = "setName" in hello, hello.get("msg") == "isdbgrid"  # one to shards
+    if is_router or (is_member and hello["isWritablePrimary"]):
         return []
+    if is_member:
+        problem = f"{place} isn't the replica set's primary, which alone takes writes"
+        return [Finding(problem, "name the members of the set in the URL, without directConnection")]
     problem = f"{place} is no replica set: sessions are as safe as its one disk"
     return [Finding(problem, "start mongod with --replSet and run rs.initiate(), or accept it")]
 

@@ -236,9 +236,6 @@ class MongoStore(SessionStore):
             f"{place} didn't answer within {self._timeout:g} s: it may be overloaded, or the network slow"
         )
 
-    def _place(self) -> str:
-        return place_of(self._loops.get().rows)
-
     @property
     def _left(self) -> Left:
         return self._loops.get().left

@@ -114,7 +114,7 @@ def test_sockets_under_tls_are_closed_too_and_no_others(
 
 
 def test_loops_in_threads_have_a_client_each(server: MongoServer, connections: Callable[[], int], soon: int) -> None:
-    store = MongoStore(server.url)
+    store = MongoStore(server.url, timeout=30)  # for they share one interpreter, and their machine
     threads, rounds = 8, 30
     together = threading.Barrier(threads)
     seen: list[int] = []
@@ -223,3 +223,20 @@ def test_a_given_client_of_another_loop_is_refused_in_plain_words(
     run(new_loop, refused())
     if driver is AsyncIOMotorClient:
         client.close()
+
+
+def test_a_given_client_whose_loop_was_closed_by_hand_is_left_to_its_owner(
+    server: MongoServer, key: str, soon: int
+) -> None:
+    client: AsyncMongoClient[Any] = AsyncMongoClient(server.url)
+    store = MongoStore(client.session.session_data)
+    first = asyncio.new_event_loop()
+    first.run_until_complete(use(store, key, soon))
+    first.run_until_complete(client.close())  # as its owner has to
+    first.close()
+
+    async def refused() -> None:
+        with pytest.raises(StoreUnavailable, match="belongs to another event loop"):
+            await store.load(key)
+
+    asyncio.run(refused())

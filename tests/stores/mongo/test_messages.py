@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure
 
 from starlette_sessions_ext import (
     MongoStore,
@@ -29,7 +30,9 @@ from ...servers import answers, free_port, running
 from .clients import DRIVERS, client_of, load, one_of_each
 from .tls import TLSServer, running_tls
 
-pytestmark = pytest.mark.anyio
+# A server that is given up while pymongo connects leaves a socket to the garbage collector. `collected` has it found
+# while this filter holds, not in another module's test.
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -130,6 +133,13 @@ def url(request: pytest.FixtureRequest) -> str:
     return template.format(free=free_port(), **found)
 
 
+@pytest.fixture
+def collected() -> Iterator[None]:
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(("url", "words"), CAUSES.values(), ids=CAUSES, indirect=["url"])
 async def test_the_way_to_the_server(url: str, words: str, key: str, soon: int) -> None:
     for error in await failures(MongoStore(url, timeout=1.0), key, soon):
@@ -152,6 +162,15 @@ def test_what_a_driver_says(said: str, words: str) -> None:
     """It comes from networks that there are none of here."""
     topology = AsyncMongoClient[Any]().topology_description
     assert words in str(as_ours(AutoReconnect(said), "MongoDB at host:27017", "shop.sessions", topology))
+
+
+def test_a_document_that_the_driver_finds_too_large() -> None:
+    """No store's max_data_bytes lets it come to that with a server of today."""
+    topology = AsyncMongoClient[Any]().topology_description
+    found = as_ours(DocumentTooLarge("canary"), "MongoDB at host:27017", "shop.sessions", topology)
+    assert type(found) is SessionTooLarge
+    assert "keep less in the session" in str(found)
+    assert "canary" not in str(found)
 
 
 async def test_a_given_client_that_was_closed(mongo_server: MongoServer, key: str, soon: int) -> None:
@@ -317,6 +336,22 @@ def test_what_atlas_refuses(said: str, kind: type[StoreError], words: str) -> No
     assert type(found) is kind
     assert words in str(found)
     assert is_refusal(error)
+
+
+@pytest.mark.parametrize("command", ["connectionStatus", "listIndexes"])
+async def test_a_check_that_fails(testing: MongoServer, command: str) -> None:
+    async with MongoStore(testing.url) as store:
+        with failing(testing, [command], errorCode=8):
+            with pytest.raises(StoreUnavailable, match="UnknownError"):
+                await store.diagnose()
+
+
+async def test_an_index_that_cant_be_made(testing: MongoServer) -> None:
+    store = MongoStore(testing.url)
+    with failing(testing, ["createIndexes"], errorCode=14031):
+        with pytest.raises(StoreFull, match="free disk space"):
+            await store.open()
+    await store.aclose()
 
 
 async def test_a_write_that_no_majority_acknowledges(testing: MongoServer, key: str, soon: int) -> None:

@@ -24,7 +24,8 @@ INDEX = "createIndex({expires_at: 1}, {expireAfterSeconds: 0})"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    with running_mongo(tmp_path_factory.mktemp("mongo"), "--auth") as server:
+    options = ["--auth", "--setParameter", "enableTestCommands=1"]
+    with running_mongo(tmp_path_factory.mktemp("mongo"), *options) as server:
         with MongoClient[Any](server.url) as client:
             client.admin.command("createUser", "root", pwd="right", roles=["root"])
         yield server
@@ -164,3 +165,15 @@ async def test_a_privilege_on_any_resource(
     root.shop.sessions.create_index("expires_at", expireAfterSeconds=0)
     async with store_of(server, root, ["anyAction"], clock, resource={"anyResource": True}) as store:
         await one_of_each(store, key, soon)
+
+
+async def test_a_look_for_the_index_that_fails(server: MongoServer, root: MongoClient[Any], clock: FakeClock) -> None:
+    store = store_of(server, root, LEAST, clock)
+    point = {"configureFailPoint": "failCommand"}
+    root.admin.command({**point, "mode": "alwaysOn", "data": {"failCommands": ["explain"], "errorCode": 8}})
+    try:
+        with pytest.raises(StoreUnavailable, match="UnknownError"):
+            await store.open()
+    finally:
+        root.admin.command({**point, "mode": "off"})
+    await store.aclose()
