@@ -14,7 +14,7 @@ from functools import wraps
 from itertools import chain
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from ..errors import StoreTimeout
+from ..errors import StoreError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,9 +45,13 @@ class Leaves(Protocol):
     """A store with such operations, and `_timeout` seconds for each."""
 
     _timeout: float
-    _left: Left
 
-    def _late(self) -> StoreTimeout: ...
+    @property
+    def _left(self) -> Left:
+        """Those of the running event loop."""
+        ...
+
+    def _late(self) -> StoreError: ...
 
 
 S = TypeVar("S", bound=Leaves)
@@ -65,7 +69,8 @@ def in_own_task(operation: Operation[S, P, T]) -> Operation[S, P, T]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + store._timeout
         key = next((one for one in arguments if isinstance(one, str)), "")
-        if not await store._left.ended(key, store._timeout):
+        left = store._left
+        if not await left.ended(key, store._timeout):
             raise store._late()
         task = loop.create_task(operation(store, *arguments, **options))
         try:
@@ -73,7 +78,7 @@ def in_own_task(operation: Operation[S, P, T]) -> Operation[S, P, T]:
                 raise store._late()
         finally:
             if not task.done():
-                store._left.add(key, task)
+                left.add(key, task)
         return task.result()
 
     return run

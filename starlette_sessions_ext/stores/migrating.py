@@ -17,13 +17,15 @@ makes a claim after others have moved and deleted the session, finds that out, a
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
 
 import anyio
 
-from ..errors import StoreTimeout
+from ..errors import ConfigurationError, CorruptRecord, StoreTimeout
+from ._options import check_options
 from .base import DEFAULT_TIMEOUT, SessionStore, Stored, check_row
 
 _CLAIM = b"session-move 7d2f90c4b81a63e5 claim "
@@ -39,10 +41,13 @@ class MigratingStore(SessionStore):
 
     All processes have to use both stores from the same moment on; what writes to `old` by itself
     meanwhile is lost. `timeout` is the budget of moving one session in seconds. A session that
-    `new` can't hold raises `SessionTooLarge` when it is loaded, and stays in `old`.
+    `new` can't hold raises `SessionTooLarge` when it is loaded, and stays in `old`. Raises
+    `ConfigurationError` for what is no store, and for the same store twice.
     """
 
     def __init__(self, new: SessionStore, old: SessionStore, *, timeout: float = 2 * DEFAULT_TIMEOUT) -> None:
+        _check_stores(new, old)
+        check_options(timeout=timeout, clock=time.time)
         limits = [old.max_data_bytes, None if new.max_data_bytes is None else new.max_data_bytes - len(_COPY)]
         self.max_data_bytes = min((limit for limit in limits if limit is not None), default=None)
         self._new = new
@@ -58,20 +63,24 @@ class MigratingStore(SessionStore):
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        return await self._old.load(key) is None and await self._new.create(key, data, expires_at)
+        try:
+            taken = await self._old.load(key) is not None
+        except CorruptRecord:
+            taken = True
+        return not taken and await self._new.create(key, data, expires_at)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         return await self._new.replace(key, data, expires_at, version)  # `load`, which gave the version, has moved it
 
     async def touch(self, key: str, expires_at: int) -> bool:
-        return await self.load(key) is not None and await self._new.touch(key, expires_at)
+        return await self._found(key) is not None and await self._new.touch(key, expires_at)
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         if version is not None:
             return await self._new.delete(key, version)
         with self._budget():
-            while row := await self.load(key):
+            while row := await self._found(key):
                 if await self._new.delete(key, row.version):  # by version, so that it can't hit a claim
                     return True
         return False
@@ -89,6 +98,13 @@ class MigratingStore(SessionStore):
             await self._new.aclose()
         finally:
             await self._old.aclose()
+
+    async def _found(self, key: str) -> Stored | None:
+        """Load, but find nothing in a row that isn't a session's: it is left as it is."""
+        try:
+            return await self.load(key)
+        except CorruptRecord:
+            return None
 
     async def _move(self, key: str, row: Stored | None) -> Stored | None:
         """Take one step after another, as many as are left, until the session is in the new store or in none."""
@@ -130,6 +146,14 @@ class MigratingStore(SessionStore):
                 yield
         except TimeoutError as error:
             raise StoreTimeout(f"moving a session took longer than {self._timeout:g} s") from error
+
+
+def _check_stores(new: object, old: object) -> None:
+    for name, store in (("new", new), ("old", old)):
+        if isinstance(store, type) or not isinstance(store, SessionStore):
+            raise ConfigurationError(f"{name} must be a store, such as SQLiteStore(path) or store_from_url(url)")
+    if new is old:
+        raise ConfigurationError("new and old are the same store: without a move that store alone is enough")
 
 
 def _has_moved(row: Stored | None) -> TypeGuard[Stored]:

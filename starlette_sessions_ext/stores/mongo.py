@@ -3,31 +3,37 @@
     {_id: key, data: Binary, version: int64, expires_at: date, created_at: date, modified: date}
 
 What has to be compared and written at once is a single `updateOne` or `deleteOne`, which MongoDB
-does atomically. Expiry is a condition of every query; the TTL index only clears up behind it.
+does atomically. Expiry is a condition of every write, and checked after every read; the TTL index
+only clears up behind it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 try:
     import pymongo
     from bson.datetime_ms import DatetimeMS
-    from bson.errors import BSONError
     from bson.int64 import Int64
-    from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 except ImportError as error:  # pragma: no cover - tested in an interpreter without pymongo
     raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
 
-from ..errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from ..errors import ConfigurationError, StoreError, StoreTimeout
 from ._collection import collect
 from ._driver import require
 from ._gathering import Gathering
-from ._mongo_rows import SETTLED, Rows
+from ._loop_local import LoopLocal
+from ._mongo_checks import faults, weaknesses
+from ._mongo_documents import NOT_TEXT, as_row, date, expired, living, unchanged
+from ._mongo_errors import DRIVER_ERRORS, as_ours, is_answer, standing_refusal, unreachable
+from ._mongo_source import Source, place_of
+from ._mongo_writes import make, once, update
+from ._options import check_options
 from ._own_task import Left, ended, in_own_task
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -47,14 +53,23 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
     from pymongo.asynchronous.collection import AsyncCollection
 
-_DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
-_INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 _STEP = 100
 """How many expired rows are removed at once."""
+_PAGE = 1000
+"""How many keys are read at once."""
 _MOST_LOADS = 64
 """How many sessions are looked for at once: what a command costs is shared well by then."""
 _LARGEST_DATA = 16_000_000
 """Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
+
+
+class _InLoop(NamedTuple):
+    """What belongs to one event loop."""
+
+    rows: AsyncCollection[Any]
+    loads: Gathering[str, Stored | None]
+    left: Left
+    loop: asyncio.AbstractEventLoop
 
 
 class MongoStore(SessionStore):
@@ -65,7 +80,8 @@ class MongoStore(SessionStore):
     it. `collection` is the collection's name at a URL; a URL that names no database means `session`.
 
     `timeout` is the budget of one operation in seconds; `clock` gives unix seconds. `open` makes the
-    TTL index. `modified` is the time of the last write or touch.
+    TTL index. `modified` is the time of the last write or touch. A store made from a URL has a client
+    for each event loop that uses it. Raises `ConfigurationError` for settings that can't work.
     """
 
     def __init__(
@@ -77,19 +93,20 @@ class MongoStore(SessionStore):
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes)
         self.max_data_bytes: int | None = _LARGEST_DATA if max_data_bytes is None else max_data_bytes
         if self.max_data_bytes > _LARGEST_DATA:
             raise ConfigurationError(f"a document of MongoDB holds no more than max_data_bytes={_LARGEST_DATA}")
         self._timeout = timeout
-        self._left = Left()
-        self._loads = Gathering(self._find, most=_MOST_LOADS, seconds=None)
         self._clock = clock
-        self._rows = Rows(collection_or_url, collection, timeout)
+        self._source = Source(collection_or_url, collection, timeout)
+        self._loops = LoopLocal(self._begin, close=self._end, abandon=self._abandon)
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        in_time = await self._left.ended(key, self._timeout)
-        answer = self._loads.add(key)
+        mine = self._loops.get()
+        in_time = await mine.left.ended(key, self._timeout)
+        answer = mine.loads.add(key)
         try:
             if not (in_time and await ended([answer], self._timeout)):
                 raise self._late()
@@ -102,32 +119,34 @@ class MongoStore(SessionStore):
         check_row(key, data, expires_at, self.max_data_bytes)
         now = self._now()
         version = Int64(secrets.randbits(62))  # so that a version of a former row under this key is worth nothing
-        times = {"expires_at": _date(expires_at), "created_at": now, "modified": now}
-        with self._deadline():
-            return await self._once(key, data, self._make({"_id": key, "data": data, "version": version, **times}))
+        times = {"expires_at": date(expires_at), "created_at": now, "modified": now}
+        with self._operation() as rows:
+            write = make(rows, {"_id": key, "data": data, "version": version, **times})
+            return await once(rows, key, data, write, self._timeout)
 
     @in_own_task
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        content = {"data": data, "expires_at": _date(expires_at), "modified": self._now()}
-        with self._deadline():
-            write = self._update(self._unchanged(key, version), {"$set": content, "$inc": {"version": 1}})
-            return await self._once(key, data, write)
+        content = {"data": data, "expires_at": date(expires_at), "modified": self._now()}
+        with self._operation() as rows:
+            write = update(rows, unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}})
+            return await once(rows, key, data, write, self._timeout)
 
     @in_own_task
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
-        with self._deadline():
-            times = {"expires_at": _date(expires_at), "modified": self._now()}
-            return await self._update(self._living(key), {"$set": times})
+        times = {"expires_at": date(expires_at), "modified": self._now()}
+        with self._operation() as rows:
+            return await update(rows, living(key, self._now()), {"$set": times})
 
     @in_own_task
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
-        conditions = self._living(key) if version is None else self._unchanged(key, version)
-        with self._deadline():
-            return (await self._rows.current().delete_one(conditions)).deleted_count == 1
+        now = self._now()
+        conditions = living(key, now) if version is None else unchanged(key, version, now)
+        with self._operation() as rows:
+            return (await rows.delete_one(conditions)).deleted_count == 1
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
@@ -135,144 +154,100 @@ class MongoStore(SessionStore):
 
     @in_own_task
     async def _remove_expired(self, count: int) -> int:
-        expired = {"expires_at": {"$lte": self._now()}}
-        with self._deadline():
-            found = self._rows.current().find(expired, {"_id": 1}).sort("expires_at", 1).limit(count)
+        conditions = expired(self._now())
+        with self._operation() as rows:
+            found = rows.find(conditions, {"_id": 1}).sort("expires_at", 1).limit(count)
             keys = [row["_id"] for row in await found.to_list(count)]
-            still_expired = {"_id": {"$in": keys}, **expired}  # some may have been touched
-            return (await self._rows.current().delete_many(still_expired)).deleted_count
+            still_expired = {**conditions, "_id": {"$in": keys}}  # some may have been touched
+            return (await rows.delete_many(still_expired)).deleted_count
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
-        page = await self._page("")
-        while page:
-            for key in page:
-                if is_key(key):  # not PHP's
-                    yield key
-            page = await self._page(page[-1])
+        after, skipped = "", 0
+        while page := await self._page(after, skipped):
+            for name in page:
+                if is_key(name):  # not PHP's
+                    yield name
+            skipped += len(page)
+            for behind, name in enumerate(reversed(page)):
+                if NOT_TEXT not in name:  # else nothing can be asked for that comes after it
+                    after, skipped = name, behind
+                    break
 
     @in_own_task
-    async def _page(self, after: str) -> list[str]:
-        with self._deadline():
-            found = self._rows.current().find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1).limit(1000)
-            return [row["_id"] for row in await found.to_list(1000)]
+    async def _page(self, after: str, skipped: int) -> list[str]:
+        with self._operation() as rows:
+            found = rows.find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1)
+            return [row["_id"] for row in await found.skip(skipped).limit(_PAGE).to_list(_PAGE)]
 
     @in_own_task
     async def diagnose(self) -> list[Finding]:
-        """Whether more than one server holds the sessions; see `SupportsDiagnosis`."""
-        with self._deadline():
-            hello = await self._rows.current().database.client.admin.command("hello")
-        if "setName" in hello or hello.get("msg") == "isdbgrid":  # a member of a replica set; a router to shards
-            return []
-        problem = f"{self._rows.place()} is no replica set: sessions are as safe as its one disk"
-        return [Finding(problem, "start mongod with --replSet and run rs.initiate(), or accept it")]
+        """Look for rights and an index that are missing, and for less than a replica set; see `SupportsDiagnosis`."""
+        with self._operation() as rows:
+            return [*await faults(rows, repair=False), *await weaknesses(rows, place_of(rows))]
 
     @in_own_task
     async def open(self) -> None:
-        """Reach the server and make the TTL index, if it isn't there."""
-        with self._deadline():
-            collection = self._rows.current()
-            try:
-                await collection.create_index("expires_at", expireAfterSeconds=0)
-            except OperationFailure as error:
-                if error.code not in _INDEX_CONFLICTS:
-                    raise
-                raise ConfigurationError(
-                    f"{collection.full_name} has another index on expires_at; drop it, and the TTL index will be "
-                    f'made: db.getCollection("{collection.name}").dropIndex({{expires_at: 1}})'
-                ) from error
+        """Reach the server, make the TTL index if it isn't there, and check that the user may read and write.
+
+        Raises `ConfigurationError` if something is missing that the user may not make.
+        """
+        with self._operation() as rows:
+            found = await faults(rows, repair=True)
+            if found:
+                raise ConfigurationError("; ".join(f"{finding.problem}: {finding.remedy}" for finding in found))
 
     async def aclose(self) -> None:
-        await self._rows.aclose()
-        await self._loads.ended(self._timeout)
-        await self._left.ended(None, self._timeout)
-        self._rows.forget()
+        await self._loops.aclose()
 
-    async def _find(self, keys: list[str]) -> list[Stored | None]:
-        conditions = {"_id": {"$in": keys}, "expires_at": {"$gt": self._now()}}
-        with self._deadline():
-            found = self._rows.current().find(conditions, {"data": 1, "version": 1, "expires_at": 1})
-            rows = {row["_id"]: row for row in await found.to_list(None)}
-        return [_stored(rows[key]) if key in rows else None for key in keys]
+    async def _find(self, keys: list[str]) -> list[Stored | Exception | None]:
+        now = self._now()
+        with self._operation() as rows:
+            found = rows.find({"_id": {"$in": keys}}, {"data": 1, "version": 1, "expires_at": 1})
+            documents = {document["_id"]: document for document in await found.to_list(None)}
+        return [as_row(documents[key], now, rows.full_name) if key in documents else None for key in keys]
 
     def _now(self) -> DatetimeMS:
         return DatetimeMS(int(self._clock() * 1000))
 
-    def _living(self, key: str) -> dict[str, Any]:
-        """What finds the row while it hasn't expired."""
-        return {"_id": key, "expires_at": {"$gt": self._now()}}
-
-    def _unchanged(self, key: str, version: Hashable) -> dict[str, Any]:
-        """What finds the row while it has this version, too. What isn't a version of ours finds nothing."""
-        ours = isinstance(version, int) and abs(version) < 2**63
-        return {**self._living(key), "version": version if ours else {"$in": []}}
-
-    async def _update(self, conditions: dict[str, Any], change: dict[str, Any]) -> bool:
-        """Change a row that is there. What counts is that it was found: it may have had these very values."""
-        return (await self._rows.current().update_one(conditions, change)).matched_count == 1
-
-    async def _make(self, row: dict[str, Any]) -> bool:
-        """Insert the row; if the key is taken by an expired row, remove that and try again."""
-        if await self._insert(row):
-            return True
-        await self._rows.current().delete_one({"_id": row["_id"], "expires_at": {"$lte": row["created_at"]}})
-        return await self._insert(row) or await self._holds(row["_id"], row["data"])
-
-    async def _insert(self, row: dict[str, Any]) -> bool:
-        try:
-            await self._rows.current().insert_one(row)
-        except DuplicateKeyError:
-            return False
-        return True
-
-    async def _once(self, key: str, data: bytes, write: Awaitable[bool]) -> bool:
-        """Send a write, and look for it if its answer got lost.
-
-        The client may send it again, but only to a replica set, which knows it by its number and doesn't
-        do it twice (retryable writes). Half the budget is kept for the look-up.
-        """
-        try:
-            with pymongo.timeout(self._timeout / 2):
-                return await write
-        except _DRIVER_ERRORS as error:
-            unknown = error
-        with suppress(*_DRIVER_ERRORS):  # what went wrong first says more
-            if await self._holds(key, data):
-                return True
-        raise unknown
-
-    async def _holds(self, key: str, data: bytes) -> bool:
-        settled = self._rows.current().with_options(read_concern=SETTLED)
-        return await settled.find_one({"_id": key, "data": data}, {"_id": 1}) is not None
-
     @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        """The budget of one operation, and the one place where the driver's errors become ours.
+    def _operation(self) -> Iterator[AsyncCollection[Any]]:
+        """Give the loop's collection, for the budget of one operation; the driver's errors become ours here.
 
         It is pymongo's own, for that and motor's threads clean up after it, as they may not after a cancellation.
         """
+        rows = self._loops.get().rows
+        if refusal := standing_refusal(rows.database.client.topology_description):
+            raise self._ours(refusal)
         try:
             with pymongo.timeout(self._timeout):
-                yield
-        except _DRIVER_ERRORS as error:
-            cause = None if isinstance(error, OperationFailure) else error  # the server may quote what it was sent
-            if isinstance(error, TimeoutError) or (isinstance(error, PyMongoError) and error.timeout):
-                raise self._late() from cause
-            raise StoreUnavailable(f"{self._rows.place()} can't serve sessions ({_reason(error)})") from cause
+                yield rows
+        except DRIVER_ERRORS as error:
+            raise self._ours(error) from (None if is_answer(error) else error)
 
-    def _late(self) -> StoreTimeout:
-        return StoreTimeout(f"{self._rows.place()} didn't answer within {self._timeout} s")
+    def _ours(self, error: Exception) -> StoreError:
+        rows = self._loops.get().rows
+        return as_ours(error, place_of(rows), rows.full_name, rows.database.client.topology_description) or self._late()
 
+    def _late(self) -> StoreError:
+        rows = self._loops.get().rows
+        place = place_of(rows)
+        return unreachable(place, rows.full_name, rows.database.client.topology_description) or StoreTimeout(
+            f"{place} didn't answer within {self._timeout:g} s: it may be overloaded, or the network slow"
+        )
 
-def _stored(row: dict[str, Any]) -> Stored:
-    return Stored(row["data"], int(row["version"]), int(row["expires_at"]) // 1000)
+    @property
+    def _left(self) -> Left:
+        return self._loops.get().left
 
+    def _begin(self) -> _InLoop:
+        rows = self._source.collection()
+        return _InLoop(rows, Gathering(self._find, most=_MOST_LOADS, seconds=None), Left(), asyncio.get_running_loop())
 
-def _date(seconds: int) -> DatetimeMS:
-    return DatetimeMS(seconds * 1000)
+    async def _end(self, mine: _InLoop) -> None:
+        await self._source.close(mine.rows)
+        await mine.loads.ended(self._timeout)
+        await mine.left.ended(None, self._timeout)
 
-
-def _reason(error: Exception) -> str:
-    """What the server calls the error, or else the driver."""
-    name = (error.details or {}).get("codeName") if isinstance(error, OperationFailure) else None
-    return str(name or type(error).__name__)
+    def _abandon(self, mine: _InLoop) -> None:
+        self._source.abandon(mine.rows, mine.loop)

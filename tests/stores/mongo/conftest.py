@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from starlette_sessions_ext import MongoStore
 from starlette_sessions_ext.testing import FakeClock
 
-from ...mongo_server import MongoServer
+from ...mongo_server import MongoServer, running_replica_set
 from ..event_loops import anyio_backend as anyio_backend
 
 
@@ -40,3 +40,9 @@ def validated(control: MongoClient[Any]) -> str:
     control.session.drop_collection("validated")
     control.session.create_collection("validated", validator={"never": {"$exists": True}})
     return "validated"
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    with running_replica_set(tmp_path_factory.mktemp("mongo")) as server:
+        yield server

@@ -15,7 +15,14 @@ from bson.objectid import ObjectId
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.collection import Collection
 
-from starlette_sessions_ext import ConfigurationError, MongoStore, SessionTooLarge, Stored, StoreUnavailable
+from starlette_sessions_ext import (
+    ConfigurationError,
+    CorruptRecord,
+    MongoStore,
+    SessionTooLarge,
+    Stored,
+    StoreUnavailable,
+)
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
@@ -90,7 +97,9 @@ async def test_another_index_is_told_with_what_drops_it(
     store = MongoStore(mongo_server.url, collection="indexed", clock=clock)
     with pytest.raises(ConfigurationError, match=r"session\.indexed has another index on expires_at") as refusal:
         await store.open()
-    assert str(refusal.value).endswith('db.getCollection("indexed").dropIndex({expires_at: 1})')
+    collection = 'db.getSiblingDB("session").getCollection("indexed")'
+    index = "createIndex({expires_at: 1}, {expireAfterSeconds: 0})"
+    assert str(refusal.value).endswith(f"{collection}.dropIndex({{expires_at: 1}}); {collection}.{index}")
     await one_of_each(store, key, soon)
     rows.drop_index([("expires_at", 1)])
     await store.open()
@@ -176,7 +185,8 @@ async def test_what_php_wrote_is_left_alone(
     rows.insert_many(foreign)
     before = list(rows.find().sort("_id", 1))
     await store.create(key, b"data", soon)
-    assert await store.load(taken) is None
+    with pytest.raises(CorruptRecord):
+        await store.load(taken)
     assert not await store.create(taken, b"data", soon)
     assert not await store.replace(taken, b"data", soon, 1)
     assert not await store.touch(taken, soon)
