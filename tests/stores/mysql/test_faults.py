@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from starlette_sessions_ext import SessionTooLarge, StoreError, StoreTimeout, St
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores._mysql_errors import as_ours
 from starlette_sessions_ext.stores.database import DatabaseStore
-from starlette_sessions_ext.testing import FakeClock
+from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
 from ...mariadb_server import USER, MariaDBServer
 from .control import load, locked, more, query, status, until, waiting
@@ -130,6 +131,51 @@ async def test_a_frozen_server_ends_in_a_timeout(mariadb: MariaDBServer, control
         with mariadb.frozen(), pytest.raises(StoreTimeout):
             await store.load(key)
         assert await store.load(key) is None
+
+
+class RequestsLater(FaultProxy):
+    """Keeps the client's INSERTs back until `held` is set."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.held: asyncio.Event | None = None
+        self.caught = 0
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                if self.held is not None and b"INSERT" in data:
+                    self.caught += 1
+                    await self.held.wait()
+                writer.write(data)
+        finally:
+            writer.close()  # when it has sent all
+
+
+async def test_a_cancelled_create_may_take_place_after_a_delete(
+    mariadb: MariaDBServer, control: Any, key: str, soon: int
+) -> None:
+    """As the contract says. What was sent is carried out when it arrives, also where its client has left."""
+    async with RequestsLater("127.0.0.1", mariadb.port) as proxy:
+        async with DatabaseStore(mariadb.url("fresh", proxy.port)) as store:
+            assert await store.load(key) is None
+            proxy.held = asyncio.Event()
+            creating = asyncio.create_task(store.create(key, b"late", soon))
+
+            async def caught() -> bool:
+                return proxy.caught == 1
+
+            await until(caught)
+            creating.cancel()
+            await asyncio.wait([creating])
+            assert not await store.delete(key)
+            assert await store.load(key) is None
+            proxy.held.set()
+
+            async def there() -> bool:
+                return await store.load(key) is not None
+
+            await until(there)
 
 
 @pytest.mark.parametrize(
