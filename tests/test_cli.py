@@ -190,7 +190,7 @@ def test_doctor_on_mysql(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[s
     assert main(["doctor", mariadb.url("fresh")]) == 1
     assert "SET GLOBAL innodb_flush_log_at_trx_commit = 1" in capsys.readouterr().out
     assert main(["doctor", mariadb.url("other")]) == 1
-    assert "CREATE TABLE `session_data`" in capsys.readouterr().err
+    assert "Make it: sessions-ext migrate mysql://" in capsys.readouterr().err
 
 
 def test_doctor_finds_a_missing_index(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[str]) -> None:
