@@ -17,6 +17,15 @@ from .record import Alias, decode
 from .stores.base import SessionStore, SupportsDiagnosis, SupportsListing
 from .urls import EXAMPLES, store_from_url
 
+_WITHOUT_MIGRATIONS = {
+    "sqlite": "SQLiteStore makes its table when it opens",
+    "redis": "Redis has no tables",
+    "rediss": "Redis has no tables",
+    "unix": "Redis has no tables",
+    "mongodb": "MongoStore makes its index when it opens",
+    "mongodb+srv": "MongoStore makes its index when it opens",
+    "memory": "MemoryStore has no tables",
+}
 URL_HELP = f"the store, such as {' or '.join(EXAMPLES[:4])}; or the environment variable SESSIONS_URL"
 
 
@@ -38,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def migrate(options: argparse.Namespace) -> int:
     """Apply, print or check the migrations of a MySQL or MariaDB database."""
+    scheme = options.url.partition("://")[0].lower()
+    if scheme in _WITHOUT_MIGRATIONS:
+        print(f"nothing to migrate: {_WITHOUT_MIGRATIONS[scheme]}")
+        return 0
+    if scheme == "handlersocket":
+        raise ConfigurationError(
+            "migrations go over SQL: give the mysql:// URL of the server behind this HandlerSocket"
+        )
     from . import migrations
 
     if options.print:
@@ -49,9 +66,14 @@ async def migrate(options: argparse.Namespace) -> int:
             missing = await migrations.pending(connection)
             for migration in missing:
                 print(f"missing: {migration.name}")
+            if not missing:
+                print("the tables are up to date")
             return 1 if missing else 0
-        for name in await migrations.apply(connection):
-            print(f"applied {name}")
+        applied = await migrations.apply(connection)
+    for name in applied:
+        print(f"applied {name}")
+    if not applied:
+        print("the tables are up to date already")
     return 0
 
 

@@ -28,7 +28,8 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
 
 from .errors import ConfigurationError, StoreTimeout, StoreUnavailable
-from .stores._mysql_url import settings_of
+from .stores._mysql_errors import DRIVER_ERRORS, as_ours
+from .stores._mysql_url import place_of, settings_of
 
 TABLE = "starlette_sessions_migrations"
 
@@ -38,6 +39,9 @@ _CREATE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
 _TABLE_EXISTS = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"
 _APPLIED = f"SELECT name FROM {TABLE}"  # noqa: S608 - a constant
 _RECORD = f"INSERT INTO {TABLE} (name, applied_at) VALUES (%s, UTC_TIMESTAMP())"  # noqa: S608 - a constant
+
+_RIGHTS = {1044, 1142, 1143}
+_READ_ONLY = {1290, 1792, 1836}
 
 # A lock belongs to the whole server, so the database is part of its name, which has up to 64 characters.
 _LOCK_NAME = "CONCAT('starlette_sessions_', SHA1(DATABASE()))"
@@ -89,8 +93,11 @@ def find() -> list[Migration]:
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Connection]:
     """A connection to the database of a `mysql://` URL, for as long as it is needed. It has no read timeout."""
-    with _our_errors("can't connect to the database"):
-        connection = await asyncmy.connect(**settings_of(url), connect_timeout=10)
+    settings = settings_of(url)
+    try:
+        connection = await asyncmy.connect(**settings, connect_timeout=10)
+    except (*DRIVER_ERRORS, RuntimeError) as error:
+        raise StoreUnavailable(f"can't connect to the database: {as_ours(error, place_of(settings))}") from error
     async with connection:
         yield connection
 
@@ -173,4 +180,13 @@ def _our_errors(what: str) -> Iterator[None]:
     try:
         yield
     except MySQLError as error:
-        raise StoreUnavailable(f"{what}: {error}") from error
+        raise StoreUnavailable(f"{what}: {error}{_remedy(error)}") from error
+
+
+def _remedy(error: MySQLError) -> str:
+    code = error.args[0] if error.args else 0
+    if code in _RIGHTS:
+        return ". GRANT CREATE, ALTER, SELECT, INSERT on the database to the account"
+    if code in _READ_ONLY:
+        return ". The server is read-only: name the primary server in the URL, or SET GLOBAL read_only = 0"
+    return ""

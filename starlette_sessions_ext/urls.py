@@ -129,7 +129,11 @@ def _handlersocket_settings(url: str) -> dict[str, Any]:
         given = {"host": parts.hostname, "port": parts.port, **names, **options}
     except ValueError:
         given = {"": None}
-    if given.keys() - {"host", "port", "dbname", "dbtable", "port_wr", "secret_wr", "mysql_url"} or parts.username:
+    if (
+        given.keys() - {"host", "port", "dbname", "dbtable", "port_wr", "secret_wr", "mysql_url"}
+        or parts.username
+        or parts.fragment
+    ):
         raise ConfigurationError("a HandlerSocket URL is handlersocket://:secret@host:9998/database/table?port_wr=9999")
     secret = None if parts.password is None else unquote(parts.password)
     return {"secret": secret, **{name: value for name, value in given.items() if value}}

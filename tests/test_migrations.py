@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import asyncmy
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable, migrations
+from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.migrations import apply, find, pending, split
 from starlette_sessions_ext.stores.database import DatabaseStore
@@ -191,6 +193,77 @@ async def test_a_connection_that_was_closed_is_unavailable(connection: Any) -> N
     for call in (apply, pending):
         with pytest.raises(StoreUnavailable, match="migrations"):
             await call(connection)
+
+
+# The command
+
+
+@pytest.mark.parametrize("arguments", [[], ["--check"]])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite:///nowhere.db", "redis://host/0", "rediss://host/0", "unix:///redis.sock", "mongodb://host/app"),
+        *("mongodb+srv://host/app", "memory://"),
+    ],
+)
+def test_a_store_without_tables_has_nothing_to_migrate(
+    url: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["migrate", *arguments, url]) == 0
+    assert capsys.readouterr().out.startswith("nothing to migrate: ")
+    assert not Path("nowhere.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("handlersocket://:canary@host/app/php_session", "give the mysql:// URL"),
+        ("mysql://user:canary@host", "mysql://user:password@host:3306/database"),
+        ("postgres://user:canary@host/app", "mysql://user:password@host:3306/database"),
+    ],
+)
+def test_another_url_is_explained(url: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["migrate", url]) == 1
+    assert message in (errors := capsys.readouterr().err)
+    assert "canary" not in errors
+
+
+def test_the_command_says_what_it_found(
+    mariadb: MariaDBServer, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = mariadb.url(database)
+    for arguments, status, words in [
+        (["--check"], 1, "missing: 0001_create\nmissing: 0002_upgrade\n"),
+        ([], 0, "applied 0001_create\napplied 0002_upgrade\n"),
+        (["--check"], 0, "the tables are up to date\n"),
+        ([], 0, "the tables are up to date already\n"),
+    ]:
+        assert main(["migrate", *arguments, url]) == status
+        assert capsys.readouterr().out == words
+
+
+@pytest.mark.parametrize(
+    ("change", "repair", "message"),
+    [
+        ("REVOKE CREATE ON app.* FROM few", "DO 0", "1142.*GRANT CREATE, ALTER, SELECT, INSERT"),
+        ("REVOKE ALL ON app.* FROM few", "DO 0", "1044.*GRANT SELECT"),
+        ("SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0", "1290.*name the primary server"),
+        ("ALTER USER few IDENTIFIED BY 'other'", "DO 0", "1045.*refuses the account or its password"),
+    ],
+)
+def test_what_keeps_an_account_from_migrating(
+    mariadb: MariaDBServer, database: str, capsys: pytest.CaptureFixture[str], change: str, repair: str, message: str
+) -> None:
+    mariadb.run("CREATE USER few IDENTIFIED BY 'canary'; GRANT CREATE, ALTER, SELECT, INSERT ON app.* TO few")
+    try:
+        mariadb.run(change)
+        assert main(["migrate", f"mysql://few:canary@127.0.0.1:{mariadb.port}/{database}"]) == 1
+        errors = capsys.readouterr().err
+        assert re.search(message, errors)
+        assert "canary" not in errors
+    finally:
+        mariadb.run(repair)
+        mariadb.run("DROP USER few")
 
 
 def test_the_files_are_numbered_without_gaps() -> None:

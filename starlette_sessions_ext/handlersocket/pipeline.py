@@ -24,6 +24,14 @@ _ACKNOWLEDGE = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)
 """Only Linux can be told to; what is set elsewhere is set already."""
 
 
+_KEEPALIVE = [
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)  # not on every system
+]
+"""Seconds of silence before a probe, between probes, and how many go unanswered before the connection is lost."""
+
+
 class _Slot(NamedTuple):
     answer: asyncio.Future[Any]
     deadline: float
@@ -42,6 +50,11 @@ class Pipeline(asyncio.Protocol):
         self._line: deque[asyncio.Future[None]] = deque()  # who waits until there is room to write
         self._watch: asyncio.TimerHandle | None = None
         self._lost = self._loop.create_future()
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The event loop's transport; None before the connection is made."""
+        return self._transport
 
     @property
     def in_flight(self) -> int:
@@ -120,6 +133,9 @@ class Pipeline(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none, but does as one
         self._socket: socket.socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:

@@ -91,6 +91,13 @@ class Pool:
         self._closed = True
         await self.drain()
 
+    def forget_idle(self) -> None:
+        """Close the connections that nothing is under way on: one like them gave no answer."""
+        for client in self.clients:
+            if not client.pipeline.in_flight:
+                client.pipeline.abort()
+        self._sorted_out()
+
     # Decisions, without any I/O
 
     def _is_fresh(self, client: Client) -> bool:

@@ -7,9 +7,11 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from ..errors import ConfigurationError
 from ..handlersocket import Client, Pool, ServerError, Where
 from ._handlersocket_errors import LOST, is_undone
 from ._handlersocket_rows import Indexes
+from ._loop_local import close_without_loop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +28,22 @@ class Address(NamedTuple):
     port_wr: int
     secret: str | None
     secret_wr: str | None
+
+    def __repr__(self) -> str:
+        return f"Address({self.host!r}, port={self.port}, port_wr={self.port_wr})"  # no secret: it opens every table
+
+
+def address_of(host: str, port: int, port_wr: int, secret: str | None, secret_wr: str | None) -> Address:
+    """Raise `ConfigurationError`, naming the option, for what can't be an address."""
+    if not isinstance(host, str) or not host:
+        raise ConfigurationError("host must be the name or address of HandlerSocket's server, as a str")
+    for option, number in (("port", port), ("port_wr", port_wr)):
+        if type(number) is not int or not 0 < number < 65_536:
+            raise ConfigurationError(f"{option} must be an int from 1 to 65535")
+    for option, value in (("secret", secret), ("secret_wr", secret_wr)):
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{option} must be a str, or None where the server has none")
+    return Address(host, port, port_wr, secret, secret if secret_wr is None else secret_wr)
 
 
 class Ports:
@@ -59,6 +77,7 @@ class Ports:
         try:
             return await self._try(self.reading, request, *arguments, **options)
         except LOST:
+            self.reading.forget_idle()  # what a firewall did to one connection it did to all that were silent
             return await self._try(self.reading, request, *arguments, **options)
 
     async def write(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
@@ -72,6 +91,10 @@ class Ports:
                     raise
             except asyncio.CancelledError:
                 self._cancelled += 1
+                raise
+            except LOST:
+                self.reading.forget_idle()  # on which it is looked for
+                self.writing.forget_idle()
                 raise
             await asyncio.sleep(random.uniform(0.001, 0.02))
 
@@ -91,6 +114,11 @@ class Ports:
 
     async def aclose(self) -> None:
         await asyncio.gather(self.reading.aclose(), self.writing.aclose())
+
+    def abandon(self) -> None:
+        """Close the sockets, where the event loop can't run any more or belongs to a parent process."""
+        for client in self.reading.clients + self.writing.clients:
+            close_without_loop(client.pipeline.transport)
 
     def _try(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> Awaitable[T]:
         client = pool.ready()

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from ._handlersocket_rows import Indexes
+from ._mysql_connections import ask
 from ._mysql_errors import DRIVER_ERRORS, as_ours
-from ._mysql_pool import OwnPool, ask
+from ._mysql_pool import OwnPool
 from ._mysql_tables import (
     Ask,
     Column,
@@ -16,6 +17,7 @@ from ._mysql_tables import (
     examine,
     flush_findings,
     quote,
+    read_only_findings,
     wrong_data,
     wrong_id,
     wrong_version,
@@ -43,7 +45,8 @@ class SQL:
     async def findings(self) -> list[Finding]:
         """What loses or exposes sessions, though it works."""
         async with self._asking() as ask:
-            return await flush_findings(ask) + list(_settings_findings(dict(await ask(_SETTINGS, ()))))
+            server = await flush_findings(ask) + await read_only_findings(ask)
+            return server + list(_settings_findings(dict(await ask(_SETTINGS, ()))))
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[Ask]:

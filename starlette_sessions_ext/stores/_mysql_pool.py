@@ -1,88 +1,35 @@
-"""Connections to MySQL and MariaDB: made from a URL, or taken from a pool that was given.
+"""Connections to MySQL and MariaDB, made from a URL for one event loop.
 
-One rule holds for both: a connection on which anything went wrong while its answer was under way is
-closed and never used again, so nobody gets the answer to somebody else's question.
-
-The pool here is not asyncmy's, which holds its lock while it dials: one stalled connect would then
+The pool here is not asyncmy's, which holds its lock while it connects: one stalled connect would then
 block every request, also those that could use an idle connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, NamedTuple, Protocol, cast
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
-from asyncmy import Connection, Pool, connect
+from asyncmy import Connection, connect
 from asyncmy.constants.CLIENT import FOUND_ROWS
-from asyncmy.cursors import Cursor
 
 from ..errors import StoreUnavailable
+from ._loop_local import close_without_loop
+from ._mysql_connections import discard
 from ._mysql_errors import is_answer
+from ._mysql_url import place_of
 
 _IDLE_SECONDS = 240.0
 """Firewalls and load balancers forget connections that were silent for five minutes or more."""
-
-
-class Reply(NamedTuple):
-    """The rows that a statement changed, or found, and those that it returned."""
-
-    rowcount: int
-    rows: list[tuple[Any, ...]]
-
-
-async def run(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -> Reply:
-    """Execute one statement. Values go in as parameters, always."""
-    cursor = connection.cursor(Cursor)  # a given pool may be set to another kind, whose rows are dicts
-    await cursor.execute(statement, values)
-    return Reply(cast(int, cursor.rowcount), await cursor.fetchall())
-
-
-async def ask(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The rows that a statement returns."""
-    return (await run(connection, statement, values)).rows
-
-
-class Connections(Protocol):
-    """Where a store gets its connections."""
-
-    place: str
-    """The server's name for messages, without user or password."""
-    counts_found_rows: bool
-    """Whether an UPDATE that changes nothing counts the row that it found."""
-
-    def acquire(self) -> AbstractAsyncContextManager[Connection]:
-        """A connection for one statement, in autocommit mode or as good as that."""
-        ...
-
-
-class GivenPool:
-    """An asyncmy pool of the application, with the settings that it has. It is never closed."""
-
-    place = "MySQL"
-    counts_found_rows = False
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
-        try:
-            connection = await self._pool.acquire()
-        except RuntimeError as error:
-            raise StoreUnavailable("the pool that DatabaseStore was given is closed") from error
-        try:
-            yield connection
-            if not connection.get_autocommit():  # asyncmy's default
-                await connection.commit()
-        except BaseException as error:
-            if not is_answer(error) or not connection.get_autocommit():
-                _discard(connection)
-            raise
-        finally:
-            self._pool.release(connection)
+_KEEPALIVE = [
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)  # not on every system
+]
+"""Seconds of silence before a probe, between probes, and how many go unanswered before the connection is lost."""
 
 
 class OwnPool:
@@ -96,7 +43,7 @@ class OwnPool:
 
     def __init__(self, settings: Mapping[str, Any], *, size: int, timeout: float) -> None:
         self.loop = asyncio.get_running_loop()
-        self.place = f"MySQL at {settings['unix_socket'] or '{host}:{port}'.format_map(settings)}"
+        self.place = place_of(settings)
         self._settings = {
             **settings,
             "client_flag": FOUND_ROWS,
@@ -107,6 +54,7 @@ class OwnPool:
         self._size = size
         self._timeout = timeout
         self._count = 0
+        self._made: set[Connection] = set()
         self._idle: list[Connection] = []
         self._line: deque[asyncio.Future[Connection]] = deque()
         self._dials: dict[asyncio.Task[Connection], asyncio.Future[Connection]] = {}  # each with who it is for
@@ -136,6 +84,16 @@ class OwnPool:
         farewells = [self._say_goodbye(connection) for connection in idle]
         await asyncio.gather(*farewells, *self._dials, return_exceptions=True)
 
+    def abandon(self) -> None:
+        """Close the sockets, where the event loop can't run any more or belongs to a parent process."""
+        for connection in self._made:
+            close_without_loop(cast(Any, connection)._transport)
+
+    def forget_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self._drop(connection)
+
     async def _say_goodbye(self, connection: Connection) -> None:
         try:
             async with asyncio.timeout(self._timeout):
@@ -164,7 +122,8 @@ class OwnPool:
             self._idle.append(connection)
 
     def _drop(self, connection: Connection) -> None:
-        _discard(connection)
+        discard(connection)
+        self._made.discard(connection)
         self._count -= 1
         self._dial_for_the_line()
 
@@ -185,6 +144,7 @@ class OwnPool:
         asker = self._dials.pop(dial)
         error = asyncio.CancelledError() if dial.cancelled() else dial.exception()
         if error is None:
+            self._made.add(dial.result())
             self._give(dial.result())
             return
         self._count -= 1
@@ -212,18 +172,21 @@ class OwnPool:
         """Within half of an operation's budget: who waits behind a dial that hangs has time for another."""
         async with asyncio.timeout(self._timeout / 2):
             try:
-                return await connect(**self._settings)
+                connection = await connect(**self._settings)
             except RuntimeError as error:  # asyncmy on uvloop, if the server closed the connection at once
                 raise ConnectionResetError("MySQL closed a connection that was just made") from error
+        if not self._settings["unix_socket"]:
+            _keep_alive(connection)
+        return connection
 
 
 def _init_command(timeout: float) -> str:
     """A strict, autocommitting connection, on which the server gives up on a statement when the store does.
 
     MySQL knows no limit for the time of a write and skips the comment. Both wait for locks in whole
-    seconds.
+    seconds, and must have given up, and said so, before the store does.
     """
-    wait = max(1, int(timeout / 2))
+    wait = max(1, int(timeout / 3))
     return (
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION autocommit = 1,"
         f" SESSION innodb_lock_wait_timeout = {wait}, SESSION lock_wait_timeout = {wait}"
@@ -231,13 +194,16 @@ def _init_command(timeout: float) -> str:
     )
 
 
+def _keep_alive(connection: Any) -> None:
+    """Let the system find out in about a minute that packets vanish, and firewalls see that it is in use.
+
+    asyncmy turns keepalive on, but the system's own first probe comes after two hours.
+    """
+    sock = connection._transport.get_extra_info("socket")
+    for option, value in _KEEPALIVE:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def _usable(connection: Any) -> bool:
     """Whether the server hasn't closed it; asyncmy's own pool asks the same."""
     return not connection._stream_broken
-
-
-def _discard(connection: Any) -> None:
-    """Close at once: `close` alone would first wait until a stalled peer has taken what was written."""
-    if connection._transport is not None:
-        connection._transport.abort()
-    connection.close()

@@ -1,4 +1,4 @@
-"""What a MySQL table must be to hold sessions without loss, and the statement that mends one which isn't.
+"""What a MySQL table must be to hold sessions without loss, and the statement that repairs one which isn't.
 
 The server is asked once, when a store opens. Everything after that is pure.
 """
@@ -17,6 +17,7 @@ from ._mysql_tables import (
     flush_findings,
     is_indexed,
     quote,
+    read_only_findings,
     wrong_data,
     wrong_id,
     wrong_version,
@@ -25,6 +26,13 @@ from .base import Finding
 
 _STRICT = {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,64}")
+_HARMLESS = (
+    """INSERT INTO {table} ({session_id}, {data}, {created_at}, {modified_at}, {version})
+    SELECT {session_id}, {data}, {created_at}, {modified_at}, {version} FROM {table}
+    WHERE {session_id} = '' AND 1 = 0""",
+    """UPDATE {table} SET {data} = '', {modified_at} = 0, {version} = 0 WHERE {session_id} = '' AND 1 = 0""",
+    "DELETE FROM {table} WHERE {session_id} = '' AND 1 = 0",
+)
 _SERVER = "SELECT @@SESSION.sql_mode, @@SESSION.max_allowed_packet, DATABASE()"
 
 
@@ -49,6 +57,9 @@ class Names(NamedTuple):
         return {"table": quote(self.database, self.table), **columns}
 
 
+_MIGRATED = Names(None, "session_data", "session_id", "data", "created_at", "modified_at", "version")
+
+
 class Limits(NamedTuple):
     """What the table, and a packet to the server, can hold."""
 
@@ -63,6 +74,9 @@ UNKNOWN = Limits(65_535, 2**32 - 1)
 
 def names_of(table: str, **columns: str) -> Names:
     """Check identifiers from a configuration. Raise `ConfigurationError` for what can't be one."""
+    for option, value in {"table": table, **{f"column_{name}": value for name, value in columns.items()}}.items():
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{option} must be a str, not {type(value).__name__}")
     database, dot, name = table.rpartition(".")
     names = Names(database if dot else None, name, **columns)
     if not all(_IDENTIFIER.fullmatch(value) for value in names if value is not None):
@@ -75,8 +89,11 @@ def names_of(table: str, **columns: str) -> Names:
     return names
 
 
-async def check(ask: Ask, names: Names) -> Limits:
-    """Ask the server what the table is like. Raise `ConfigurationError` with the statement that mends it."""
+async def check(ask: Ask, names: Names, migrate: str) -> Limits:
+    """Ask the server what the table is like. Raise `ConfigurationError` with the statement that repairs it.
+
+    `migrate` is the command that makes the table of the migrations.
+    """
     [(sql_mode, packet, current)] = await ask(_SERVER, ())
     if names.database is None and current is None:
         raise ConfigurationError("the connection has no default database: name the table `database.table`")
@@ -92,14 +109,22 @@ async def check(ask: Ask, names: Names) -> Limits:
         Wanted(names.modified_at, "BIGINT UNSIGNED DEFAULT NULL", _wrong_time),
         Wanted(names.version, "BIGINT UNSIGNED NOT NULL DEFAULT 0", wrong_version),
     ]
-    columns = await examine(ask, names.database, names.table, wanted, create_statement(names))
+    make = migrate if names == _MIGRATED else create_statement(names)
+    columns = await examine(ask, names.database, names.table, wanted, make)
     return _limits(names, columns, packet)
 
 
-async def findings(ask: Ask, names: Names) -> list[Finding]:
+async def try_writing(ask: Ask, names: Names) -> None:
+    """Run statements that change no row, but fail as any change does for want of rights or on a read-only server."""
+    for statement in _HARMLESS:
+        await ask(statement.format_map(names.quoted()), ())
+
+
+async def findings(ask: Ask, names: Names, migrate: str) -> list[Finding]:
     """What works, but not well. What doesn't work at all is raised as `check` does."""
-    await check(ask, names)
-    found = await flush_findings(ask)
+    await check(ask, names, migrate)
+    await try_writing(ask, names)
+    found = await flush_findings(ask) + await read_only_findings(ask)
     if not await is_indexed(ask, names.database, names.table, names.modified_at):
         quoted = names.quoted()
         problem = f"no index begins with {quoted['modified_at']}: collecting expired sessions reads the whole table"

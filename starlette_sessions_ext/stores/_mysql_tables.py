@@ -100,6 +100,15 @@ async def flush_findings(ask: Ask) -> list[Finding]:
     return [Finding(problem, "SET GLOBAL innodb_flush_log_at_trx_commit = 1, and in the server's settings")]
 
 
+async def read_only_findings(ask: Ask) -> list[Finding]:
+    """Whether the server is read-only for accounts with fewer rights than this one."""
+    [(read_only,)] = await ask("SELECT CAST(@@GLOBAL.read_only AS CHAR)", ())
+    if str(read_only) in ("0", "OFF"):
+        return []
+    problem = f"read_only is {read_only}, as on a replica, and this account writes nevertheless"
+    return [Finding(problem, "name the primary server in the URL: the next failover would lose these sessions")]
+
+
 def quote(database: str | None, table: str) -> str:
     """A table's name as it is written in a statement; its characters have been checked."""
     return f"`{table}`" if database is None else f"`{database}`.`{table}`"

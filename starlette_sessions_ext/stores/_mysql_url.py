@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..errors import ConfigurationError
 
-_URL = "a MySQL URL looks like mysql://user:password@host:3306/database"
+_URL = (
+    "a MySQL URL looks like mysql://user:password@host:3306/database;"
+    " in user and password : / ? # @ and % are percent-encoded, as urllib.parse.quote(..., safe='') does"
+)
 _OPTIONS = {"unix_socket", "charset", "ssl", "ssl_ca"}
+
+
+class Hidden(bytes):
+    """A password that no repr shows: local variables and settings end up in error reports."""
+
+    def __repr__(self) -> str:
+        return "<hidden>"
 
 
 def settings_of(url: str) -> dict[str, Any]:
@@ -25,10 +36,11 @@ def settings_of(url: str) -> dict[str, Any]:
     except ValueError:
         raise ConfigurationError(_URL) from None
     database = unquote(parts.path.removeprefix("/"))
-    if parts.scheme not in ("mysql", "mariadb") or not parts.username or not database:
+    if parts.scheme not in ("mysql", "mariadb") or not parts.username or not database or parts.fragment:
         raise ConfigurationError(_URL)
     if unknown := options.keys() - _OPTIONS:
-        raise ConfigurationError(f"{_URL}, with {', '.join(sorted(_OPTIONS))}; it has no option {', '.join(unknown)}")
+        known = ", ".join(sorted(_OPTIONS))
+        raise ConfigurationError(f"a MySQL URL has no option {', '.join(sorted(unknown))}, but {known}")
     if options.get("charset", "utf8mb4") != "utf8mb4":
         raise ConfigurationError("a DatabaseStore's connections speak utf8mb4: leave charset out of the URL")
     return {
@@ -36,11 +48,23 @@ def settings_of(url: str) -> dict[str, Any]:
         "port": port,
         "unix_socket": options.get("unix_socket"),
         "user": unquote(parts.username),
-        "password": unquote(parts.password or "").encode(),  # a str would be sent in Latin-1
+        "password": Hidden(unquote(parts.password or "").encode()),  # a str would be sent in Latin-1
         "database": database,
         "charset": "utf8mb4",
         "ssl": _tls(options),
     }
+
+
+def place_of(settings: Mapping[str, Any]) -> str:
+    """The server's name for messages, without account and password."""
+    return f"MySQL at {settings['unix_socket'] or '{host}:{port}'.format_map(settings)}"
+
+
+def migrate_command(settings: Mapping[str, Any] | None = None) -> str:
+    """The command that makes the tables, with everything in its URL but account and password."""
+    if settings is None or settings["unix_socket"]:
+        return "sessions-ext migrate mysql://USER:PASSWORD@HOST/DATABASE"
+    return "sessions-ext migrate mysql://USER:PASSWORD@{host}:{port}/{database}".format_map(settings)
 
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext | None:

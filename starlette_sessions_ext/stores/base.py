@@ -17,7 +17,11 @@ users. `starlette_sessions_ext.testing.StoreContract` tests all that is said her
 - After a write whose answer was lost, the store looks once. If its own bytes are there the write
   is reported as done; otherwise the error is raised. It never sends the write a second time.
   For this the bytes of two writes are never equal; the caller sees to that.
-- A cancelled call has either taken place or not; the next call gets nobody else's answer.
+- A cancelled call has taken place, or not, or does so later: its request may still be on the way when
+  the next call is answered. The same holds for a call that raised. The next call gets nobody else's answer.
+- So a `create` that was cancelled or raised may leave a row after a later `delete` of its key. Callers
+  give a key to nobody before its `create` has returned True, and never reuse the key of one that didn't
+  return. Where a key is known before, as that of an alias or a migration's claim, a late row opens nothing.
 """
 
 from __future__ import annotations

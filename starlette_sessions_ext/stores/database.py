@@ -2,7 +2,7 @@
 
 One row per session, one statement and one round trip per operation, in autocommit mode; what is
 loaded in one turn of the event loop shares a statement. A row's expiry is
-COALESCE(modified_at, created_at) + lifetime, as the adapter reckons it; a session with another
+COALESCE(modified_at, created_at) + lifetime, as the adapter has it; a session with another
 expiry has its `modified_at` shifted, so that the sum is exact.
 """
 
@@ -16,21 +16,26 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 
 try:
     from asyncmy import Pool
 except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy
     raise ImportError('DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
 
-from ..errors import ConfigurationError, StoreTimeout
+from ..errors import StoreTimeout
 from . import _mysql_rows as rows
 from ._collection import collect
 from ._driver import require
 from ._gathering import Gathering
-from ._mysql_errors import DRIVER_ERRORS, as_ours, is_duplicate, is_lost, is_undone
-from ._mysql_pool import Connections, GivenPool, OwnPool, Reply, ask, run
-from ._mysql_schema import UNKNOWN, check, findings, names_of
-from ._mysql_url import settings_of
+from ._loop_local import LoopLocal
+from ._mysql_connections import Connections, Reply, ask, run
+from ._mysql_errors import DRIVER_ERRORS, SLOW, as_ours, is_deadlock, is_duplicate, is_lost
+from ._mysql_given_pool import GivenPool
+from ._mysql_pool import OwnPool
+from ._mysql_schema import UNKNOWN, check, findings, names_of, try_writing
+from ._mysql_url import migrate_command, place_of, settings_of
+from ._options import check_options
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -56,15 +61,18 @@ class DatabaseStore(SessionStore):
 
     Takes a URL (`mysql://user:password@host:3306/database`, also with `?unix_socket=`, `?ssl=true`
     or `?ssl_ca=`), for which it makes up to `pool_size` connections and closes them, or an
-    asyncmy pool, which it uses and never closes. Give such a pool `autocommit=True`, or every
-    operation costs a second round trip for the commit, and a `connect_timeout`: while asyncmy's pool
-    dials, nobody gets a connection from it.
+    asyncmy pool, which it uses and never closes, and only in the event loop that made it. Give such
+    a pool `autocommit=True`, or every operation costs a second round trip for the commit; a
+    `pool_recycle` of at most 240 seconds, against firewalls that forget idle connections; and a
+    `connect_timeout`: while asyncmy's pool connects, nobody gets a connection from it.
 
     `table` (`database.table` for another database) and the columns are those of the migrations.
-    `lifetime` is what a row lives after `modified_at`, in seconds or as a timedelta; whoever else
-    reads or collects the table has to reckon with the same. `timeout` is the budget of one operation
+    `lifetime` is what a row lives after `modified_at`, in seconds or as a timedelta; any other program
+    that reads or collects the table must use the same. `timeout` is the budget of one operation
     in seconds; `clock` gives unix seconds. `max_data_bytes` is lowered to what the table holds, which
     `open` finds out; until then to 65,535.
+
+    Each event loop that uses the store has its own connections, which end with it.
     """
 
     def __init__(
@@ -83,8 +91,7 @@ class DatabaseStore(SessionStore):
         pool_size: int = 10,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if pool_size < 1:
-            raise ConfigurationError("pool_size must be at least 1")
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
         self._names = names_of(
             table,
             session_id=column_session_id,
@@ -99,9 +106,10 @@ class DatabaseStore(SessionStore):
         self._clock = clock
         self._configured_bytes = max_data_bytes
         self._pool_size = pool_size
-        self._loads = Gathering(self._find, most=_MOST_LOADS, seconds=timeout)
         self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else GivenPool(pool_or_url)
-        self._own: OwnPool | None = None
+        self._place = GivenPool.place if isinstance(self._source, GivenPool) else place_of(self._source)
+        self._migrate = migrate_command(None if isinstance(self._source, GivenPool) else self._source)
+        self._lanes = LoopLocal(self._make_lane, close=_Lane.aclose, abandon=_Lane.abandon)
         self._limits = UNKNOWN
         self._is_checked = False
         self.max_data_bytes: int | None = min(max_data_bytes, UNKNOWN.data_bytes)
@@ -109,7 +117,7 @@ class DatabaseStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         async with self._deadline():
-            return await self._loads.add(key)
+            return await self._lanes.get().loads.add(key)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -190,28 +198,32 @@ class DatabaseStore(SessionStore):
     async def diagnose(self) -> list[Finding]:
         """Whether the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
         async with self._deadline(), self._current().acquire() as connection:
-            return await findings(partial(ask, connection), self._names)
+            return await findings(partial(ask, connection), self._names, self._migrate)
 
     async def open(self) -> None:
-        """Reach the server and check the table. `ConfigurationError` says the statement that mends it."""
+        """Reach the server, check the table, and that the account may write: `StoreUnavailable` if it may not.
+
+        `ConfigurationError` says the statement that repairs the table.
+        """
         async with self._deadline():
             await self._check()
+            async with self._current().acquire() as connection:
+                await try_writing(partial(ask, connection), self._names)
 
     async def aclose(self) -> None:
-        own, self._own = self._own, None
-        if own is not None:
-            await own.aclose()
-        await self._loads.ended()
+        await self._lanes.aclose()
 
     # Statements
 
     async def _find(self, keys: list[str]) -> list[Stored | None]:
         """What `load` returns for each of the keys, in one round trip."""
         try:
-            found = await self._rows_of(keys)
+            async with asyncio.timeout(self._timeout / 2):
+                found = await self._rows_of(keys)
         except DRIVER_ERRORS as error:
-            if not is_lost(error):
+            if not is_lost(error) and not isinstance(error, TimeoutError):
                 raise
+            self._current().forget_idle()  # what a firewall did to one connection it did to all that were silent
             found = await self._rows_of(keys)  # to read twice does no harm
         return [found.get(key) for key in keys]
 
@@ -223,19 +235,18 @@ class DatabaseStore(SessionStore):
         }
 
     async def _run(self, statement: str, *values: str | int, repeat: int = 1) -> Reply:
-        """Run a statement, again if the server has undone it because of somebody else's lock.
-
-        The number of tries is bounded by the deadline around it.
-        """
+        """Run a statement, again for up to half the budget if it is the victim of a deadlock."""
         if not self._is_checked:
             await self._check()
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._timeout / 2
         text = statement.format(**self._quoted, more=", %s" * (repeat - 1))
         while True:
             try:
                 async with self._current().acquire() as connection:
                     return await run(connection, text, values)
             except DRIVER_ERRORS as error:
-                if not is_undone(error):
+                if not is_deadlock(error) or loop.time() > give_up:
                     raise
             await asyncio.sleep(random.uniform(0.001, 0.02))
 
@@ -258,21 +269,18 @@ class DatabaseStore(SessionStore):
 
     async def _check(self) -> None:
         async with self._current().acquire() as connection:
-            self._limits = await check(partial(ask, connection), self._names)
+            self._limits = await check(partial(ask, connection), self._names, self._migrate)
         self._is_checked = True
         self.max_data_bytes = min(self._configured_bytes, self._limits.data_bytes)
 
     def _current(self) -> Connections:
-        """The connections, new ones where the event loop is another: they belong to the loop that made them.
+        return self._lanes.get().connections
 
-        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
-        unless it is used in `with`.
-        """
+    def _make_lane(self) -> _Lane:
+        loads = Gathering(self._find, most=_MOST_LOADS, seconds=self._timeout)
         if isinstance(self._source, GivenPool):
-            return self._source
-        if self._own is None or self._own.loop is not asyncio.get_running_loop():
-            self._own = OwnPool(self._source, size=self._pool_size, timeout=self._timeout)
-        return self._own
+            return _Lane(self._source, loads)
+        return _Lane(OwnPool(self._source, size=self._pool_size, timeout=self._timeout), loads)
 
     # Values
 
@@ -287,8 +295,11 @@ class DatabaseStore(SessionStore):
     # Failure
 
     def _attempt(self) -> asyncio.Timeout:
-        """Half the budget, so that a write whose answer got lost can still be looked for."""
-        return asyncio.timeout(self._timeout / 2)
+        """More than half of the budget, so that the server gives up waiting for a lock before.
+
+        In the rest a write whose answer got lost can still be looked for.
+        """
+        return asyncio.timeout(self._timeout * 0.6)
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
@@ -297,6 +308,20 @@ class DatabaseStore(SessionStore):
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError as error:
-            raise StoreTimeout(f"{self._current().place} didn't answer within {self._timeout} s") from error
+            raise StoreTimeout(f"{self._place} didn't answer within {self._timeout} s: {SLOW}") from error
         except DRIVER_ERRORS as error:
-            raise as_ours(error, self._current().place) from error
+            raise as_ours(error, self._place) from error
+
+
+class _Lane(NamedTuple):
+    """What one event loop uses."""
+
+    connections: Connections
+    loads: Gathering[str, Stored | None]
+
+    async def aclose(self) -> None:
+        await self.connections.aclose()
+        await self.loads.ended()
+
+    def abandon(self) -> None:
+        self.connections.abandon()

@@ -22,9 +22,11 @@ from ..handlersocket import Client, Row, ServerError, Value, Where
 from . import _handlersocket_rows as rows
 from ._collection import collect
 from ._handlersocket_errors import LOST, OurErrors
-from ._handlersocket_ports import Address, Ports
+from ._handlersocket_ports import Ports, address_of
 from ._handlersocket_probe import probe
+from ._loop_local import LoopLocal
 from ._mysql_rows import from_text, read_lifetime, to_text
+from ._options import check_options
 from .base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -56,10 +58,11 @@ class HandlerSocketStore(SessionStore):
 
     `secret` and `secret_wr` are the server's `handlersocket_plain_secret` and
     `handlersocket_plain_secret_wr`; without the second it is the same. `lifetime` is what a row
-    lives after `modified`, in seconds or as a timedelta; whoever else reads or collects the table
-    has to reckon with the same. `timeout` is the budget of one operation in seconds; `clock` gives
+    lives after `modified`, in seconds or as a timedelta; any other program that reads or collects the
+    table must use the same. `timeout` is the budget of one operation in seconds; `clock` gives
     unix seconds. Up to `pool_size` connections are made to each port. `max_data_bytes` is lowered
-    to what the table holds, which `open` finds out; until then to 65,535.
+    to what the table holds, which `open` finds out; until then to 65,535. Each event loop that uses
+    the store has its own connections, which end with it.
 
     Where a `mysql_url` of the same server is given, `open` and `diagnose` look at its schema and
     settings over SQL; without one `open` finds out by trying.
@@ -95,10 +98,11 @@ class HandlerSocketStore(SessionStore):
         cookie_path: str = "/",
         cookie_domain: str = "",
     ) -> None:
-        if pool_size < 1:
-            raise ConfigurationError("pool_size must be at least 1")
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
+        if mysql_url is not None and not isinstance(mysql_url, str):
+            raise ConfigurationError("mysql_url must be a str, such as mysql://user:password@host:3306/database")
         self._indexes = rows.indexes_of(dbname, dbtable)
-        self._address = Address(host, port, port_wr, secret, secret if secret_wr is None else secret_wr)
+        self._address = address_of(host, port, port_wr, secret, secret_wr)
         if (cookie_path, cookie_domain) != ("/", ""):
             _logger.warning("cookie_path and cookie_domain do nothing here: give SessionMiddleware path and domain")
         self._errors = OurErrors(host, self._indexes.rows)
@@ -108,7 +112,7 @@ class HandlerSocketStore(SessionStore):
         self._timeout = timeout
         self._pool_size = pool_size
         self._clock = clock
-        self._ports: Ports | None = None
+        self._ports = LoopLocal(self._make_ports, close=Ports.aclose, abandon=Ports.abandon)
         self._is_checked = False
         self._configured_bytes = max_data_bytes
         self._column_bytes = _UNKNOWN_BYTES
@@ -215,7 +219,7 @@ class HandlerSocketStore(SessionStore):
         as well; with a `hold` of half the `timeout` or more it may fail. After it service goes on by
         itself. Every process that uses the store has to do so.
         """
-        await self._current().drain(hold)
+        await self._ports.get().drain(hold)
 
     async def diagnose(self) -> list[Finding]:
         """What loses or exposes sessions, as far as it shows over SQL; see `SupportsDiagnosis`."""
@@ -223,17 +227,15 @@ class HandlerSocketStore(SessionStore):
         return [] if self._sql is None else await self._sql.findings()
 
     async def open(self) -> None:
-        """Reach the server and check the table. `ConfigurationError` says the statement that mends it."""
+        """Reach the server and check the table. `ConfigurationError` says the statement that repairs it."""
         with self._errors:
-            await self._check(self._current())
+            await self._check(self._ports.get())
         if self._sql is not None:
             for finding in await self._sql.findings():
                 _logger.warning("%s: %s", finding.problem, finding.remedy)
 
     async def aclose(self) -> None:
-        ports, self._ports = self._ports, None
-        if ports is not None and ports.loop is asyncio.get_running_loop():  # else they have ended with it
-            await ports.aclose()
+        await self._ports.aclose()
 
     # Requests
 
@@ -256,7 +258,7 @@ class HandlerSocketStore(SessionStore):
         return any(from_text(text or b"") == data for _, _, text, _ in await self._find(ports, key))
 
     async def _ready(self) -> Ports:
-        ports = self._current()
+        ports = self._ports.get()
         if not self._is_checked:
             async with ports.checking:
                 if not self._is_checked:
@@ -273,15 +275,8 @@ class HandlerSocketStore(SessionStore):
         self._is_checked = True
         self.max_data_bytes = min(self._configured_bytes, self._column_bytes)
 
-    def _current(self) -> Ports:
-        """The connections, new ones where the event loop is another: they belong to the loop that made them.
-
-        So it is in tests with Starlette's TestClient, which runs every request in a loop of its own
-        unless it is used in `with`.
-        """
-        if self._ports is None or self._ports.loop is not asyncio.get_running_loop():
-            self._ports = Ports(self._address, self._indexes, size=self._pool_size, timeout=self._timeout)
-        return self._ports
+    def _make_ports(self) -> Ports:
+        return Ports(self._address, self._indexes, size=self._pool_size, timeout=self._timeout)
 
     # Values
 

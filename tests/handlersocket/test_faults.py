@@ -470,6 +470,23 @@ async def test_what_waits_for_an_answer_isnt_idle() -> None:
         await pool.aclose()
 
 
+async def test_to_forget_what_is_idle_spares_what_waits_for_an_answer() -> None:
+    async with ScriptedServer(opens_then(b"")) as server:
+        pool = Pool("127.0.0.1", server.port, indexes=[NAMES], size=1, timeout=20)
+        client = await pool.client()
+        waiting = asyncio.ensure_future(client.find(NAMES, A))
+        await asyncio.sleep(0)
+        pool.forget_idle()
+        assert await pool.client() is client
+        client.pipeline.abort()
+        assert isinstance(await error_of(waiting), ConnectionLost)
+        another = await pool.client()
+        pool.forget_idle()
+        assert not another.pipeline.is_usable
+        assert pool.clients == []
+        await pool.aclose()
+
+
 async def test_drain_lets_what_is_under_way_be_answered_and_service_goes_on(server: MariaDBServer) -> None:
     async with FaultProxy("127.0.0.1", server.hs_port) as proxy:
         pool = Pool("127.0.0.1", proxy.port, secret=server.hs_secret, indexes=[NAMES], timeout=20)

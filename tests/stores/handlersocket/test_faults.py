@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,14 +13,15 @@ import anyio.to_thread
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
-from starlette_sessions_ext.handlersocket import Index, ServerError
+from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
+from starlette_sessions_ext.handlersocket import Client, Index, ServerError
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores._handlersocket_errors import as_ours
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
 from ...mariadb_server import MariaDBServer
-from ..mysql.control import load
+from ..mysql.control import load, until
 from .stores import make_store
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +74,9 @@ async def test_a_write_that_never_reached_the_server_is_an_error(
 @pytest.mark.parametrize(
     ("reason", "kind", "words"),
     [
-        ("149", StoreTimeout, "waiting for a lock"),
+        ("149", SessionUnavailable, "waiting for a lock"),
+        ("lock_tables", StoreUnavailable, "handlersocket_wr"),
+        ("135", StoreFull, "free space"),
         ("120", StoreUnavailable, r"error 1 120"),
         ("fld", ConfigurationError, "ALTER TABLE `a`.`b`"),
     ],
@@ -80,6 +85,38 @@ async def test_errors_of_the_server_are_told_as_ours(reason: str, kind: type[Exc
     error = as_ours(ServerError(1, reason), "db", Index(0, "a", "b", "PRIMARY", ("id",)))
     assert type(error) is kind
     assert re.search(words, str(error))
+
+
+async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_once_more(
+    mariadb: MariaDBServer, sql: Any, key: str, soon: int
+) -> None:
+    """Packets of the connections that were idle vanish, without a word; new ones work."""
+    async with (
+        FaultProxy("127.0.0.1", mariadb.hs_port) as reading,
+        FaultProxy("127.0.0.1", mariadb.hs_port_wr) as writing,
+        make_store(mariadb, port=reading.port, port_wr=writing.port) as store,
+    ):
+        await store.create(key, b"data", soon)
+        await asyncio.gather(*(store.load(key_of(new_id())) for _ in range(20)), store.load(key))
+        await until(lambda: made(reading, 2))
+        reading.forget()
+        writing.forget()
+        assert (await load(store, key)).data == b"data"
+        assert await store.create(key_of(new_id()), b"new", soon), "it is looked for on a new connection"
+
+
+async def made(proxy: FaultProxy, count: int) -> bool:
+    return proxy.connections == count
+
+
+async def test_the_system_probes_a_silent_connection(mariadb: MariaDBServer) -> None:
+    client = await Client.connect("127.0.0.1", mariadb.hs_port, secret=mariadb.hs_secret)
+    assert client.pipeline.transport is not None
+    sock = client.pipeline.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+    await client.aclose()
 
 
 async def test_closing_ends_who_waits_for_a_connection(mariadb: MariaDBServer, key: str) -> None:

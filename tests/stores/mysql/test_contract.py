@@ -16,6 +16,9 @@ from .control import pool, query
 
 pytestmark = pytest.mark.anyio
 
+PATIENCE = 20.0
+"""Seconds for one operation where a test isn't about time, so that a busy machine fails none."""
+
 
 class TestURL(NetworkStoreContract):
     database = "fresh"
@@ -28,7 +31,7 @@ class TestURL(NetworkStoreContract):
     async def store(self, url: str, clock: FakeClock) -> AsyncIterator[DatabaseStore]:
         async with await asyncmy.connect(**settings_of(url), autocommit=True) as connection:
             await query(connection, "DELETE FROM session_data")
-        async with DatabaseStore(url, clock=clock) as store:
+        async with DatabaseStore(url, timeout=PATIENCE, clock=clock) as store:
             yield store
 
     @pytest.fixture
@@ -66,7 +69,10 @@ class TestGivenPool(StoreContract):
 
     @pytest.fixture
     async def store(self, mariadb: MariaDBServer, control: Any, clock: FakeClock) -> AsyncIterator[DatabaseStore]:
-        async with pool(mariadb, autocommit=self.autocommit) as given, DatabaseStore(given, clock=clock) as store:
+        async with (
+            pool(mariadb, autocommit=self.autocommit) as given,
+            DatabaseStore(given, timeout=PATIENCE, clock=clock) as store,
+        ):
             yield store
 
 

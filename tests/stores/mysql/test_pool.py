@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -109,20 +110,20 @@ async def test_a_connect_that_stalls_for_all_ends_in_a_timeout(
 
 
 async def test_who_waits_behind_a_connect_that_stalls_has_time_for_another(
-    mariadb: MariaDBServer, stalling: StallingProxy, key: str
+    mariadb: MariaDBServer, stalling: StallingProxy, key: str, soon: int
 ) -> None:
     store = DatabaseStore(mariadb.url("fresh", stalling.port), pool_size=1, timeout=6)
 
-    async def load() -> None:
+    async def touch() -> None:
         with pytest.raises(StoreTimeout):
-            await store.load(key)
+            await store.touch(key, soon)
 
     async def dialed() -> bool:
         return bool(stalling._writers)
 
     stalling.stalling = True
     async with anyio.create_task_group() as group:
-        group.start_soon(load)
+        group.start_soon(touch)
         await until(dialed)
         stalling.stalling = False
         assert await store.load(key) is None
@@ -170,6 +171,32 @@ async def test_a_connection_idle_for_long_is_replaced(
             monkeypatch.setattr("starlette_sessions_ext.stores._mysql_pool._IDLE_SECONDS", 0.0)
             await store.load(key)
             assert proxy.connections == 2
+
+
+async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_once_more(
+    mariadb: MariaDBServer, control: Any, key: str, soon: int
+) -> None:
+    """Packets of the connections that were idle vanish, without a word; new ones work."""
+    async with FaultProxy("127.0.0.1", mariadb.port) as proxy:
+        async with DatabaseStore(mariadb.url("fresh", proxy.port), pool_size=3) as store:
+            await store.create(key, b"data", soon)
+            connections = store._current()
+            async with connections.acquire(), connections.acquire(), connections.acquire():
+                assert proxy.connections == 3
+            proxy.forget()
+            assert (await load(store, key)).data == b"data"
+            assert await store.touch(key, soon), "the other idle connections aren't tried"
+            assert proxy.connections == 4
+
+
+async def test_the_system_probes_a_silent_connection(store: DatabaseStore, mariadb: MariaDBServer) -> None:
+    connections = OwnPool(settings_of(mariadb.url("fresh")), size=1, timeout=1)
+    async with connections.acquire() as connection:
+        sock = cast(Any, connection)._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+    await connections.aclose()
 
 
 @pytest.mark.parametrize("ticks", range(30))

@@ -70,7 +70,8 @@ async def test_a_unix_socket(mariadb: MariaDBServer, control: Any, key: str, soo
         {"lifetime": 1.5},
         {"lifetime": True},
         {"lifetime": timedelta(days=20_000)},
-        {"pool_size": 0},
+        *({"pool_size": 0}, {"pool_size": True}, {"timeout": 0}, {"timeout": float("nan")}, {"clock": 5}),
+        *({"table": 5}, {"column_data": None}, {"column_version": b"version"}, {"max_data_bytes": 0}),
     ],
 )
 async def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
@@ -150,7 +151,7 @@ async def test_a_wrong_password_is_told_without_it(mariadb: MariaDBServer, key: 
     for call in calls:
         with pytest.raises(StoreUnavailable, match="OperationalError 1045") as failure:
             await call()
-        assert "wrong" not in f"{failure.value!r}{failure.value}{vars(store)['_own']!r}"
+        assert "wrong" not in f"{failure.value!r}{failure.value}{vars(store)!r}"
     await store.aclose()
 
 
