@@ -254,6 +254,10 @@ class Session(StarletteSession):
         self.mark_modified()
         return item
 
+    def _data(self) -> dict[str, Any]:
+        """Return a plain dict of the data, without marking it: `dict.copy` would call `__getitem__` of this class."""
+        return dict(dict.items(self))
+
     def _ask(self, intent: Intent) -> None:
         self._intent = self._intent.then(intent)
         self.mark_modified()

@@ -146,7 +146,7 @@ class SessionContext:
             return False
         if self._config.repository.clock() >= self._next_write_at:
             return True
-        return session._lent and self._dumps(dict.copy(session)) != entry.record.body
+        return session._lent and self._dumps(session._data()) != entry.record.body
 
     async def commit(self, *, refreshes: bool = False) -> None:
         """Save what changed since the last commit. Raises `SessionGone` if there is nothing to save to.
@@ -277,7 +277,7 @@ class SessionContext:
         """Return the session as bytes. Raises `NotSerializable`."""
         if self.entry is not None and not modified and not self.session._lent:
             return self.entry.record.body
-        return self._dumps(dict.copy(self.session))
+        return self._dumps(self.session._data())
 
     async def _write(self, intent: Intent, body: bytes) -> None:
         """Carry out what was asked, with the session's data as it was then."""
@@ -378,7 +378,7 @@ class SessionContext:
 
     async def _run_atomically(self, fn: Callable[[dict[str, Any]], T]) -> T:
         entry, session = self.entry, self.session
-        mine = self._dumps(dict.copy(session))
+        mine = self._dumps(session._data())
         base = self._config.empty_body if entry is None else entry.record.body
         update = AtomicUpdate(fn, self._config.serializer, base, mine)
         if entry is None:
@@ -505,7 +505,7 @@ class SessionContext:
         session = self.session
         if session._intent.end:
             return  # nothing of before may enter what is put in afterwards
-        mine = dict.copy(session)
+        mine = session._data()
         merged = merge(self._loads(base), mine, self._loads(theirs), dumps).data
         dict.clear(session)
         for key, value in merged.items():
