@@ -33,6 +33,8 @@ from .skip import SKIPPED, Skip, read_skip
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
 
+_SERVED = frozenset({"http", "websocket"})
+
 UnavailableHandler = Callable[[HTTPConnection, StoreUnavailable], Response | Awaitable[Response]]
 
 
@@ -140,46 +142,48 @@ class SessionMiddleware:
         self._max_age = lifetimes.max_age
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await live(self.app, self.store, scope, receive, send)
-        elif scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-        elif self._skips(scope):
-            scope[SKIPPED] = True
-            await self.app(scope, receive, send)
-        else:
-            await self._serve(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in _SERVED or (self._skips is not None and self._skips(scope)):
+            await self._pass_on(scope, receive, send)
+            return
         exchange = Exchange(self._config, self._http, scope, send)
         try:
-            await self._load(exchange, scope)
+            cookie = self._http.cookie
+            found = cookie.find(scope["headers"], secure=cookie.is_secure(scope.get("scheme")))
+            if found.duplicates:
+                self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
+            if found.session_ids:
+                await exchange.load(found.session_ids, outdated=found.outdated)
+            elif self._legacy:
+                await self._import_legacy(exchange, scope)
             exchange.publish()
             if scope["type"] == "websocket":
                 receive = exchange.watch(receive)
             await self.app(scope, receive, exchange.send)
-            if exchange.failure is None and exchange.saves:
+            if exchange.has_work():
                 await exchange.save_late()
         except Exception as error:
             await self._fail(error, exchange, scope, receive, send)
         finally:
             exchange.close()
 
-    async def _load(self, exchange: Exchange, scope: Scope) -> None:
-        cookie = self._http.cookie
-        found = cookie.find(scope["headers"], secure=cookie.is_secure(scope.get("scheme")))
-        if found.duplicates:
-            self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
-        if found.session_ids:
-            await exchange.load(found.session_ids, outdated=found.outdated)
-        elif self._legacy:
-            try:
-                now = self._config.repository.clock()
-                legacy = await find_legacy(self._legacy, cookie.name, scope["headers"], now)
-                if legacy is not None:
-                    await exchange.import_legacy(legacy)
-            except StoreUnavailable as error:
-                exchange.degrade(error)
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what has no session: the lifespan, skipped requests, and what isn't HTTP."""
+        if scope["type"] == "lifespan":
+            await live(self.app, self.store, scope, receive, send)
+            return
+        if scope["type"] in _SERVED:
+            scope[SKIPPED] = True
+        await self.app(scope, receive, send)
+
+    async def _import_legacy(self, exchange: Exchange, scope: Scope) -> None:
+        """Fill the session from another middleware's cookie, if there is one."""
+        try:
+            now = self._config.repository.clock()
+            legacy = await find_legacy(self._legacy, self._http.cookie.name, scope["headers"], now)
+            if legacy is not None:
+                await exchange.import_legacy(legacy)
+        except StoreUnavailable as error:
+            exchange.degrade(error)
 
     async def _fail(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 where the store couldn't be reached and nothing was sent yet. Otherwise raise the error."""
@@ -273,6 +277,7 @@ def _check_callbacks(*, clock: Any, unavailable_handler: Any, **plain: Any) -> N
 
 async def _save_after_disconnect(exchange: Exchange) -> None:
     try:
-        await exchange.save_late()
+        if exchange.has_work():
+            await exchange.save_late()
     except SessionError as failure:
         logger.error("a WebSocket's last changes weren't saved: %s", failure)

@@ -29,12 +29,14 @@ from typing import NamedTuple
 
 from .errors import ConfigurationError, CorruptRecord
 
-REMEMBERED = 2048
+HEADER_CACHE_SIZE = 2048
 """How many header lines are known again without being read: a page is many requests."""
 
-_HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-) [0-9a-f]{16}\n")
+_HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-) ")
 _ALIAS = re.compile(rb"a1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n")
+_HEX_DIGITS = b"0123456789abcdef"
 _NO_RECORD = "a stored row isn't a session record; it was left as it is"
+_FOREIGN = "a stored record belongs to another session; it was left as it is"
 
 DEFAULT_IDLE = 14 * 24 * 60 * 60
 """Seconds that a browser-session cookie's session (`max_age=None`) lives without use."""
@@ -97,28 +99,35 @@ class Alias:
 
 def decode(raw: bytes, key: str) -> Record | Alias:
     """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
+    if raw.startswith(b"a1 "):
+        return _decode_alias(raw, key)
     end = raw.find(b"\n") + 1
-    found = _read_header(raw[:end])
-    if found.key != key:
-        raise CorruptRecord("a stored record belongs to another session; it was left as it is")
-    if isinstance(found, Record):
-        return Record(found.key, found.created_at, found.issued_at, found.lifetime, raw[end:])
-    if len(raw) > end:
+    if not end or raw[end - 17 : end - 1].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
         raise CorruptRecord(_NO_RECORD)
-    return found
+    found_key, created_at, issued_at, lifetime = _read_header(raw[: end - 17])
+    if found_key != key:
+        raise CorruptRecord(_FOREIGN)
+    return Record(key, created_at, issued_at, lifetime, raw[end:])
 
 
-@lru_cache(REMEMBERED)
-def _read_header(line: bytes) -> Record | Alias:
-    """A record that lacks its body, or an alias. Keeps nothing else, for that raises."""
-    if match := _HEADER.fullmatch(line):
-        owner, created_at, issued_at, lifetime = match.groups()
-        seconds = None if lifetime == b"-" else int(lifetime)
-        return Record(owner.decode(), int(created_at), int(issued_at), seconds, b"")
-    if match := _ALIAS.fullmatch(line):
-        owner, until, nonce, target = match.groups()
-        return Alias(owner.decode(), int(until), nonce.decode(), target.decode())
-    raise CorruptRecord(_NO_RECORD)
+@lru_cache(HEADER_CACHE_SIZE)
+def _read_header(header: bytes) -> tuple[str, int, int, int | None]:
+    """Return key, times and lifetime of a record's header line without its nonce. Raises `CorruptRecord`."""
+    match = _HEADER.fullmatch(header)
+    if match is None:
+        raise CorruptRecord(_NO_RECORD)
+    key, created_at, issued_at, lifetime = match.groups()
+    return key.decode(), int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime)
+
+
+def _decode_alias(raw: bytes, key: str) -> Alias:
+    match = _ALIAS.fullmatch(raw)
+    if match is None:
+        raise CorruptRecord(_NO_RECORD)
+    found_key, until, nonce, target = match.groups()
+    if found_key.decode() != key:
+        raise CorruptRecord(_FOREIGN)
+    return Alias(key, int(until), nonce.decode(), target.decode())
 
 
 @dataclass(frozen=True)
@@ -197,6 +206,9 @@ class Lifetimes:
 
     def next_write_at(self, record: Record, expires_at: int, now: float) -> float:
         """Return when (unix seconds) a use of the session will next move its expiry or renew its id."""
+        if record.lifetime is None and self._plain is not None:
+            idle, every = self._plain
+            return expires_at + every - idle if expires_at - int(now) < idle + every else now
         idle, every = self._pace(record)
         at: float = expires_at + every - idle
         if self.absolute is not None and record.created_at + self.absolute - expires_at < every:
@@ -220,6 +232,11 @@ class Lifetimes:
         """Whether a cookie sent now would outlive one sent earlier."""
         max_age = self.max_age if record.lifetime is None else record.lifetime
         return max_age is not None and int(now) + max_age < self._absolute_end(record)
+
+    @cached_property
+    def _plain(self) -> tuple[int, int] | None:
+        """The usual pace, where nothing but use moves the expiry and no id is renewed."""
+        return self._usual_pace if self.absolute is None and self.renew_after is None else None
 
     def _pace(self, record: Record) -> tuple[int, int]:
         """How long it lives without use, and how far its expiry has to move before it is written."""

@@ -15,14 +15,14 @@ SKIPPED = "starlette_sessions_ext.skipped"
 Skip = Callable[[Scope], bool] | Sequence[str] | None
 
 
-def read_skip(skip: Skip) -> Callable[[Scope], bool]:
-    """Return the predicate that the option `skip` names, given or by path prefixes.
+def read_skip(skip: Skip) -> Callable[[Scope], bool] | None:
+    """Return the predicate that the option `skip` names, given or by path prefixes; None for none.
 
     A path prefix matches whole segments, below where the application is mounted: "/static" matches
     "/static" and "/static/logo.png", not "/statics". Raises `ConfigurationError` for anything else.
     """
     if skip is None:
-        return lambda scope: False
+        return None
     if callable(skip):
         if is_async(skip):
             raise ConfigurationError("skip must be a predicate that returns a bool, and no async function")

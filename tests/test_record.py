@@ -146,7 +146,7 @@ def test_nonsense_isnt_a_duration(value: Any) -> None:
             (timedelta(hours=1), timedelta(minutes=1), timedelta(days=1), timedelta(seconds=1)),
             Lifetimes(3600, 60, 86400, 1),
         ),
-        ((60, 60, 1, 59), Lifetimes(60, 60, 1, 59)),
+        ((60, 60, 60, 59), Lifetimes(60, 60, 60, 59)),
         ((None, HUNDRED_YEARS, None, None), Lifetimes(None, HUNDRED_YEARS)),
         ((None, None, None, DEFAULT_IDLE - 1), Lifetimes(None, None, None, DEFAULT_IDLE - 1)),
         ((60, None, None, None, timedelta(seconds=11)), Lifetimes(60, None, None, None, 11)),

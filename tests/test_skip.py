@@ -65,7 +65,9 @@ def store(clock: FakeClock) -> CountingStore:
 )
 def test_prefixes_match_whole_segments_below_the_root_path(path: str, root_path: str, skipped: bool) -> None:
     for prefixes in (["/static", "/health"], ("/static/", "/health/")):
-        assert read_skip(prefixes)({"type": "http", "path": path, "root_path": root_path}) is skipped
+        skips = read_skip(prefixes)
+        assert skips is not None
+        assert skips({"type": "http", "path": path, "root_path": root_path}) is skipped
 
 
 async def slow_predicate(scope: Scope) -> bool:

@@ -108,8 +108,16 @@ class SessionContext:
             self._other_ids = session_ids
         try:
             for session_id in session_ids:
-                if await self._load(session_id):
-                    break
+                try:
+                    found = await self._config.repository.get(session_id)
+                    if isinstance(found, Entry):
+                        self._fill(found)
+                        return
+                except CorruptRecord:
+                    self._report_corruption(session_id)
+                    continue
+                if found is not None:
+                    self._replaced_key = found.key
         except StoreUnavailable as error:
             self.degrade(error)
 
@@ -138,7 +146,7 @@ class SessionContext:
         self.session._degraded = True
 
     def has_work(self) -> bool:
-        """Return whether there is something to save or to send. Raises `NotSerializable`."""
+        """Return whether there is something to save or to send."""
         session, entry = self.session, self.entry
         if session.modified:
             return True
@@ -146,7 +154,7 @@ class SessionContext:
             return False
         if self._config.repository.clock() >= self._next_write_at:
             return True
-        return session._lent and self._dumps(session._data()) != entry.record.body
+        return session._lent and self._has_changed(entry)
 
     async def commit(self, *, refreshes: bool = False) -> None:
         """Save what changed since the last commit. Raises `SessionGone` if there is nothing to save to.
@@ -222,11 +230,6 @@ class SessionContext:
         if self.entry is entry:  # an operation may have saved it in between
             self._set_entry(_with_body_of(entry, latest))
 
-    def close(self) -> None:
-        """The request is over: nothing is saved from here on, and the session warns of changes."""
-        self.session._persistence = None
-        self.session._is_over = True
-
     # Operations, one at a time
 
     async def _turn(self) -> None:
@@ -243,22 +246,9 @@ class SessionContext:
 
     # Loading
 
-    async def _load(self, session_id: str) -> bool:
-        try:
-            found = await self._config.repository.get(session_id)
-            if isinstance(found, Entry):
-                self._fill(found)
-                return True
-        except CorruptRecord:
-            self._report_corruption(session_id)
-            return False
-        if found is not None:
-            self._replaced_key = found.key
-        return False
-
     def _fill(self, entry: Entry) -> None:
         """Take over a loaded session. Raises `CorruptRecord`."""
-        dict.update(self.session, self._loads(entry.record.body))
+        dict.update(self.session, self._config.serializer.loads(entry.record.body))
         self._set_entry(entry)
 
     async def _refresh(self, entry: Entry) -> None:
@@ -272,6 +262,12 @@ class SessionContext:
         self._adopt(entry.record.body, latest.record.body)
 
     # Writing
+
+    def _has_changed(self, entry: Entry) -> bool:
+        try:
+            return self._dumps(self.session._data()) != entry.record.body
+        except NotSerializable:  # the commit says why
+            return True
 
     def _body(self, modified: bool) -> bytes:
         """Return the session as bytes. Raises `NotSerializable`."""
@@ -450,7 +446,7 @@ class SessionContext:
         self.entry = self.session._stored = entry
         if entry is None:
             return
-        if self._outdated or (self.writable and entry.session_id != self._client_id):
+        if self._outdated or (entry.session_id != self._client_id and self.writable):
             self._next_write_at = 0.0
         else:
             repository = self._config.repository

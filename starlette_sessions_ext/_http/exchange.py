@@ -14,7 +14,16 @@ from ..errors import ConfigurationError, SessionGone
 from ..events import logger
 from ..session import Session
 from .cookie import SessionCookie
-from .headers import is_local, is_streamed, keep_from_caches, set_cookies, sets_cookie, vary_by_cookie
+from .headers import (
+    VARY,
+    Headers,
+    is_local,
+    keep_from_caches,
+    look_through,
+    may_have_body,
+    set_cookies,
+    vary_by_cookie,
+)
 from .request_state import RequestState
 from .stray_cookies import removals
 
@@ -43,14 +52,15 @@ class Exchange(SessionContext):
     `failure` is why the response that was about to start couldn't be saved.
     """
 
-    __slots__ = ("_http", "_outer", "_scope", "_send_message", "failure", "saves", "started")
+    __slots__ = ("_http", "_outer_session", "_outer_state", "_scope", "_send_message", "failure", "saves", "started")
 
     def __init__(self, config: SessionConfig, http: HTTPConfig, scope: Scope, send: Send) -> None:
         super().__init__(config, is_socket=scope["type"] == "websocket")
         self._http = http
         self._scope = scope
         self._send_message = send
-        self._outer: tuple[MutableMapping[str, Any], object] | None = None
+        self._outer_session: Any = None
+        self._outer_state: MutableMapping[str, Any] | None = None
         self.failure: Exception | None = None
         self.saves = True  # what `save_when` said
         self.started = False
@@ -61,22 +71,24 @@ class Exchange(SessionContext):
         """Put the session into the scope. Raises `ConfigurationError` where its name is taken."""
         scope, name = self._scope, self._http.state_attr
         state = scope.setdefault("state", {})
-        outer = scope.get("session")
         if name in state and not isinstance(state, RequestState) and not isinstance(state[name], Session):
             raise ConfigurationError(f"request.state.{name} is taken by the application: choose another state_attr")
+        self._outer_session = outer = scope.get("session")
         if outer is not None and not isinstance(outer, Session):
             self._http.warn_once(_TWO_MIDDLEWARES)
-        self._outer = state, outer
+        self._outer_state = state
         scope["state"] = RequestState(state, name, self.session)
         scope["session"] = self.session
 
     def close(self) -> None:
         """The request is over. The session leaves the server's state, and an outer session is back."""
-        super().close()
-        if self._outer is not None:
-            self._scope["state"], outer = self._outer
-            if outer is not None:
-                self._scope["session"] = outer
+        session = self.session
+        session._persistence = None
+        session._is_over = True
+        if self._outer_state is not None:
+            self._scope["state"] = self._outer_state
+            if self._outer_session is not None:
+                self._scope["session"] = self._outer_session
 
     def watch(self, receive: Receive) -> Receive:
         """Return `receive` of a socket. Each message is a use of its session."""
@@ -98,15 +110,16 @@ class Exchange(SessionContext):
             return self._send_message(message)
         if self.failure is not None and message.get("status", 200) >= 400:
             self.started = True  # after a failed save an error page goes out as it is
-            return self._send_message(message)
-        return self._start(message)
+        elif self._http.save_when is None and not self.has_work():
+            self._begin(message)
+        else:
+            return self._save_and_send(message)
+        return self._send_message(message)
 
     async def save_late(self) -> None:
         """Save what changed after the response had started, or on a socket that was refused."""
-        if not self.started and not self._is_socket:
-            return  # there was no response
         self.writable = False
-        if not self.has_work():
+        if self.failure is not None or not self.saves or not (self.started or self._is_socket):
             return
         if self._is_socket and not self.started and self.entry is None:
             logger.debug("a refused WebSocket wrote to a new session, which isn't saved")
@@ -114,8 +127,7 @@ class Exchange(SessionContext):
         with suppress(SessionGone):
             await self.commit()
 
-    async def _start(self, message: Message) -> None:
-        accessed = self.session.accessed  # by the application
+    async def _save_and_send(self, message: Message) -> None:
         try:
             self.saves = self._is_saved(message)
             if self.saves and self.has_work():
@@ -125,10 +137,14 @@ class Exchange(SessionContext):
             self.failure = error
             raise
         self.failure = None
-        self.writable = False
-        self._write_headers(message, accessed)
-        self.started = True
+        self._begin(message)
         await self._send_message(message)
+
+    def _begin(self, message: Message) -> None:
+        """Start the response: no cookie can be sent after this."""
+        self.writable = False
+        self.started = True
+        self._write_headers(message)
 
     def _is_saved(self, message: Message) -> bool:
         """Return whether this response saves the session. An accepted socket always does."""
@@ -141,18 +157,22 @@ class Exchange(SessionContext):
             logger.exception("save_when raised, so the session is saved")
             return True
 
-    def _write_headers(self, message: Message, accessed: bool) -> None:
-        http, cookie = self._http, self.cookie
-        headers = list(message.get("headers", ()))
-        if sets_cookie(headers, http.cookie.name):
+    def _write_headers(self, message: Message) -> None:
+        http, cookie, session = self._http, self.cookie, self.session
+        headers: Headers = list(message.get("headers", ()))
+        found = look_through(headers, http.cookie.prefix)
+        if found.sets_our_cookie:
             http.warn_once(_TWO_COOKIES.format(http.cookie.name))
         elif not isinstance(self._scope.get("session"), Session):
             http.warn_once(_TWO_MIDDLEWARES)
-        if not accessed and cookie is None and not is_streamed(message, headers):
+        if not session.accessed and cookie is None and (found.has_length or not may_have_body(message)):
             return
         message["headers"] = headers
-        vary_by_cookie(headers)
-        if self.session._degraded:
+        if found.has_vary:
+            vary_by_cookie(headers)
+        else:
+            headers.append(VARY)
+        if session._degraded:
             keep_from_caches(headers)
         if cookie is not None:
             set_cookies(headers, http.cookie.name, self._render(cookie))

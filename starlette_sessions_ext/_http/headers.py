@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from starlette.types import Message
 
 Headers = list[tuple[bytes, bytes]]
 
+VARY = (b"vary", b"Cookie")
 _CDN_HEADERS = (b"cdn-cache-control", b"surrogate-control")
 
 _LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*localhost|127\.[0-9.]+|\[::1\])(:[0-9]*)?")
@@ -19,31 +21,41 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"host" and _LOCAL.fullmatch(value) for name, value in headers)
 
 
+class Seen(NamedTuple):
+    """What the application's headers hold that matters here."""
+
+    has_length: bool
+    has_vary: bool
+    sets_our_cookie: bool
+
+
+def look_through(headers: Headers, prefix: bytes) -> Seen:
+    """Look for Content-Length, Vary, and a Set-Cookie that begins with `prefix`."""
+    has_length = has_vary = sets_our_cookie = False
+    for name, value in headers:
+        name = name.lower()
+        if name == b"content-length":
+            has_length = True
+        elif name == b"vary":
+            has_vary = True
+        elif name == b"set-cookie" and value.startswith(prefix):
+            sets_our_cookie = True
+    return Seen(has_length, has_vary, sets_our_cookie)
+
+
+def may_have_body(message: Message) -> bool:
+    """Return whether a body may follow. Without a Content-Length it may still be made, and read the session."""
+    status = message.get("status", 204)  # an accepted WebSocket has none
+    return status >= 200 and status not in (204, 304)
+
+
 def vary_by_cookie(headers: Headers) -> None:
-    """Add Cookie to the Vary header (RFC 9110, 12.5.5), unless it or `*` is there already."""
+    """Add Cookie to a Vary header (RFC 9110, 12.5.5), unless it or `*` is there already."""
     present = [header for header in headers if header[0].lower() == b"vary"]
-    if not present:
-        headers.append((b"vary", b"Cookie"))
-        return
     fields = {field.strip().lower() for _, value in present for field in value.split(b",")}
     if not fields & {b"cookie", b"*"}:
         name, value = present[0]
         headers[headers.index(present[0])] = (name, value + b", Cookie" if value.strip() else b"Cookie")
-
-
-def sets_cookie(headers: Headers, name: str) -> bool:
-    """Return whether the application sets a cookie of this name."""
-    return any(key.lower() == b"set-cookie" and _cookie_name(value) == name.encode() for key, value in headers)
-
-
-def is_streamed(message: Message, headers: Headers) -> bool:
-    """Return whether the body may still be made after the headers, and so depend on the session unseen.
-
-    A response made as a whole has a Content-Length; one without a body has nothing to depend.
-    """
-    if message["type"] == "websocket.accept" or message["status"] in (204, 304) or message["status"] < 200:
-        return False
-    return not any(key.lower() == b"content-length" for key, _ in headers)
 
 
 def set_cookies(headers: Headers, name: str, lines: Sequence[bytes]) -> None:

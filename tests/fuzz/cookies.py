@@ -6,20 +6,27 @@ import hmac
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
-from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, Found, SessionCookie
+from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, SessionCookie
+from starlette_sessions_ext._http.cookie_signer import Found
 
 NEW, OLD = "a new secret of the tests", "an old secret of the tests"
 COOKIE = SessionCookie("session", [NEW, OLD])
 IDS = ["a" * 32, "b2" * 16]
 
 
-def _signed(session_id: str, secret: str) -> str:
-    """As itsdangerous does with its key derivation by HMAC."""
-    key = hmac.digest(secret.encode(), b"starlette_sessions_ext.cookie", sha256)
-    return f"{session_id}.{urlsafe_b64encode(hmac.digest(key, session_id.encode(), sha256)).decode().rstrip('=')}"
+def _signed(session_id: str, secret: str, mark: str) -> str:
+    """By hand: with the mark `.` as version 0.1 did it, otherwise bound to the name."""
+    key = hmac.digest(secret.encode(), b"starlette_sessions_ext.cookie" + (b"" if mark == "." else b" session"), sha256)
+    signed = session_id if mark == "." else session_id + mark
+    return f"{session_id}{mark}{urlsafe_b64encode(hmac.digest(key, signed.encode(), sha256)).decode().rstrip('=')}"
 
 
-SIGNED = {_signed(session_id, secret): (session_id, secret is OLD) for session_id in IDS for secret in (NEW, OLD)}
+SIGNED = {
+    _signed(session_id, secret, mark): (session_id, secret is OLD or mark == ".")
+    for session_id in IDS
+    for secret in (NEW, OLD)
+    for mark in (".", "-", "~")
+}
 
 SHORT = {bytes([0x80 + number]): value.encode() for number, value in enumerate(SIGNED)}
 """A byte for each value that verifies, as no fuzzer would find a signature."""

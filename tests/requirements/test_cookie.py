@@ -17,15 +17,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from itsdangerous import Signer
 from starlette.requests import Request
 from starlette.responses import Response
 
 from starlette_sessions_ext import ConfigurationError, EventKind, MemoryStore, SessionEvent, SessionMiddleware
 from starlette_sessions_ext._core.context import SetCookie
-from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, Found, SessionCookie
+from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, SessionCookie
+from starlette_sessions_ext._http.cookie_signer import Found, Signature
 from starlette_sessions_ext.ids import new_id
-from starlette_sessions_ext.secret import derived_key
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Browser, Handler, make_app
@@ -288,14 +287,21 @@ def test_C4_any_configuration_is_refused_or_gives_a_well_formed_line(
 def test_a_cookie_is_spelled_as_it_ever_was() -> None:
     """Another spelling, or another way from the secret to the signature, would sign everybody out."""
     line = SessionCookie("session", SECRET).render(SetCookie("a" * 32, 60), secure=True)
-    signature = sha256_signature("a" * 32)
-    assert line == f"session={'a' * 32}.{signature}; path=/; Max-Age=60; httponly; samesite=lax; secure".encode()
+    signature = sha256_signature("a" * 32 + "~")
+    assert line == f"session={'a' * 32}~{signature}; path=/; Max-Age=60; httponly; samesite=lax; secure".encode()
 
 
-def sha256_signature(session_id: str) -> str:
-    """By hand, what itsdangerous is asked to do: HMAC-SHA-256 with the derived key itself."""
-    key = derived_key(SECRET, b"starlette_sessions_ext.cookie")
-    return base64.urlsafe_b64encode(hmac.digest(key, session_id.encode(), "sha256")).rstrip(b"=").decode()
+def sha256_signature(signed: str) -> str:
+    """By hand: HMAC-SHA-256 with a key derived from the secret and the cookie's name."""
+    key = hmac.digest(SECRET.encode(), b"starlette_sessions_ext.cookie session", "sha256")
+    return base64.urlsafe_b64encode(hmac.digest(key, signed.encode(), "sha256")).rstrip(b"=").decode()
+
+
+def test_the_signature_is_that_of_itsdangerous() -> None:
+    cookie = SessionCookie("session", SECRET)
+    for secure, mark in ((False, "-"), (True, "~")):
+        value = cookie.sign("a" * 32, secure=secure)
+        assert value[33:] == cookie.signer.get_signature("a" * 32 + mark).decode()
 
 
 def test_the_first_secret_signs_and_what_another_signed_is_outdated() -> None:
@@ -607,13 +613,13 @@ def test_C10_fifty_duplicates_cost_a_bounded_number_of_signatures(monkeypatch: p
     cookie = SessionCookie("session", [SECRET, "an older secret of 16 bytes"])
     values = [forged(number) for number in range(50)]
     signed: list[Any] = []
-    get_signature = Signer.get_signature
+    sign = Signature.of
 
-    def counting(self: Signer, value: Any) -> bytes:
+    def counting(self: Signature, value: bytes) -> bytes:
         signed.append(value)
-        return get_signature(self, value)
+        return sign(self, value)
 
-    monkeypatch.setattr(Signer, "get_signature", counting)
+    monkeypatch.setattr(Signature, "of", counting)
     for headers in crumbs(*values):
         signed.clear()
         assert cookie.find((b"cookie", header) for header in headers) == Found()

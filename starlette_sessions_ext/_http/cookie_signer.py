@@ -1,0 +1,115 @@
+"""The value of the session cookie: an id, a mark, and the signature over both. Pure.
+
+The value is `<id><mark><signature>`: 32 characters of a-z2-7, one mark, and 43 of base64url. The
+signature is HMAC-SHA-256 as itsdangerous makes it, with a key derived from the secret and the
+cookie's name, so that a cookie of one name opens nothing under another. The mark says how the
+cookie was sent: `~` with Secure, `-` without. All parts have exactly one spelling, so a changed bit
+never verifies. Cookies of version 0.1 have the mark `.`, and a signature over the id alone that isn't
+bound to the name; they are accepted until they are next sent.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from binascii import b2a_base64
+from functools import lru_cache
+from hashlib import sha256
+from typing import NamedTuple
+
+from itsdangerous import Signer
+
+from ..secret import SecretKey, derived_key, read_secrets
+
+VERIFIED_CACHE_SIZE = 2048
+"""How many values that verified are known again without being verified: a page is many requests."""
+
+VALUE = rb"[a-z2-7]{32}[.~-][A-Za-z0-9_-]{43}"
+LENGTH = 32 + 1 + 43
+
+_PURPOSE = b"starlette_sessions_ext.cookie"
+_SECURE, _PLAIN, _UNBOUND = b"~", b"-", b"."
+_VALUE = re.compile(VALUE)
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
+
+
+class Found(NamedTuple):
+    """The ids of a request's cookies that verified, in the order in which they were sent.
+
+    `outdated`: the first has to be sent again, for the secret, the name or Secure that it lacks.
+    `duplicates`: two different ids verified.
+    """
+
+    session_ids: tuple[str, ...] = ()
+    outdated: bool = False
+    duplicates: bool = False
+
+    @property
+    def session_id(self) -> str | None:
+        """The first id; None if there is none."""
+        return self.session_ids[0] if self.session_ids else None
+
+    def __repr__(self) -> str:
+        return f"Found(outdated={self.outdated}, duplicates={self.duplicates})"  # no id: a repr ends up in logs
+
+
+class Forged(Exception):
+    """None of our secrets signed a value."""
+
+
+class CookieSigner:
+    """Signs and verifies the values of one cookie. The first secret signs, and all verify."""
+
+    def __init__(self, name: str, secret_key: SecretKey) -> None:
+        secrets = read_secrets(secret_key)
+        self._keys = [derived_key(secret, _PURPOSE + b" " + name.encode()) for secret in secrets]
+        self._signatures = [Signature(key) for key in self._keys]
+        self._unbound = [Signature(derived_key(secret, _PURPOSE)) for secret in secrets]
+        self.verify = lru_cache(VERIFIED_CACHE_SIZE)(self._verify)  # keeps no forgery, for that raises
+
+    @property
+    def itsdangerous(self) -> Signer:
+        """The signer of itsdangerous that makes the same signatures as the first secret."""
+        return Signer(self._keys[0], key_derivation="none", digest_method=sha256)
+
+    def sign(self, session_id: str, *, secure: bool) -> str:
+        """Return the value for an id. `secure`: it is going to be sent with Secure."""
+        signed = session_id.encode() + (_SECURE if secure else _PLAIN)
+        return (signed + self._signatures[0].of(signed)).decode()
+
+    def _verify(self, value: bytes, secure: bool) -> Found:
+        """Return the id of a value. Raises `Forged`. `secure`: a cookie sent now would be marked Secure.
+
+        The signatures are compared as text: base64 leaves two bits of the last character free.
+        """
+        if _VALUE.fullmatch(value) is None:
+            raise Forged
+        mark = value[32:33]
+        signatures, signed = (self._unbound, value[:32]) if mark == _UNBOUND else (self._signatures, value[:33])
+        for rank, signature in enumerate(signatures):
+            if hmac.compare_digest(signature.of(signed), value[33:]):
+                outdated = rank > 0 or mark == _UNBOUND or (secure and mark == _PLAIN)
+                return Found((value[:32].decode(),), outdated)
+        raise Forged
+
+
+class Signature:
+    """HMAC-SHA-256 (RFC 2104) in base64url, with a key of up to 64 bytes.
+
+    The two hashes are prepared once and copied: for OpenSSL 3 to look the algorithm up at each call
+    takes longer than the rest. It is what a forged cookie costs.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        padded = key.ljust(64, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def of(self, value: bytes) -> bytes:
+        """Return the signature of a value: 43 characters."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(value)
+        outer.update(inner.digest())
+        return b2a_base64(outer.digest(), newline=False).translate(_URLSAFE, b"=")
