@@ -11,7 +11,15 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
-from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore, StoreError, cli
+from starlette_sessions_ext import (
+    DatabaseStore,
+    HandlerSocketStore,
+    MongoStore,
+    RedisStore,
+    SessionStore,
+    StoreError,
+    cli,
+)
 from starlette_sessions_ext.ids import key_of, new_id
 
 from . import pages
@@ -124,6 +132,9 @@ class TestMariaDB:
         assert cli.main(["migrate", migrator]) == 0
         server.run(create + grant)
         assert cli.main(["gc", self.url(server, "shop", "password")]) == 0
+        capsys.readouterr()
+        cli.main(["doctor", self.url(server, "shop", "password")])
+        assert "innodb_flush_log_at_trx_commit" in capsys.readouterr().out, "as the tests' server is set"
         with pytest.raises(RuntimeError, match="denied"):
             run_sql(self.url(server, "shop", "password"), "DROP TABLE session_data")
 
@@ -139,6 +150,24 @@ class TestMariaDB:
         server.run(f"REVOKE {right} ON shop.session_data FROM shop")
         with pytest.raises(StoreError):
             await live(DatabaseStore(self.url(server, "shop", "password")))
+
+
+async def test_handlersocket_looks_at_the_schema_with_select_alone(mariadb: MariaDBServer) -> None:
+    mariadb.run("CREATE USER looks IDENTIFIED BY 'password'; GRANT SELECT ON fresh.php_session TO looks")
+    url = f"mysql://looks:password@127.0.0.1:{mariadb.port}/fresh"
+    try:
+        async with HandlerSocketStore(
+            "127.0.0.1",
+            mariadb.hs_port,
+            port_wr=mariadb.hs_port_wr,
+            dbname="fresh",
+            secret=mariadb.hs_secret,
+            secret_wr=mariadb.hs_secret_wr,
+            mysql_url=url,
+        ) as store:
+            await store.diagnose()
+    finally:
+        mariadb.run("DROP USER looks")
 
 
 @pytest.fixture(scope="module")
