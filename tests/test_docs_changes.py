@@ -71,11 +71,23 @@ class TestChangingTheCookie:
             assert client.get("/").json() == {"user": None}
 
     @pytest.mark.anyio
-    async def test_of_parallel_requests_one_moves_the_session(self, run: Run) -> None:
+    async def test_of_parallel_requests_one_moves_the_session(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         names = run("changing-the-cookie.md")
-        browser = Browser(make_app(names["store"], ROUTES, secret_key=names["secret"]), "https")
+        store: MemoryStore = names["store"]
+        browser = Browser(make_app(store, ROUTES, secret_key=names["secret"]), "https")
         await browser.get("/in")
         users: list[Any] = []
+        load, loaded, all_loaded = store.load, [], anyio.Event()
+
+        async def load_together(key: str) -> Any:
+            stored = await load(key)
+            loaded.append(stored)
+            if len(loaded) == 5:
+                all_loaded.set()
+            await all_loaded.wait()
+            return stored
+
+        monkeypatch.setattr(store, "load", load_together)
 
         async def ask(tab: Browser) -> None:
             users.append((await tab.get("/")).json()["user"])
