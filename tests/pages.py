@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 
 
-def run(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+Run = Callable[[str], dict[str, Any]]
+"""Executes the Python of a page, and returns its names."""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Execute the Python of a page under docs/."""
+    return lambda page: execute((DOCS / page).read_text(), tmp_path, monkeypatch)
+
+
+def execute(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Execute the Python of a page, or of a part of one, as a reader would in an empty folder."""
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {"__name__": "page"}

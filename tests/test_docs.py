@@ -17,14 +17,9 @@ from starlette_sessions_ext.ids import key_of, new_id
 
 from . import pages
 from .pages import DOCS, ROOT
+from .pages import run as run
 
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Execute the Python of a page."""
-    return lambda page: pages.run((DOCS / page).read_text(), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("page", PAGES)

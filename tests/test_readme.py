@@ -28,7 +28,7 @@ STORES = pages.sections((pages.DOCS / "stores.md").read_text())
 
 def run(section: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Execute the Python of a section of the README."""
-    return pages.run(SECTIONS[section], folder, monkeypatch)
+    return pages.execute(SECTIONS[section], folder, monkeypatch)
 
 
 def test_the_quickstart_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
