@@ -159,7 +159,7 @@ class SessionMiddleware:
             if scope["type"] == "websocket":
                 receive = exchange.watch(receive)
             await self.app(scope, receive, exchange.send)
-            if exchange.has_work():
+            if (exchange.session.modified or exchange.session._lent) and exchange.has_changed():
                 await exchange.save_late()
         except Exception as error:
             await self._fail(error, exchange, scope, receive, send)
@@ -277,7 +277,7 @@ def _check_callbacks(*, clock: Any, unavailable_handler: Any, **plain: Any) -> N
 
 async def _save_after_disconnect(exchange: Exchange) -> None:
     try:
-        if exchange.has_work():
+        if exchange.has_changed():
             await exchange.save_late()
     except SessionError as failure:
         logger.error("a WebSocket's last changes weren't saved: %s", failure)

@@ -146,15 +146,23 @@ class SessionContext:
         self.session._degraded = True
 
     def has_work(self) -> bool:
-        """Return whether there is something to save or to send."""
+        """Return whether there is something to save, or upkeep that is due."""
+        if self.entry is not None and self._config.repository.clock() >= self._next_write_at:
+            return True
+        session = self.session
+        return (session.modified or session._lent) and self.has_changed()
+
+    def has_changed(self) -> bool:
+        """Return whether the handler has changed something since the session was loaded or saved."""
         session, entry = self.session, self.entry
         if session.modified:
             return True
-        if entry is None:
+        if not session._lent or entry is None:
             return False
-        if self._config.repository.clock() >= self._next_write_at:
+        try:
+            return self._dumps(session._data()) != entry.record.body
+        except NotSerializable:  # the commit says why
             return True
-        return session._lent and self._has_changed(entry)
 
     async def commit(self, *, refreshes: bool = False) -> None:
         """Save what changed since the last commit. Raises `SessionGone` if there is nothing to save to.
@@ -262,12 +270,6 @@ class SessionContext:
         self._adopt(entry.record.body, latest.record.body)
 
     # Writing
-
-    def _has_changed(self, entry: Entry) -> bool:
-        try:
-            return self._dumps(self.session._data()) != entry.record.body
-        except NotSerializable:  # the commit says why
-            return True
 
     def _body(self, modified: bool) -> bytes:
         """Return the session as bytes. Raises `NotSerializable`."""

@@ -6,7 +6,7 @@ RFC 6265bis says what a cookie may look like; sections are named where a rule co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from itsdangerous import Signer
@@ -18,7 +18,7 @@ from .cookie_signer import LENGTH, VALUE, CookieSigner, Forged, Found
 
 SameSite = Literal["lax", "strict", "none"]
 HTTPSOnly = bool | Literal["auto"]
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Collection[tuple[bytes, bytes]]
 
 MAX_CANDIDATES = 8
 """How many well-formed cookies of our name are verified in one request; what follows is ignored."""
@@ -85,23 +85,21 @@ class SessionCookie:
         `MAX_CANDIDATES`. Under a `__Host-` name no browser holds two, so two different ids count as
         none. `secure`: a cookie sent now would be marked Secure.
         """
-        prefix, first, others = self.prefix, None, []
+        prefix, header = self.prefix, None
         for name, value in headers:
-            if name == b"cookie" and value.find(prefix) >= 0:  # `in` would raise and swallow a TypeError
-                if first is None:
-                    first = value
-                else:
-                    others.append(value)
-        if first is None:
+            if name == b"cookie":
+                if header is not None:  # HTTP/2 may split it (RFC 9113, 8.2.3)
+                    return self._find_in([value for name, value in headers if name == b"cookie"], secure)
+                header = value
+        if header is None:
             return _NOTHING
-        start = first.find(prefix)
-        value_start = start + len(prefix)
-        end = value_start + LENGTH
-        is_usual = start == 0 or first[start - 2 : start] == b"; "
-        if others or not is_usual or first[end : end + 1] not in _ENDS or first.find(prefix, end) >= 0:
-            return self._find_in([first, *others], secure)
+        before, _, value = header.partition(prefix)
+        if not value:
+            return _NOTHING
+        if (before and before[-2:] != b"; ") or value[LENGTH : LENGTH + 1] not in _ENDS or value.find(prefix) >= 0:
+            return self._find_in([header], secure)
         try:
-            return self._signer.verify(first[value_start:end], secure)
+            return self._signer.verify(value[:LENGTH], secure)
         except Forged:
             return _NOTHING
 

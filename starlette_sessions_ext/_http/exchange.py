@@ -19,7 +19,6 @@ from .headers import (
     Headers,
     is_local,
     keep_from_caches,
-    look_through,
     may_have_body,
     set_cookies,
     vary_by_cookie,
@@ -160,18 +159,27 @@ class Exchange(SessionContext):
     def _write_headers(self, message: Message) -> None:
         http, cookie, session = self._http, self.cookie, self.session
         headers: Headers = list(message.get("headers", ()))
-        found = look_through(headers, http.cookie.prefix)
-        if found.sets_our_cookie:
+        has_length = sets_our_cookie = False
+        vary = None
+        for header in headers:
+            name = header[0].lower()
+            if name == b"content-length":
+                has_length = True
+            elif name == b"vary":
+                vary = header
+            elif name == b"set-cookie" and header[1].startswith(http.cookie.prefix):
+                sets_our_cookie = True
+        if sets_our_cookie:
             http.warn_once(_TWO_COOKIES.format(http.cookie.name))
         elif not isinstance(self._scope.get("session"), Session):
             http.warn_once(_TWO_MIDDLEWARES)
-        if not session.accessed and cookie is None and (found.has_length or not may_have_body(message)):
+        if not session.accessed and cookie is None and (has_length or not may_have_body(message)):
             return
         message["headers"] = headers
-        if found.has_vary:
-            vary_by_cookie(headers)
-        else:
+        if vary is None:
             headers.append(VARY)
+        else:
+            vary_by_cookie(headers)
         if session._degraded:
             keep_from_caches(headers)
         if cookie is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from starlette.types import Message
 
@@ -19,28 +18,6 @@ _LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*localhost|127\.[0-9.]+|\[::1\])(:[0-9
 def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request was made to this very machine: its Host is localhost or a loopback address."""
     return any(name == b"host" and _LOCAL.fullmatch(value) for name, value in headers)
-
-
-class Seen(NamedTuple):
-    """What the application's headers hold that matters here."""
-
-    has_length: bool
-    has_vary: bool
-    sets_our_cookie: bool
-
-
-def look_through(headers: Headers, prefix: bytes) -> Seen:
-    """Look for Content-Length, Vary, and a Set-Cookie that begins with `prefix`."""
-    has_length = has_vary = sets_our_cookie = False
-    for name, value in headers:
-        name = name.lower()
-        if name == b"content-length":
-            has_length = True
-        elif name == b"vary":
-            has_vary = True
-        elif name == b"set-cookie" and value.startswith(prefix):
-            sets_our_cookie = True
-    return Seen(has_length, has_vary, sets_our_cookie)
 
 
 def may_have_body(message: Message) -> bool:

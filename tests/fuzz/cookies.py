@@ -40,7 +40,7 @@ def cookies(data: bytes) -> None:
     for byte, value in SHORT.items():
         data = data.replace(byte, value)
     headers = data.split(b"\n")
-    assert COOKIE.find((b"cookie", header) for header in headers) == _reference(headers)
+    assert COOKIE.find([(b"cookie", header) for header in headers]) == _reference(headers)
 
 
 def _reference(headers: list[bytes]) -> Found:

@@ -622,7 +622,7 @@ def test_C10_fifty_duplicates_cost_a_bounded_number_of_signatures(monkeypatch: p
     monkeypatch.setattr(Signature, "of", counting)
     for headers in crumbs(*values):
         signed.clear()
-        assert cookie.find((b"cookie", header) for header in headers) == Found()
+        assert cookie.find([(b"cookie", header) for header in headers]) == Found()
         assert len(signed) == 2 * MAX_CANDIDATES
 
 
