@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..errors import NotSerializable
+
 Data = Mapping[str, Any]
 Dumps = Callable[[Data], bytes]
 
@@ -47,3 +49,23 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps) -> Merged:
 
 def _may_be_nested_change(before: object, after: object) -> bool:
     return isinstance(before, dict | list) and isinstance(after, dict | list)
+
+
+def adopt(session: dict[str, Any], base: Data, theirs: Data, dumps: Dumps) -> None:
+    """Let `session` become `theirs`, except where it has changed since it was `base`.
+
+    Objects that handlers may hold are kept where they are equal.
+    """
+
+    def encoded(data: Data) -> bytes:
+        try:
+            return dumps(data)
+        except NotSerializable:  # changed since, and the next save refuses it
+            return b""
+
+    mine = dict(dict.items(session))
+    merged = merge(base, mine, theirs, encoded).data
+    dict.clear(session)
+    for key, value in merged.items():
+        is_equal = key in mine and encoded({key: mine[key]}) == encoded({key: value})
+        dict.__setitem__(session, key, mine[key] if is_equal else value)

@@ -30,6 +30,20 @@ class Entry(NamedTuple):
         return f"Entry({self.record!r}, expires_at={self.expires_at})"  # no id: a repr ends up in logs
 
 
+class SetCookie(NamedTuple):
+    """A cookie to send: this id, for `max_age` seconds; None: until the browser closes."""
+
+    session_id: str
+    max_age: int | None
+
+    def __repr__(self) -> str:
+        return f"SetCookie(max_age={self.max_age})"  # never the id: a repr ends up in logs
+
+
+class ClearCookie:
+    """A cookie to remove."""
+
+
 class Write(Enum):
     """What the repository is asked to do with a session's row."""
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from itsdangerous import Signer
 
-from .._core.context import ClearCookie, SetCookie
+from .._core.plan import ClearCookie, SetCookie
 from ..errors import ConfigurationError
 from ..secret import SecretKey
 from .cookie_signer import LENGTH, VALUE, CookieSigner, Forged, Found

@@ -9,7 +9,8 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from .._core.context import ClearCookie, SessionConfig, SessionContext, SetCookie
+from .._core.context import SessionConfig, SessionContext
+from .._core.plan import ClearCookie, SetCookie
 from ..errors import ConfigurationError, SessionGone
 from ..events import logger
 from ..session import Session
@@ -193,7 +194,7 @@ class Exchange(SessionContext):
                 "a session cookie goes out over plain http, where anybody on the way can read it: "
                 "use https, and behind a proxy let the server trust its X-Forwarded-Proto"
             )
-        strays = removals(http.cookie, scope, secure=secure) if self._other_ids else []
+        strays = removals(http.cookie, scope, secure=secure) if self.other_ids else []
         return [*strays, http.cookie.render(cookie, secure=secure)]
 
 

@@ -41,8 +41,8 @@ from starlette_sessions_ext import (
     StarletteCookie,
     StoreUnavailable,
 )
-from starlette_sessions_ext._core.context import SessionContext, SetCookie
-from starlette_sessions_ext._core.plan import Entry
+from starlette_sessions_ext._core.context import SessionContext
+from starlette_sessions_ext._core.plan import Entry, SetCookie
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.guard import Guard
 from starlette_sessions_ext.ids import Successors, key_of, new_id, new_nonce

@@ -1,0 +1,205 @@
+"""Carry out what a handler asked for: one write at a time, and the cookie that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import CorruptRecord, SessionConflict, SessionGone, SessionNotSaved, StoreUnavailable
+from ..events import EventKind, logger
+from ..record import RENEW_GRACE
+from ..session import NO_INTENT, Intent
+from .atomic import AtomicUpdate
+from .merge import merge
+from .plan import ClearCookie, Entry, Plan, Write
+
+if TYPE_CHECKING:
+    from .context import SessionContext
+
+T = TypeVar("T")
+
+
+async def write(context: SessionContext, intent: Intent, body: bytes) -> None:
+    """Carry out an intent, with the session's data as it was then. Raises as `Session.save` does."""
+    empty = context.config.empty_body
+    if context.session._degraded and (intent != NO_INTENT or body != empty):
+        context.refuse()
+    if context.replaced_key is not None and (intent.rotate or intent.end):
+        context.replaced_key, context.is_gone = None, False
+    if intent.end:
+        await _end(context, is_replaced=body != empty)
+    elif context.is_gone:
+        raise SessionGone("the session ended while this request ran; its changes weren't saved")
+    if context.entry is not None:
+        await _write_entry(context, context.entry, intent, body)
+    elif body != empty:
+        await _create(context, intent, body)
+    elif intent.sets_lifetime:  # there is no session yet: it holds for the one that begins
+        lifetime = Intent(sets_lifetime=True, lifetime=intent.lifetime)
+        context.session._intent = lifetime.then(context.session._intent)
+
+
+async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]], T]) -> T:
+    """Save what `fn` changes, and return its result. See `Session.atomic`."""
+    empty, entry, session = context.config.empty_body, context.entry, context.session
+    mine = context.dumps(session._data())
+    update = AtomicUpdate(fn, context.config.serializer, empty if entry is None else entry.record.body, mine)
+    if entry is not None:
+        await _update_atomically(context, entry, update)
+    elif (body := update.apply(empty)) != empty:
+        await _create(context, session._intent, body)
+    context.adopt(mine, update.view)
+    return update.result
+
+
+async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, body: bytes) -> None:
+    planned = context.plan(entry, body, intent)
+
+    def rebase(theirs: Entry) -> Entry | None:
+        nonlocal planned
+        planned = context.plan(theirs, _merged(context, entry.record.body, body, theirs), intent)
+        return planned.entry
+
+    is_asked = planned.is_asked
+    try:
+        if planned.write is Write.UPDATE or planned.write is Write.DELETE:
+            saved = await context.config.repository.update(entry, planned.entry, rebase)
+            _after_update(context, entry, saved, planned)
+        elif planned.write is Write.ROTATE or planned.write is Write.RENEW:
+            await _change_id(context, entry, intent, planned, rebase)
+        elif planned.write is Write.TOUCH:
+            context.set_entry(await context.config.repository.touch(entry) or entry)
+        elif planned.sends_cookie:
+            await _send_current_id(context, entry)
+    except SessionGone:
+        if is_asked:
+            context.lose(entry.record.key)
+            raise
+    except StoreUnavailable as error:
+        if is_asked:
+            raise
+        # Nothing is lost but time: the next request does it.
+        logger.warning("a session's expiry couldn't be moved, or its id renewed: %s", error)
+    if context.entry is not None and context.entry.record.body != body:  # it holds what others changed
+        context.adopt(body, context.entry.record.body)
+
+
+async def _change_id(
+    context: SessionContext, entry: Entry, intent: Intent, planned: Plan, rebase: Callable[[Entry], Entry | None]
+) -> None:
+    """Rotate or renew the session's id."""
+
+    def change(theirs: Entry) -> Entry | None:
+        return planned.entry if theirs is entry else rebase(theirs)
+
+    _require_writable(context)
+    repository = context.config.repository
+    if planned.write is Write.ROTATE:
+        _after_new_id(context, entry, await repository.rotate(entry, change), EventKind.ROTATED)
+        return
+    grace = RENEW_GRACE if intent.renew_grace is None else intent.renew_grace
+    saved, is_mine = await repository.renew(entry, change, grace)
+    if is_mine:
+        _after_new_id(context, entry, saved, EventKind.RENEWED)
+    else:
+        _after_update(context, entry, saved, planned)
+
+
+async def _update_atomically(context: SessionContext, entry: Entry, update: AtomicUpdate[T]) -> None:
+    planned = context.plan(entry, update.apply(entry.record.body), NO_INTENT, renews=False)
+
+    def rebase(theirs: Entry) -> Entry | None:
+        nonlocal planned
+        planned = context.plan(theirs, update.apply(theirs.record.body), NO_INTENT, renews=False)
+        return planned.entry
+
+    if planned.entry is entry:
+        return
+    try:
+        saved = await context.config.repository.update(entry, planned.entry, rebase)
+    except SessionGone:
+        context.lose(entry.record.key)
+        raise
+    _after_update(context, entry, saved, planned)
+
+
+async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
+    if context.replaced_key is not None:
+        context.lose(context.replaced_key)
+        raise SessionGone("the session's id was replaced before this request began; its changes weren't saved")
+    _require_writable(context)
+    repository = context.config.repository
+    entry = await repository.create(body, int(repository.clock()), intent.lifetime)
+    _after_new_id(context, entry, entry, EventKind.CREATED)
+
+
+async def _end(context: SessionContext, *, is_replaced: bool) -> None:
+    """End the session, and all that other cookies of the client open. `is_replaced`: another one begins."""
+    repository = context.config.repository
+    if (entry := context.entry) is not None:
+        removed = await repository.delete(entry, replaced=is_replaced)
+        context.is_gone = False
+        context.set_entry(None)
+        if removed is not None:  # if another request ended it, only that response clears the cookie
+            _after_end(context, removed)
+    for session_id in context.other_ids:  # the one that has just ended is not found
+        other = await repository.get(session_id)
+        if isinstance(other, Entry):
+            await repository.delete(other)
+
+
+async def _send_current_id(context: SessionContext, entry: Entry) -> None:
+    """Send the current id if the request used an alias.
+
+    Only after another load: a sign-in in another request has given the client a cookie that must stay.
+    """
+    try:
+        context.send_id(await context.config.repository.refresh(entry))
+    except (SessionGone, CorruptRecord):
+        return
+    context.set_entry(entry)
+
+
+def _merged(context: SessionContext, base: bytes, mine: bytes, theirs: Entry) -> bytes:
+    """Put the change of `base` into `mine` onto what another request has saved."""
+    if theirs.record.body == base:
+        return mine
+    merged = merge(context.loads(base), context.loads(mine), context.loads(theirs.record.body), context.dumps)
+    if merged.contested and not context.config.overwrites:
+        keys = ", ".join(map(repr, merged.contested))
+        raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
+    context.emit(EventKind.OVERWRITTEN if merged.contested else EventKind.MERGED, theirs.record.key)
+    return context.dumps(merged.data)
+
+
+def _require_writable(context: SessionContext) -> None:
+    if not context.writable:
+        raise SessionNotSaved(
+            "the response has started, so no cookie can be sent for a new session id: fill a new session, and "
+            "rotate one, before the response. Common causes are a dependency that writes after its `yield`, a "
+            "background task, the body of a streamed response, and a WebSocket after `accept`"
+        )
+
+
+def _after_update(context: SessionContext, entry: Entry, saved: Entry | None, planned: Plan) -> None:
+    if saved is not None and planned.sends_cookie:
+        context.send_id(saved)
+    context.set_entry(saved)
+    if saved is None:
+        _after_end(context, entry)
+
+
+def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | None, kind: EventKind) -> None:
+    if saved is None:
+        context.set_entry(None)
+        _after_end(context, entry)
+        return
+    context.send_id(saved)
+    context.set_entry(saved)
+    context.emit(kind, saved.record.key)
+
+
+def _after_end(context: SessionContext, entry: Entry) -> None:
+    context.cookie = ClearCookie()
+    context.client_id = None
+    context.emit(EventKind.DESTROYED, entry.record.key)
