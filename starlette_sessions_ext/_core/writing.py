@@ -182,11 +182,13 @@ def _require_writable(context: SessionContext) -> None:
 
 
 def _after_update(context: SessionContext, entry: Entry, saved: Entry | None, planned: Plan) -> None:
-    if saved is not None and planned.sends_cookie:
+    if saved is None:
+        context.set_entry(None)
+        _after_end(context, entry)
+        return
+    if planned.sends_cookie:
         context.send_id(saved)
     context.set_entry(saved)
-    if saved is None:
-        _after_end(context, entry)
 
 
 def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | None, kind: EventKind) -> None:

@@ -110,10 +110,10 @@ class Exchange(SessionContext):
             return self._send_message(message)
         if self.failure is not None and message.get("status", 200) >= 400:
             self.started = True  # after a failed save an error page goes out as it is
-        elif self._http.save_when is None and not self.has_work():
-            self._begin(message)
-        else:
+        elif self._is_saved(message) and self.has_work():
             return self._save_and_send(message)
+        else:
+            self._begin(message)
         return self._send_message(message)
 
     async def save_late(self) -> None:
@@ -129,19 +129,18 @@ class Exchange(SessionContext):
 
     async def _save_and_send(self, message: Message) -> None:
         try:
-            self.saves = self._is_saved(message)
-            if self.saves and self.has_work():
-                with suppress(SessionGone):  # another request's logout or rotation stands; an event says so
-                    await self.commit()
+            await self.commit()
+        except SessionGone:
+            pass  # another request's logout or rotation stands; an event says so
         except Exception as error:
             self.failure = error
             raise
-        self.failure = None
         self._begin(message)
         await self._send_message(message)
 
     def _begin(self, message: Message) -> None:
         """Start the response: no cookie can be sent after this."""
+        self.failure = None
         self.writable = False
         self.started = True
         self._write_headers(message)
@@ -149,13 +148,12 @@ class Exchange(SessionContext):
     def _is_saved(self, message: Message) -> bool:
         """Return whether this response saves the session. An accepted socket always does."""
         save_when = self._http.save_when
-        if save_when is None or "status" not in message:
-            return True
-        try:
-            return bool(save_when(message["status"]))
-        except Exception:
-            logger.exception("save_when raised, so the session is saved")
-            return True
+        if save_when is not None and "status" in message:
+            try:
+                self.saves = bool(save_when(message["status"]))
+            except Exception:
+                logger.exception("save_when raised, so the session is saved")
+        return self.saves
 
     def _write_headers(self, message: Message) -> None:
         http, cookie, session = self._http, self.cookie, self.session
