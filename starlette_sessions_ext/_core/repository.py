@@ -124,20 +124,12 @@ class SessionRepository:
         another request has made of it.
         """
         key = entry.record.key
-        if entry.version is not None and not self.turns.is_contended(key):
-            if wanted is None:
-                done = await self._delete(entry)
-            elif self.guard.failing:
-                done = await self._replace(entry, wanted.record.encode(new_nonce()), wanted.expires_at)
-            else:  # as `_replace` does, on the way of every request that writes
-                data = wanted.record.encode(new_nonce())
-                try:
-                    done = await self.store.replace(key, data, wanted.expires_at, entry.version)
-                except StoreUnavailable as error:
-                    self.guard.failed("replace", key, error)
-                    raise
-            if done:
-                return wanted
+        if entry.version is not None and self.turns.begin_alone(key):
+            try:
+                if await self._put(entry, wanted):
+                    return wanted
+            finally:
+                self.turns.end_alone(key)
         async with self.turns.turn(key):
             backoff = Backoff()
             while True:

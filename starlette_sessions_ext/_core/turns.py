@@ -10,37 +10,48 @@ import anyio
 
 
 class Turns:
-    """A fair queue per session key, for writers that met a conflict.
+    """A fair queue per session key.
 
-    Hundreds of parallel writers of one session would otherwise lose to each other over and over.
-    Event loops in different threads have queues apart: they race, as processes do.
+    Hundreds of parallel writers of one session would otherwise lose to each other over and over. A
+    writer that is alone needs no queue. Event loops in different threads have queues apart: they
+    race, as processes do.
     """
 
     def __init__(self) -> None:
-        self._queues: dict[tuple[int, str], _Queue] = {}
+        self._writers: dict[tuple[int, str], _Queue | None] = {}  # None: one that is alone
 
-    def is_contended(self, key: str) -> bool:
-        """Return whether writers of this session are queueing."""
-        return bool(self._queues) and (threading.get_ident(), key) in self._queues
+    def begin_alone(self, key: str) -> bool:
+        """Begin to write without waiting, unless there are other writers. `end_alone` has to follow."""
+        place = (threading.get_ident(), key)
+        if place in self._writers:
+            return False
+        self._writers[place] = None
+        return True
+
+    def end_alone(self, key: str) -> None:
+        """End what `begin_alone` began. Others may have begun to queue in between."""
+        place = (threading.get_ident(), key)
+        if self._writers[place] is None:
+            del self._writers[place]
 
     @asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:
         """Wait for a turn, first come first served, and hold it."""
         place = (threading.get_ident(), key)
-        queue = self._queues.get(place)
+        queue = self._writers.get(place)
         if queue is None:
-            queue = self._queues[place] = _Queue()
-        queue.writers += 1
+            queue = self._writers[place] = _Queue()
+        queue.length += 1
         try:
             async with queue.lock:
                 yield
         finally:
-            queue.writers -= 1
-            if not queue.writers:
-                del self._queues[place]
+            queue.length -= 1
+            if not queue.length:
+                del self._writers[place]
 
 
 class _Queue:
     def __init__(self) -> None:
         self.lock = anyio.Lock()
-        self.writers = 0
+        self.length = 0

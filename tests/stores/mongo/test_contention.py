@@ -1,0 +1,44 @@
+"""Hundreds of parallel writers of one session: a server that lets one in at a time is asked by one at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import anyio
+import pytest
+from starlette.requests import Request
+
+from starlette_sessions_ext import MongoStore
+
+from ...asgi import Browser, make_app
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+WRITERS = 260
+
+
+async def put(request: Request) -> Any:
+    """/put?key=value"""
+    request.state.session.update(request.query_params)
+
+
+async def view(request: Request) -> Any:
+    return dict(request.state.session)
+
+
+async def test_all_writers_of_one_session_are_saved(mongo_url: str) -> None:
+    statuses: Counter[int] = Counter()
+    async with MongoStore(mongo_url, timeout=30) as store:  # for the loads, which all come at once
+        browser = Browser(make_app(store, {"/put": put, "/": view}))
+        await browser.get("/put?a=0")
+
+        async def write(number: int) -> None:
+            statuses[(await browser.tab().get(f"/put?key{number}={number}")).status] += 1
+
+        async with anyio.create_task_group() as group:
+            for number in range(WRITERS):
+                group.start_soon(write, number)
+        assert statuses == {200: WRITERS}
+        saved = (await browser.get("/")).json()
+    assert saved == {"a": "0", **{f"key{number}": str(number) for number in range(WRITERS)}}
