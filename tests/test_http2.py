@@ -1,4 +1,4 @@
-"""Hypercorn gives all requests of an HTTP/2 connection one `scope["state"]`: each has its own session all the same."""
+"""Requests of one HTTP/2 connection: until 0.18 Hypercorn gives them all one `scope["state"]`."""
 
 from __future__ import annotations
 
