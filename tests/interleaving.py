@@ -3,6 +3,9 @@
 Every request is an actor that stops before each of its store calls. Who goes next is decided
 here, and each run notes where there was a choice; the runs go on until every choice was taken.
 
+A request that waits until another one has written the same session can't go on: it is no choice
+until then.
+
 Where that is too much, a scenario can say by `Turnstile.state` all that what follows depends on:
 what the stores hold and what each actor has seen. A choice that was met before in just that state
 isn't taken again.
@@ -10,10 +13,14 @@ isn't taken again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import ContextVar
+from unittest.mock import patch
 
 import anyio
+
+from starlette_sessions_ext._core import turns
 
 Actor = Callable[[], Awaitable[None]]
 
@@ -34,6 +41,7 @@ class Turnstile:
         self.states: list[Hashable] = []  # and in what state
         self.state: Callable[[], Hashable] = object
         self._waiting: dict[int, anyio.Event] = {}
+        self._queueing: set[int] = set()
         self._changed = anyio.Event()
 
     async def pass_through(self) -> None:
@@ -46,6 +54,18 @@ class Turnstile:
         await turn.wait()
 
     async def run(self, actors: list[Actor]) -> None:
+        with patch.object(turns, "_Queue", _watched_by(self)):
+            await self._run(actors)
+
+    def queue(self, number: int) -> None:
+        """Note that an actor waits for another one's writing."""
+        self._queueing.add(number)
+        self._changed.set()
+
+    def go_on(self, number: int) -> None:
+        self._queueing.discard(number)
+
+    async def _run(self, actors: list[Actor]) -> None:
         running = set(range(len(actors)))
 
         async def act(number: int) -> None:
@@ -60,7 +80,7 @@ class Turnstile:
             for number in range(len(actors)):
                 group.start_soon(act, number)
             while running:
-                while running and len(self._waiting) < len(running):
+                while running and len(self._waiting) + len(self._queueing) < len(running):
                     self._changed = anyio.Event()
                     await self._changed.wait()
                 if self._waiting:
@@ -74,6 +94,41 @@ class Turnstile:
         if decision == len(self.choices):
             self.choices.append(0)
         return candidates[self.choices[decision]]
+
+
+class WatchedQueue(turns._Queue):
+    """In place of the queue of a session's writers: tells the turnstile who waits in it."""
+
+    def __init__(self, turnstile: Turnstile) -> None:
+        self.length = 0
+        self.lock = self  # type: ignore[assignment]
+        self._turnstile = turnstile
+        self._is_held = False
+        self._next: deque[tuple[int, anyio.Event]] = deque()
+
+    async def __aenter__(self) -> None:
+        number = actor()
+        if self._is_held and number is not None:
+            turn = anyio.Event()
+            self._next.append((number, turn))
+            self._turnstile.queue(number)
+            await turn.wait()
+        self._is_held = True
+
+    async def __aexit__(self, *error: object) -> None:
+        self._is_held = bool(self._next)
+        if self._next:
+            number, turn = self._next.popleft()
+            self._turnstile.go_on(number)
+            turn.set()
+
+
+def _watched_by(turnstile: Turnstile) -> type[WatchedQueue]:
+    class Watched(WatchedQueue):
+        def __init__(self) -> None:
+            super().__init__(turnstile)
+
+    return Watched
 
 
 async def every_order(scenario: Callable[[Turnstile], Awaitable[None]], limit: int = 400) -> int:

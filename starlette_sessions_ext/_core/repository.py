@@ -124,12 +124,12 @@ class SessionRepository:
         another request has made of it.
         """
         key = entry.record.key
-        if entry.version is not None and self.turns.begin_alone(key):
+        if entry.version is not None and (place := self.turns.begin_alone(key)) is not None:
             try:
                 if await self._put(entry, wanted):
                     return wanted
             finally:
-                self.turns.end_alone(key)
+                self.turns.end_alone(place)
         async with self.turns.turn(key):
             backoff = Backoff()
             while True:

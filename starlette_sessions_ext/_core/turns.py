@@ -1,45 +1,46 @@
-"""Writers of one session take turns within a process, instead of racing each other."""
+"""Writers of one session take turns within an event loop, instead of racing each other."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+from anyio.lowlevel import current_token
+
+Place = tuple[object, str]
+"""An event loop and a session's key."""
 
 
 class Turns:
-    """A fair queue per session key.
+    """A fair queue per session.
 
     Hundreds of parallel writers of one session would otherwise lose to each other over and over. A
-    writer that is alone needs no queue. Event loops in different threads have queues apart: they
-    race, as processes do.
+    writer that is alone needs no queue. Event loops have queues apart: they race, as processes do.
     """
 
     def __init__(self) -> None:
-        self._writers: dict[tuple[int, str], _Queue | None] = {}  # None: one that is alone
+        self._writers: dict[Place, _Queue | Place] = {}  # a place: a writer that is alone
 
-    def begin_alone(self, key: str) -> bool:
-        """Begin to write without waiting, unless there are other writers. `end_alone` has to follow."""
-        place = (threading.get_ident(), key)
+    def begin_alone(self, key: str) -> Place | None:
+        """Begin to write without waiting; None if there are other writers. `end_alone` has to follow."""
+        place = (current_token(), key)
         if place in self._writers:
-            return False
-        self._writers[place] = None
-        return True
+            return None
+        self._writers[place] = place
+        return place
 
-    def end_alone(self, key: str) -> None:
-        """End what `begin_alone` began. Others may have begun to queue in between."""
-        place = (threading.get_ident(), key)
-        if self._writers[place] is None:
+    def end_alone(self, place: Place) -> None:
+        """End what `begin_alone` began. Others may have begun, and ended, to queue in between."""
+        if self._writers.get(place) is place:
             del self._writers[place]
 
     @asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:
         """Wait for a turn, first come first served, and hold it."""
-        place = (threading.get_ident(), key)
+        place = (current_token(), key)
         queue = self._writers.get(place)
-        if queue is None:
+        if not isinstance(queue, _Queue):
             queue = self._writers[place] = _Queue()
         queue.length += 1
         try:
