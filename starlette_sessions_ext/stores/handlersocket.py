@@ -71,9 +71,6 @@ class HandlerSocketStore(SessionStore):
     what was committed: another round trip, against SQL transactions that make the server take back
     what it has acknowledged.
 
-    `cookie_path` and `cookie_domain` are taken as Phalcon's adapter takes them, and are of no effect
-    either: the cookie is the middleware's.
-
     The protocol is neither encrypted nor replicated, and its secret opens every table of the
     server: keep it on one machine.
     """
@@ -95,16 +92,12 @@ class HandlerSocketStore(SessionStore):
         max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
         pool_size: int = 2,
         clock: Callable[[], float] = time.time,
-        cookie_path: str = "/",
-        cookie_domain: str = "",
     ) -> None:
         check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
         if mysql_url is not None and not isinstance(mysql_url, str):
             raise ConfigurationError("mysql_url must be a str, such as mysql://user:password@host:3306/database")
         self._indexes = rows.indexes_of(dbname, dbtable)
         self._address = address_of(host, port, port_wr, secret, secret_wr)
-        if (cookie_path, cookie_domain) != ("/", ""):
-            _logger.warning("cookie_path and cookie_domain do nothing here: give SessionMiddleware path and domain")
         self._errors = OurErrors(host, self._indexes.rows)
         self._lifetime = read_lifetime(lifetime)
         self._sql = _sql(mysql_url, self._indexes, timeout) if mysql_url else None
