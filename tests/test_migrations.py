@@ -9,11 +9,11 @@ import anyio
 import asyncmy
 import pytest
 
-from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable, migrations
+from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.migrations import apply, find, pending, split
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore, migrations
+from starlette_sessions_ext.stores.mysql.migrations import apply, find, pending, split
 
 from .mariadb_server import PASSWORD, PHP_TABLES, USER, MariaDBServer, running_mariadb
 

@@ -25,7 +25,7 @@ from typing import TypeGuard
 import anyio
 
 from ..errors import ConfigurationError, CorruptRecord, StoreTimeout
-from ._options import check_options
+from ._support.options import check_options
 from .base import DEFAULT_TIMEOUT, SessionStore, Stored, check_row
 
 _CLAIM = b"session-move 7d2f90c4b81a63e5 claim "

@@ -12,8 +12,8 @@ import pytest
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, SessionStore, SQLiteStore, store_from_url
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _collection
-from starlette_sessions_ext.stores._collection import collect
+from starlette_sessions_ext.stores._support import cleanup
+from starlette_sessions_ext.stores._support.cleanup import collect
 from starlette_sessions_ext.testing import FakeClock
 
 from ..mariadb_server import MariaDBServer
@@ -123,7 +123,7 @@ async def test_requests_are_answered_between_the_steps_of_a_collection(
 
     rests = Rests(until_one_more_is_answered)
     monkeypatch.setattr(store, "_remove_expired", noted)
-    monkeypatch.setattr(_collection, "anyio", rests)
+    monkeypatch.setattr(cleanup, "anyio", rests)
     async with anyio.create_task_group() as group:
         group.start_soon(request)
         assert await store.delete_expired(2 * COUNT) == COUNT
@@ -156,7 +156,7 @@ async def test_collecting_rests_between_steps_for_a_multiple_of_what_they_took(
         rests.append(seconds)
         now += seconds
 
-    monkeypatch.setattr(_collection, "anyio", SimpleNamespace(current_time=lambda: now, sleep=sleep))
+    monkeypatch.setattr(cleanup, "anyio", SimpleNamespace(current_time=lambda: now, sleep=sleep))
     assert await collect(step, 120, size=50, rest=rest) == 120
     assert rests == [rest, 2 * rest, 3 * rest]
     assert await collect(step, 1000, size=50) == 130

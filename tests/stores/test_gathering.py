@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from starlette_sessions_ext.stores._gathering import Gathering
+from starlette_sessions_ext.stores._support.batching import Gathering
 
 pytestmark = pytest.mark.anyio
 

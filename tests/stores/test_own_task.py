@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import StoreTimeout
-from starlette_sessions_ext.stores._own_task import Left, in_own_task
+from starlette_sessions_ext.stores._support.shielding import Left, in_own_task
 
 pytestmark = pytest.mark.anyio
 

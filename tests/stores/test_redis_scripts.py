@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from starlette_sessions_ext import CorruptRecord, RedisStore, Stored, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._redis_scripts import MOST_CALLS
+from starlette_sessions_ext.stores.redis.scripts import MOST_CALLS
 from starlette_sessions_ext.testing import FaultProxy
 
 from ..redis_server import RedisServer

@@ -16,7 +16,7 @@ from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavai
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.handlersocket import Client, Index, ServerError
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._handlersocket_errors import as_ours
+from starlette_sessions_ext.stores.handlersocket.errors import as_ours
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 

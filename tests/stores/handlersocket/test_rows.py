@@ -11,7 +11,7 @@ import pytest
 from starlette_sessions_ext import HandlerSocketStore
 from starlette_sessions_ext.handlersocket.frames import FENCE
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _handlersocket_rows as rows
+from starlette_sessions_ext.stores.handlersocket import columns as rows
 from starlette_sessions_ext.testing import FaultProxy
 
 from ...mariadb_server import MariaDBServer

@@ -23,7 +23,7 @@ from starlette_sessions_ext import (
 )
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._mongo_errors import as_ours, is_refusal
+from starlette_sessions_ext.stores.mongo.errors import as_ours, is_refusal
 
 from ...mongo_server import MongoServer, running_members, running_mongo, state
 from ...servers import answers, free_port, running

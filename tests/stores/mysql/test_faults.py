@@ -14,8 +14,8 @@ import pytest
 from starlette_sessions_ext import SessionTooLarge, StoreError, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._mysql_errors import as_ours
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql.errors import as_ours
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 

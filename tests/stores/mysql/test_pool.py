@@ -13,9 +13,9 @@ import pytest
 
 from starlette_sessions_ext import StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._mysql_pool import OwnPool
-from starlette_sessions_ext.stores._mysql_url import settings_of
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql.pool import OwnPool
+from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.testing import FaultProxy
 
 from ...mariadb_server import MariaDBServer
@@ -168,7 +168,7 @@ async def test_a_connection_idle_for_long_is_replaced(
         async with DatabaseStore(mariadb.url("fresh", proxy.port)) as store:
             await store.load(key)
             assert proxy.connections == 1
-            monkeypatch.setattr("starlette_sessions_ext.stores._mysql_pool._IDLE_SECONDS", 0.0)
+            monkeypatch.setattr("starlette_sessions_ext.stores.mysql.pool._IDLE_SECONDS", 0.0)
             await store.load(key)
             assert proxy.connections == 2
 
@@ -244,7 +244,7 @@ async def test_a_connection_that_closes_as_it_is_made_counts_as_reset(
     async def closing(**settings: Any) -> None:
         raise RuntimeError("unable to perform operation on a closed transport")
 
-    monkeypatch.setattr("starlette_sessions_ext.stores._mysql_pool.connect", closing)
+    monkeypatch.setattr("starlette_sessions_ext.stores.mysql.pool.connect", closing)
     store = DatabaseStore(mariadb.url("fresh"), timeout=1)
     with pytest.raises(StoreUnavailable, match="ConnectionResetError"):
         await store.load(key)

@@ -9,8 +9,8 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, SessionTooLarge, Stored
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _mysql_rows as rows
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql import statements as rows
 from starlette_sessions_ext.testing import FakeClock
 
 from ...mariadb_server import MariaDBServer

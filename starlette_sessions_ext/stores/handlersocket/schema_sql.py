@@ -1,0 +1,91 @@
+"""Looking at the server of a HandlerSocket over SQL, which tells more than HandlerSocket itself can."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from ..base import Finding
+from ..mysql.connections import ask
+from ..mysql.errors import DRIVER_ERRORS, as_ours
+from ..mysql.pool import OwnPool
+from ..mysql.table_checks import (
+    Ask,
+    Column,
+    Wanted,
+    examine,
+    flush_findings,
+    quote,
+    read_only_findings,
+    wrong_data,
+    wrong_id,
+    wrong_version,
+)
+from ..mysql.url import settings_of
+from .columns import Indexes
+
+_SETTINGS = """SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'wsrep_on', 'handlersocket_address')"""
+
+
+class SQL:
+    """The server of a `mysql://` URL, asked on a connection of its own. `timeout` is in seconds."""
+
+    def __init__(self, url: str, indexes: Indexes, timeout: float) -> None:
+        self._settings = settings_of(url)
+        self._database, self._table = indexes.rows.database, indexes.rows.table
+        self._timeout = timeout
+
+    async def check(self) -> int:
+        """How many bytes the data column takes. Raise `ConfigurationError` for a table that can't hold sessions."""
+        async with self._asking() as ask:
+            columns = await examine(ask, self._database, self._table, _WANTED, self._create_statement())
+        return columns["data"].length or 0
+
+    async def findings(self) -> list[Finding]:
+        """What loses or exposes sessions, though it works."""
+        async with self._asking() as ask:
+            server = await flush_findings(ask) + await read_only_findings(ask)
+            return server + list(_settings_findings(dict(await ask(_SETTINGS, ()))))
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[Ask]:
+        pool = OwnPool(self._settings, size=1, timeout=self._timeout)
+        try:
+            async with pool.acquire() as connection:
+                yield partial(ask, connection)
+        except DRIVER_ERRORS as error:
+            raise as_ours(error, pool.place) from error
+        finally:
+            await pool.aclose()
+
+    def _create_statement(self) -> str:
+        columns = ", ".join(f"{name} {definition}" for name, definition, _ in _WANTED)
+        return (
+            f"CREATE TABLE {quote(self._database, self._table)} ({columns}, PRIMARY KEY (id), KEY modified (modified))"
+            " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;"
+        )
+
+
+def _wrong_datetime(column: Column) -> str | None:
+    return None if column.type == "datetime" else "doesn't hold a date and time of any year"
+
+
+_WANTED = [
+    Wanted("id", "VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", wrong_id),
+    Wanted("modified", "DATETIME NOT NULL", _wrong_datetime),
+    Wanted("data", "MEDIUMTEXT", wrong_data),
+    Wanted("version", "BIGINT UNSIGNED NOT NULL DEFAULT 0", wrong_version),
+]
+
+
+def _settings_findings(settings: dict[str, str]) -> Iterator[Finding]:
+    if settings.get("log_bin") == "ON":
+        problem = "log_bin is on, and HandlerSocket writes nothing into the binary log: no replica gets sessions"
+        yield Finding(problem, "keep sessions on a server without replicas, or take DatabaseStore")
+    if settings.get("wsrep_on") == "ON":
+        problem = "wsrep_on is on, and what HandlerSocket writes stays on one node of the cluster without a word"
+        yield Finding(problem, "keep sessions on a server of their own, or take DatabaseStore")
+    if settings.get("handlersocket_address", "127.0.0.1") not in ("127.0.0.1", "::1", "localhost"):
+        problem = "HandlerSocket listens to other machines, of which any can stop it with one byte"
+        yield Finding(problem, "set handlersocket_address = 127.0.0.1 in the server's settings")
