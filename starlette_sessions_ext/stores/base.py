@@ -31,6 +31,7 @@ from collections.abc import AsyncIterator, Hashable
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from .._time import MAX_TIMESTAMP
 from ..errors import SessionTooLarge
 
 DEFAULT_TIMEOUT = 2.0
@@ -40,7 +41,6 @@ DEFAULT_MAX_DATA_BYTES = 1024 * 1024
 """One MiB: far above what belongs in a session, far below what hurts a server."""
 
 _KEY = re.compile(r"[a-z2-7]{32}")
-_LAST_SECOND = 253_402_300_799  # 9999-12-31, the last that every database can write
 
 
 class Stored(NamedTuple):
@@ -166,7 +166,7 @@ def check_expires_at(expires_at: int) -> None:
     """Refuse what isn't a time: a bool, a float, a duration, a number no database can write."""
     if type(expires_at) is not int:
         raise TypeError("expires_at is an int of unix seconds")
-    if not 0 <= expires_at <= _LAST_SECOND:
+    if not 0 <= expires_at <= MAX_TIMESTAMP:
         raise ValueError("expires_at is in unix seconds, up to the year 9999")
 
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeGuard
 
+from ..._time import parse_duration
 from ...errors import ConfigurationError, StoreUnavailable
 from ...handlersocket import Client, Row, ServerError, Value, Where
 from .._support.cleanup import collect
@@ -33,7 +34,7 @@ from ..base import (
     check_row,
     is_key,
 )
-from ..mysql.statements import from_text, read_lifetime, to_text
+from ..mysql.statements import MAX_LIFETIME, from_text, to_text
 from . import columns
 from .errors import LOST, OurErrors
 from .ports import Ports, address_of
@@ -99,7 +100,7 @@ class HandlerSocketStore(SessionStore):
         self._indexes = columns.indexes_of(dbname, dbtable)
         self._address = address_of(host, port, port_wr, secret, secret_wr)
         self._errors = OurErrors(host, self._indexes.rows)
-        self._lifetime = read_lifetime(lifetime)
+        self._lifetime = parse_duration(lifetime, "lifetime", maximum=MAX_LIFETIME)
         self._sql = _sql(mysql_url, self._indexes, timeout) if mysql_url else None
         self._confirm = confirm_writes
         self._timeout = timeout

@@ -8,9 +8,8 @@ change them, or refuse them.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from datetime import timedelta
 
-from ...errors import ConfigurationError, SessionTooLarge
+from ...errors import SessionTooLarge
 
 LOAD = """SELECT {session_id}, CAST({data} AS BINARY), {version}, COALESCE({modified_at}, {created_at}) FROM {table}
     WHERE {session_id} IN (%s{more}) AND COALESCE({modified_at}, {created_at}) > %s"""
@@ -32,15 +31,8 @@ DELETE_EXPIRED = """DELETE FROM {table} WHERE {session_id} IN (%s{more})
 KEYS = "SELECT {session_id} FROM {table} WHERE {session_id} > %s ORDER BY {session_id} LIMIT 1000"
 
 _MARK = b"base64:"
-_LONGEST_LIFETIME = 1_000_000_000  # so that a row at the beginning of unix time has been absent since 2001
-
-
-def read_lifetime(lifetime: int | timedelta) -> int:
-    """Seconds. Raise `ConfigurationError` for what can't be a lifetime."""
-    lifetime = int(lifetime.total_seconds()) if isinstance(lifetime, timedelta) else lifetime
-    if type(lifetime) is not int or not 0 < lifetime <= _LONGEST_LIFETIME:
-        raise ConfigurationError(f"lifetime must be 1 to {_LONGEST_LIFETIME} seconds")
-    return lifetime
+MAX_LIFETIME = 1_000_000_000
+"""Seconds. A row at the beginning of unix time has then been absent since 2001."""
 
 
 def to_text(data: bytes, room: int) -> str:

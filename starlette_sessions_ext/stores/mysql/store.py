@@ -23,6 +23,7 @@ try:
 except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy
     raise ImportError('DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
 
+from ..._time import parse_duration
 from ...errors import StoreTimeout
 from .._support.batching import Gathering
 from .._support.cleanup import collect
@@ -101,7 +102,7 @@ class DatabaseStore(SessionStore):
             version=column_version,
         )
         self._quoted = self._names.quoted()
-        self._lifetime = statements.read_lifetime(lifetime)
+        self._lifetime = parse_duration(lifetime, "lifetime", maximum=statements.MAX_LIFETIME)
         self._timeout = timeout
         self._clock = clock
         self._configured_bytes = max_data_bytes
