@@ -15,7 +15,7 @@ import starlette_sessions_ext as package
 from starlette_sessions_ext import errors
 from starlette_sessions_ext.stores import mysql
 from starlette_sessions_ext.stores._support import driver_versions
-from starlette_sessions_ext.stores._support.driver_versions import FLOORS
+from starlette_sessions_ext.stores._support.driver_versions import MINIMUM_VERSIONS
 
 pytestmark = pytest.mark.timeout(300)  # to build a wheel, the build backend may have to be fetched
 
@@ -84,11 +84,11 @@ from starlette_sessions_ext import {store}
 def test_P9_a_driver_is_told_to_be_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver_versions, "version", lambda name: "0.2.10")
     with pytest.raises(ImportError, match=r"asyncmy 0\.2\.10 is too old, 0\.2\.18 is the first"):
-        driver_versions.require("asyncmy")
+        driver_versions.check_version("asyncmy")
 
 
 def test_P9_the_metadata_asks_for_the_same_versions() -> None:
-    for driver, (extra, floor) in FLOORS.items():
+    for driver, (extra, floor) in MINIMUM_VERSIONS.items():
         least = ".".join(map(str, floor))
         [wanted] = [one for one in EXTRAS[extra] if re.match(rf"{driver}\b", one)]
         assert re.search(rf">={re.escape(least.removesuffix('.0'))}", wanted), wanted

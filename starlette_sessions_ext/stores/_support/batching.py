@@ -1,9 +1,9 @@
-"""What many callers ask in one turn of the event loop, asked together.
+"""Batch calls made in the same iteration of the event loop.
 
-A client of a database spends far more time on a command than on what the command is about. Where
-many requests are under way at the same time, their questions share one. Each is sent after it was
-asked, and none takes the answer of another, also not to the same question: what was read before a
-write was acknowledged never answers somebody who asks after it.
+A client of a database spends far more time on a command than on the keys in it, so concurrent
+requests share one. A batch is sent after all of its calls were made: what was read before a write
+was acknowledged never answers a call made after it. Each call gets its own result, also where two
+calls have the same argument.
 """
 
 from __future__ import annotations
@@ -13,64 +13,64 @@ from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Generic, TypeVar
 
-from .shielding import ended
+from .shielding import wait_all
 
-Q = TypeVar("Q")
 A = TypeVar("A")
+R = TypeVar("R")
 
 
-class Gathering(Generic[Q, A]):
-    """`ask` is given questions, `most` at a time, and returns as many answers; an exception among them is raised.
+class Batcher(Generic[A, R]):
+    """Run `execute` on up to `max_size` arguments at a time; it returns one result or exception for each.
 
-    It is given up after `seconds`, if it doesn't end by itself. Its callers may stop waiting before: that
-    takes nothing from the others.
+    A batch is cancelled after `timeout` seconds, if there is one. Cancelling a caller doesn't affect
+    the other callers of its batch.
     """
 
     def __init__(
-        self, ask: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]], *, most: int, seconds: float | None
+        self, execute: Callable[[list[A]], Awaitable[Sequence[R | Exception]]], *, max_size: int, timeout: float | None
     ) -> None:
-        self.most = most
-        self._ask = ask
-        self._seconds = seconds
-        self._gathered: list[tuple[Q, asyncio.Future[A]]] = []
+        self.max_size = max_size
+        self._execute = execute
+        self._timeout = timeout
+        self._batch: list[tuple[A, asyncio.Future[R]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, question: Q) -> asyncio.Future[A]:
-        """Ask, together with whoever else does in this turn of the event loop; to be awaited for the answer."""
+    def submit(self, argument: A) -> asyncio.Future[R]:
+        """Add a call to the batch of this event-loop iteration, and return the future of its result."""
         loop = asyncio.get_running_loop()
-        if not 0 < len(self._gathered) < self.most or self._loop is not loop:
-            self._gathered, self._loop = [], loop
-            task = loop.create_task(self._run(self._gathered))
+        if not 0 < len(self._batch) < self.max_size or self._loop is not loop:
+            self._batch, self._loop = [], loop
+            task = loop.create_task(self._run(self._batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        answer: asyncio.Future[A] = loop.create_future()
-        self._gathered.append((question, answer))
-        return answer
+        future: asyncio.Future[R] = loop.create_future()
+        self._batch.append((argument, future))
+        return future
 
-    async def ended(self, seconds: float | None = None) -> None:
-        """Wait for what is under way in this event loop, also where nobody else does any longer."""
-        await ended(self._tasks, seconds)
+    async def wait_all(self, seconds: float | None = None) -> None:
+        """Wait for the batches running in this event loop, also those whose callers have left."""
+        await wait_all(self._tasks, seconds)
 
-    async def _run(self, gathered: list[tuple[Q, asyncio.Future[A]]]) -> None:
-        if self._gathered is gathered:
-            self._gathered = []
+    async def _run(self, batch: list[tuple[A, asyncio.Future[R]]]) -> None:
+        if self._batch is batch:
+            self._batch = []
         try:
-            async with asyncio.timeout(self._seconds):
-                answers = await self._ask([question for question, _ in gathered])
+            async with asyncio.timeout(self._timeout):
+                results = await self._execute([argument for argument, _ in batch])
         except Exception as error:
-            answers = [_copy(error) for _ in gathered]  # each is raised in a task of its own
-        for (_, future), answer in zip(gathered, answers, strict=True):
+            results = [_copy(error) for _ in batch]  # each is raised in another task
+        for (_, future), result in zip(batch, results, strict=True):
             if future.done():
-                continue  # whoever asked has gone
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
+                continue  # its caller was cancelled
+            if isinstance(result, Exception):
+                future.set_exception(result)
             else:
-                future.set_result(answer)
+                future.set_result(result)
 
 
 def _copy(error: Exception) -> Exception:
-    """The same error, with what it was raised for."""
+    """Return an equal error with the same cause."""
     own = copy(error)
     own.__cause__ = error.__cause__ or error.__context__
     return own

@@ -1,9 +1,8 @@
-"""Collecting what has expired at a pace that leaves the store to those who use it.
+"""Delete expired rows in throttled batches, so that requests hardly notice.
 
-One large delete holds locks, the writer and the disk for as long as it takes, and whoever has a
-request waits behind it. So it goes in steps that are as short as a few ordinary writes, with a rest
-after each that is a multiple of what the step took: however slow or busy the store is, it spends no
-more than a share of its time on collecting.
+One large delete holds locks, the writer and the disk for as long as it takes, and requests wait
+behind it. A batch takes as long as a few ordinary writes. The pause after it is a multiple of its
+duration, so that cleanup uses a fixed share of the store's time, however slow the store is.
 """
 
 from __future__ import annotations
@@ -12,23 +11,25 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-REST = 3
-"""How many times as long as a step the rest after it is: collecting takes a quarter of the time at most."""
+PAUSE_FACTOR = 3
+"""Pause after a batch, as a multiple of its duration: 3 caps cleanup at 25 % of the time."""
 
 
-async def collect(step: Callable[[int], Awaitable[int]], limit: int, *, size: int, rest: int = REST) -> int:
-    """Remove up to `limit` rows, `size` of them at a time, with a `rest` of so many times a step. Says how many.
+async def delete_in_batches(
+    delete_batch: Callable[[int], Awaitable[int]], limit: int, *, batch_size: int, pause_factor: int = PAUSE_FACTOR
+) -> int:
+    """Delete up to `limit` expired rows in batches. Return how many were deleted.
 
-    `step` removes up to so many rows that have expired, and says how many it did: fewer if no more are left, or
-    some were used meanwhile.
+    `delete_batch` deletes up to the given number of expired rows and returns how many it deleted:
+    fewer if there were no more, or some were used in between.
     """
-    removed = 0
-    while removed < limit:
+    deleted = 0
+    while deleted < limit:
         started = anyio.current_time()
-        wanted = min(size, limit - removed)
-        count = await step(wanted)
-        removed += count
-        if count < wanted:
+        size = min(batch_size, limit - deleted)
+        count = await delete_batch(size)
+        deleted += count
+        if count < size:
             break
-        await anyio.sleep(rest * (anyio.current_time() - started))
-    return removed
+        await anyio.sleep(pause_factor * (anyio.current_time() - started))
+    return deleted

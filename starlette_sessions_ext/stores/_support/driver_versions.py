@@ -1,11 +1,11 @@
-"""The oldest version of each driver that the stores can be trusted with."""
+"""Check that an installed driver is recent enough for its store."""
 
 from __future__ import annotations
 
 import re
 from importlib.metadata import version
 
-FLOORS: dict[str, tuple[str, tuple[int, ...]]] = {
+MINIMUM_VERSIONS: dict[str, tuple[str, tuple[int, ...]]] = {
     # Earlier ones hand out connections that were closed, or a cancelled query's answer.
     "asyncmy": ("mysql", (0, 2, 18)),
     # Earlier ones block the event loop while they connect.
@@ -15,12 +15,12 @@ FLOORS: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 
 
-def require(driver: str) -> None:
-    """Raise ImportError, with what to install, if the installed version of a driver is too old."""
-    extra, floor = FLOORS[driver]
+def check_version(driver: str) -> None:
+    """Raise ImportError, with the command to run, if the installed driver is too old."""
+    extra, minimum = MINIMUM_VERSIONS[driver]
     found = version(driver)
-    if tuple(map(int, re.findall(r"\d+", found)[:3])) < floor:
-        least = ".".join(map(str, floor))
+    if tuple(map(int, re.findall(r"\d+", found)[:3])) < minimum:
+        least = ".".join(map(str, minimum))
         raise ImportError(
             f"{driver} {found} is too old, {least} is the first that works:"
             f' pip install --upgrade "starlette-sessions-ext[{extra}]"'

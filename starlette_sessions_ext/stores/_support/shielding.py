@@ -1,8 +1,8 @@
-"""Operations in tasks of their own, for a driver that must not be cancelled in the middle of its work.
+"""Shield operations from cancellation, for a driver that must not be cancelled in the middle of its work.
 
 asyncio cancels a task once. anyio, and so Starlette where it runs a response in a task group, cancels
-it again at each await until it ends; a driver that awaits while it cleans up is torn out of that,
-and what it was about to give back, such as a connection's place in its pool, is lost for good.
+it again at each await until it ends. A driver that awaits while it cleans up is interrupted there,
+and what it was about to return, such as a connection's place in its pool, is lost for good.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Left:
-    """The operations that went on when their callers didn't wait any longer, by key; "" where they have none."""
+class DetachedTasks:
+    """Operations still running after their caller left, by session key ("" if they have none)."""
 
     def __init__(self) -> None:
         self._tasks: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
@@ -30,9 +30,9 @@ class Left:
         self._tasks[key].add(task)
         task.add_done_callback(lambda task: self._forget(key, task))
 
-    async def ended(self, key: str | None, seconds: float) -> bool:
-        """Wait for those of a key, or for all: whether they ended in time."""
-        return await ended(self._tasks.get(key, ()) if key is not None else chain(*self._tasks.values()), seconds)
+    async def wait_all(self, key: str | None, seconds: float) -> bool:
+        """Wait for the tasks of a key, or for all if it is None. Return whether they ended in time."""
+        return await wait_all(self._tasks.get(key, ()) if key is not None else chain(*self._tasks.values()), seconds)
 
     def _forget(self, key: str, task: asyncio.Task[Any]) -> None:
         self._tasks[key].discard(task)
@@ -41,27 +41,27 @@ class Left:
         _ = task.cancelled() or task.exception()  # which nobody waits for
 
 
-class Leaves(Protocol):
-    """A store with such operations, and `_timeout` seconds for each."""
+class SupportsShielding(Protocol):
+    """A store with shielded operations. `_timeout` is in seconds, for each of them."""
 
     _timeout: float
 
     @property
-    def _left(self) -> Left:
+    def _detached(self) -> DetachedTasks:
         """Those of the running event loop."""
         ...
 
-    def _late(self) -> StoreError: ...
+    def _timeout_error(self) -> StoreError: ...
 
 
-S = TypeVar("S", bound=Leaves)
+S = TypeVar("S", bound=SupportsShielding)
 Operation = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 
 
-def in_own_task(operation: Operation[S, P, T]) -> Operation[S, P, T]:
-    """Let an operation end by itself: its caller may be cancelled, and waits for no longer than the timeout.
+def shielded(operation: Operation[S, P, T]) -> Operation[S, P, T]:
+    """Run in a separate task: cancelling the caller, or its timeout, doesn't interrupt the driver.
 
-    What is asked of the same key next waits for what was left running, so as not to overtake it.
+    The next operation on the same key waits for a detached one, so that it can't overtake it.
     """
 
     @wraps(operation)
@@ -69,23 +69,23 @@ def in_own_task(operation: Operation[S, P, T]) -> Operation[S, P, T]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + store._timeout
         key = next((one for one in arguments if isinstance(one, str)), "")
-        left = store._left
-        if not await left.ended(key, store._timeout):
-            raise store._late()
+        detached = store._detached
+        if not await detached.wait_all(key, store._timeout):
+            raise store._timeout_error()
         task = loop.create_task(operation(store, *arguments, **options))
         try:
-            if not await ended([task], deadline - loop.time()):
-                raise store._late()
+            if not await wait_all([task], deadline - loop.time()):
+                raise store._timeout_error()
         finally:
             if not task.done():
-                left.add(key, task)
+                detached.add(key, task)
         return task.result()
 
     return run
 
 
-async def ended(tasks: Iterable[asyncio.Future[Any]], seconds: float | None) -> bool:
-    """Wait for tasks or futures of this event loop, without taking them along if this wait is cancelled."""
+async def wait_all(futures: Iterable[asyncio.Future[Any]], seconds: float | None) -> bool:
+    """Wait for the futures of this event loop. Return whether all are done; cancelling the wait cancels none."""
     loop = asyncio.get_running_loop()
-    mine = [task for task in tasks if task.get_loop() is loop]
+    mine = [future for future in futures if future.get_loop() is loop]
     return not mine or not (await asyncio.wait(mine, timeout=seconds))[1]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from ..._time import parse_duration
 from ...errors import ConfigurationError, StoreUnavailable
 from ...handlersocket import Client, Row, ServerError, Value, Where
-from .._support.cleanup import collect
+from .._support.cleanup import delete_in_batches
 from .._support.loop_local import LoopLocal
 from .._support.options import check_options
 from ..base import (
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("starlette_sessions_ext")
 
-_STEP = 25
-"""How many expired rows are removed at once."""
+_BATCH_SIZE = 25
+"""Expired rows deleted at once."""
 _UNKNOWN_BYTES = 65_535  # before the server was asked: TEXT, the smallest that the migrations make or leave
 _TAKEN_BACK = (
     "HandlerSocket has taken back a write that it had acknowledged: an SQL transaction locks more than one session,"
@@ -182,9 +182,9 @@ class HandlerSocketStore(SessionStore):
         To delete by the index of `modified` would lock rows in another order than they do, and
         end some of them in a deadlock.
         """
-        return await collect(self._remove_expired, limit, size=_STEP)
+        return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
-    async def _remove_expired(self, count: int) -> int:
+    async def _delete_batch(self, count: int) -> int:
         newest_expired = self._newest_expired()
         with self._errors:
             ports = await self._ready()

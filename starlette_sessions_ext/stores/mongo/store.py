@@ -24,12 +24,12 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"') from error
 
 from ...errors import ConfigurationError, StoreError, StoreTimeout
-from .._support.batching import Gathering
-from .._support.cleanup import collect
-from .._support.driver_versions import require
+from .._support.batching import Batcher
+from .._support.cleanup import delete_in_batches
+from .._support.driver_versions import check_version
 from .._support.loop_local import LoopLocal
 from .._support.options import check_options
-from .._support.shielding import Left, ended, in_own_task
+from .._support.shielding import DetachedTasks, shielded, wait_all
 from ..base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
@@ -47,28 +47,28 @@ from .documents import NOT_TEXT, as_row, date, expired, living, unchanged
 from .errors import DRIVER_ERRORS, as_ours, is_answer, standing_refusal, unreachable
 from .writes import make, once, update
 
-require("pymongo")
+check_version("pymongo")
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
     from pymongo.asynchronous.collection import AsyncCollection
 
-_STEP = 100
-"""How many expired rows are removed at once."""
+_BATCH_SIZE = 100
+"""Expired rows deleted at once."""
 _PAGE = 1000
 """How many keys are read at once."""
-_MOST_LOADS = 64
-"""How many sessions are looked for at once: what a command costs is shared well by then."""
+_MAX_BATCHED_LOADS = 64
+"""Sessions loaded by one command: its fixed cost is shared well by then."""
 _LARGEST_DATA = 16_000_000
 """Bytes: MongoDB's limit of 16 MiB for a document, less what stands around the data."""
 
 
-class _InLoop(NamedTuple):
-    """What belongs to one event loop."""
+class _LoopState(NamedTuple):
+    """The client of one event loop, its batches and its detached tasks."""
 
     rows: AsyncCollection[Any]
-    loads: Gathering[str, Stored | None]
-    left: Left
+    loads: Batcher[str, Stored | None]
+    detached: DetachedTasks
     loop: asyncio.AbstractEventLoop
 
 
@@ -105,16 +105,16 @@ class MongoStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         mine = self._loops.get()
-        in_time = await mine.left.ended(key, self._timeout)
-        answer = mine.loads.add(key)
+        in_time = await mine.detached.wait_all(key, self._timeout)
+        answer = mine.loads.submit(key)
         try:
-            if not (in_time and await ended([answer], self._timeout)):
-                raise self._late()
+            if not (in_time and await wait_all([answer], self._timeout)):
+                raise self._timeout_error()
         finally:
             answer.cancel()
         return answer.result()
 
-    @in_own_task
+    @shielded
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         now = self._now()
@@ -124,7 +124,7 @@ class MongoStore(SessionStore):
             write = make(rows, {"_id": key, "data": data, "version": version, **times})
             return await once(rows, key, data, write, self._timeout)
 
-    @in_own_task
+    @shielded
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         content = {"data": data, "expires_at": date(expires_at), "modified": self._now()}
@@ -132,7 +132,7 @@ class MongoStore(SessionStore):
             write = update(rows, unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}})
             return await once(rows, key, data, write, self._timeout)
 
-    @in_own_task
+    @shielded
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
@@ -140,7 +140,7 @@ class MongoStore(SessionStore):
         with self._operation() as rows:
             return await update(rows, living(key, self._now()), {"$set": times})
 
-    @in_own_task
+    @shielded
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         now = self._now()
@@ -150,10 +150,10 @@ class MongoStore(SessionStore):
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
-        return await collect(self._remove_expired, limit, size=_STEP)
+        return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
-    @in_own_task
-    async def _remove_expired(self, count: int) -> int:
+    @shielded
+    async def _delete_batch(self, count: int) -> int:
         conditions = expired(self._now())
         with self._operation() as rows:
             found = rows.find(conditions, {"_id": 1}).sort("expires_at", 1).limit(count)
@@ -174,19 +174,19 @@ class MongoStore(SessionStore):
                     after, skipped = name, behind
                     break
 
-    @in_own_task
+    @shielded
     async def _page(self, after: str, skipped: int) -> list[str]:
         with self._operation() as rows:
             found = rows.find({"_id": {"$gt": after}}, {"_id": 1}).sort("_id", 1)
             return [row["_id"] for row in await found.skip(skipped).limit(_PAGE).to_list(_PAGE)]
 
-    @in_own_task
+    @shielded
     async def diagnose(self) -> list[Finding]:
         """Look for rights and an index that are missing, and for less than a replica set; see `SupportsDiagnosis`."""
         with self._operation() as rows:
             return [*await faults(rows, repair=False), *await weaknesses(rows, place_of(rows))]
 
-    @in_own_task
+    @shielded
     async def open(self) -> None:
         """Reach the server, make the TTL index if it isn't there, and check that the user may read and write.
 
@@ -227,9 +227,12 @@ class MongoStore(SessionStore):
 
     def _ours(self, error: Exception) -> StoreError:
         rows = self._loops.get().rows
-        return as_ours(error, place_of(rows), rows.full_name, rows.database.client.topology_description) or self._late()
+        return (
+            as_ours(error, place_of(rows), rows.full_name, rows.database.client.topology_description)
+            or self._timeout_error()
+        )
 
-    def _late(self) -> StoreError:
+    def _timeout_error(self) -> StoreError:
         rows = self._loops.get().rows
         place = place_of(rows)
         return unreachable(place, rows.full_name, rows.database.client.topology_description) or StoreTimeout(
@@ -237,17 +240,22 @@ class MongoStore(SessionStore):
         )
 
     @property
-    def _left(self) -> Left:
-        return self._loops.get().left
+    def _detached(self) -> DetachedTasks:
+        return self._loops.get().detached
 
-    def _begin(self) -> _InLoop:
+    def _begin(self) -> _LoopState:
         rows = self._source.collection()
-        return _InLoop(rows, Gathering(self._find, most=_MOST_LOADS, seconds=None), Left(), asyncio.get_running_loop())
+        return _LoopState(
+            rows,
+            Batcher(self._find, max_size=_MAX_BATCHED_LOADS, timeout=None),
+            DetachedTasks(),
+            asyncio.get_running_loop(),
+        )
 
-    async def _end(self, mine: _InLoop) -> None:
+    async def _end(self, mine: _LoopState) -> None:
         await self._source.close(mine.rows)
-        await mine.loads.ended(self._timeout)
-        await mine.left.ended(None, self._timeout)
+        await mine.loads.wait_all(self._timeout)
+        await mine.detached.wait_all(None, self._timeout)
 
-    def _abandon(self, mine: _InLoop) -> None:
+    def _abandon(self, mine: _LoopState) -> None:
         self._source.abandon(mine.rows, mine.loop)

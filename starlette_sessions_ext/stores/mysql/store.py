@@ -25,9 +25,9 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 
 from ..._time import parse_duration
 from ...errors import StoreTimeout
-from .._support.batching import Gathering
-from .._support.cleanup import collect
-from .._support.driver_versions import require
+from .._support.batching import Batcher
+from .._support.cleanup import delete_in_batches
+from .._support.driver_versions import check_version
 from .._support.loop_local import LoopLocal
 from .._support.options import check_options
 from ..base import (
@@ -49,12 +49,12 @@ from .pool import OwnPool
 from .schema import UNKNOWN, check, findings, names_of, try_writing
 from .url import migrate_command, place_of, settings_of
 
-require("asyncmy")
+check_version("asyncmy")
 
-_MOST_LOADS = 32
-"""How many sessions are looked for in one statement: what it costs is shared well by then."""
-_STEP = 100
-"""How many expired rows are removed at once."""
+_MAX_BATCHED_LOADS = 32
+"""Sessions loaded by one statement: its fixed cost is shared well by then."""
+_BATCH_SIZE = 100
+"""Expired rows deleted at once."""
 
 
 class DatabaseStore(SessionStore):
@@ -118,7 +118,7 @@ class DatabaseStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         async with self._deadline():
-            return await self._lanes.get().loads.add(key)
+            return await self._lanes.get().loads.submit(key)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -180,9 +180,9 @@ class DatabaseStore(SessionStore):
 
         The keys are read without locks, and deleted by primary key if they are still expired then.
         """
-        return await collect(self._remove_expired, limit, size=_STEP)
+        return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
-    async def _remove_expired(self, count: int) -> int:
+    async def _delete_batch(self, count: int) -> int:
         expired = self._newest_expired()
         async with self._deadline():
             keys = [key for (key,) in (await self._run(statements.FIND_EXPIRED, expired, expired, count)).rows]
@@ -282,7 +282,7 @@ class DatabaseStore(SessionStore):
         return self._lanes.get().connections
 
     def _make_lane(self) -> _Lane:
-        loads = Gathering(self._find, most=_MOST_LOADS, seconds=self._timeout)
+        loads = Batcher(self._find, max_size=_MAX_BATCHED_LOADS, timeout=self._timeout)
         if isinstance(self._source, GivenPool):
             return _Lane(self._source, loads)
         return _Lane(OwnPool(self._source, size=self._pool_size, timeout=self._timeout), loads)
@@ -322,11 +322,11 @@ class _Lane(NamedTuple):
     """What one event loop uses."""
 
     connections: Connections
-    loads: Gathering[str, Stored | None]
+    loads: Batcher[str, Stored | None]
 
     async def aclose(self) -> None:
         await self.connections.aclose()
-        await self.loads.ended()
+        await self.loads.wait_all()
 
     def abandon(self) -> None:
         self.connections.abandon()

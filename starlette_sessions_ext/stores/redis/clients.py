@@ -19,7 +19,7 @@ Client: TypeAlias = "Redis | RedisCluster"
 
 
 class Commands:
-    """A client in one event loop, and the calls that are gathered for it there."""
+    """A client in one event loop, and its batched calls."""
 
     __slots__ = ("client", "deletes", "loads", "replaces", "touches")
 
@@ -32,13 +32,13 @@ class Commands:
         self.touches = Calls(TOUCH, execute, timeout, clustered=clustered)
         self.deletes = Calls(DELETE, execute, timeout, clustered=clustered)
 
-    async def ended(self) -> None:
-        """Wait for what is under way, also where its caller doesn't any longer."""
+    async def wait_all(self) -> None:
+        """Wait for the running batches, also those whose callers have left."""
         for calls in (self.loads, self.replaces, self.touches, self.deletes):
-            await calls.ended()
+            await calls.wait_all()
 
     async def aclose(self) -> None:
-        await self.ended()
+        await self.wait_all()
         with suppress(*DRIVER_ERRORS):  # it is gone in any case
             await self.client.aclose()
 
@@ -98,7 +98,7 @@ class GivenClient:
         return self._commands
 
     async def aclose(self) -> None:
-        await self.here().ended()
+        await self.here().wait_all()
 
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop.is_running() or any(connection.is_connected for connection in _connections(self._client)):

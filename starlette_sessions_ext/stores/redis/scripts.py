@@ -1,7 +1,7 @@
-"""The scripts of `RedisStore`, and their calls, those of one moment in one command.
+"""The Lua scripts of `RedisStore`, and their batched calls.
 
 What has to be compared and written at once is a Lua script over one session's key. A command runs
-it over all the keys that many requests ask for in the same turn of the event loop; see `_gathering`.
+it over all the keys that many requests ask for in the same turn of the event loop; see `batching`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from .._support.batching import Gathering
+from .._support.batching import Batcher
 from .errors import DRIVER_ERRORS, is_answer, is_split
 
 Argument = bytes | str | int
 
-MOST_CALLS = 64
-"""How many calls share a command: what a command costs is shared well by then, and no answer becomes too long."""
+MAX_BATCHED_CALLS = 64
+"""Calls that share a command: its fixed cost is shared well by then, and no reply is too long."""
 
 
 class Script:
@@ -81,40 +81,40 @@ class Call(NamedTuple):
 
 
 class Calls:
-    """The calls of one script, gathered, in one event loop.
+    """The batched calls of one script in one event loop.
 
-    A command is given up after `seconds`. A Cluster takes one call at a time, for its keys are apart. With `lost`
-    the script only reads: what wasn't answered within half of that time, or because a connection was lost, is
-    asked once more, after a call of `lost`.
+    A command is given up after `timeout` seconds. A Cluster takes one call at a time, for its keys are apart.
+    With `lost` the script only reads: calls that weren't answered within half of that time, or because a
+    connection was lost, are sent once more, after a call of `lost`.
     """
 
     def __init__(
         self,
         script: Script,
         execute: Execute,
-        seconds: float,
+        timeout: float,
         *,
         clustered: bool,
         lost: Callable[[], object] | None = None,
     ) -> None:
         self._script = script
         self._send_command = execute
-        self._seconds = seconds
+        self._timeout = timeout
         self._lost = lost
-        ask = self._send if lost is None else self._send_twice
-        self._gathering = Gathering(ask, most=1 if clustered else MOST_CALLS, seconds=seconds)
+        execute_batch = self._send if lost is None else self._send_twice
+        self._batcher = Batcher(execute_batch, max_size=1 if clustered else MAX_BATCHED_CALLS, timeout=timeout)
 
-    def add(self, key: str, *arguments: Argument) -> Awaitable[Any]:
-        """Have the script run over a key, together with whatever else comes in this turn of the event loop."""
-        return self._gathering.add(Call(key, arguments))
+    def submit(self, key: str, *arguments: Argument) -> Awaitable[Any]:
+        """Run the script on a key, in the batch of this event-loop iteration."""
+        return self._batcher.submit(Call(key, arguments))
 
-    async def ended(self) -> None:
-        await self._gathering.ended()
+    async def wait_all(self) -> None:
+        await self._batcher.wait_all()
 
     async def _send_twice(self, calls: list[Call]) -> list[Any]:
         assert self._lost is not None
         try:
-            async with asyncio.timeout(self._seconds / 2):
+            async with asyncio.timeout(self._timeout / 2):
                 return await self._send(calls)
         except DRIVER_ERRORS as error:
             if is_answer(error):
@@ -128,7 +128,7 @@ class Calls:
         except ResponseError as error:
             if not is_split(error):
                 raise
-            self._gathering.most = 1  # behind this address is a Cluster, whatever the client is
+            self._batcher.max_size = 1  # behind this address is a Cluster, whatever the client is
         return [await self._alone(call) for call in calls]
 
     async def _alone(self, call: Call) -> Any:

@@ -20,7 +20,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
 
 from ...errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
-from .._support.driver_versions import require
+from .._support.driver_versions import check_version
 from .._support.options import check_options
 from ..base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -38,7 +38,7 @@ from .diagnosis import findings, probe
 from .errors import DRIVER_ERRORS, Refusal, cause_of, explain, glob, is_answer, is_foreign
 from .sharded import WeightedRedisStore, parse_save_path
 
-require("redis")
+check_version("redis")
 
 
 class RedisStore(SessionStore):
@@ -107,7 +107,7 @@ class RedisStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         try:
-            reply = await self._clients.here().loads.add(self._prefix + key)
+            reply = await self._clients.here().loads.submit(self._prefix + key)
         except DRIVER_ERRORS as error:
             if is_foreign(error):
                 raise CorruptRecord(
@@ -142,7 +142,7 @@ class RedisStore(SessionStore):
             return await self.delete(key, version)
         replaces = self._clients.here().replaces
         try:
-            return bool(await replaces.add(self._prefix + key, _digest(version), data, milliseconds))
+            return bool(await replaces.submit(self._prefix + key, _digest(version), data, milliseconds))
         except DRIVER_ERRORS as error:
             if is_foreign(error):
                 return False
@@ -154,13 +154,13 @@ class RedisStore(SessionStore):
         check_key(key)
         check_expires_at(expires_at)
         touches = self._clients.here().touches
-        return await self._is_done(touches.add(self._prefix + key, self._milliseconds(expires_at)))
+        return await self._is_done(touches.submit(self._prefix + key, self._milliseconds(expires_at)))
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         commands = self._clients.here()
         if version is not None:
-            return await self._is_done(commands.deletes.add(self._prefix + key, _digest(version)))
+            return await self._is_done(commands.deletes.submit(self._prefix + key, _digest(version)))
         async with self._deadline(self._timeout):
             return bool(await commands.client.delete(self._prefix + key))
 

@@ -28,7 +28,7 @@ import anyio
 import anyio.to_thread
 
 from ...errors import ConfigurationError, CorruptRecord, StoreTimeout
-from .._support.cleanup import collect
+from .._support.cleanup import delete_in_batches
 from .._support.options import check_options
 from ..base import (
     DEFAULT_MAX_DATA_BYTES,
@@ -69,9 +69,9 @@ _KEYS = """SELECT key FROM starlette_sessions
 _DROP_IF_EXPIRED = """DELETE FROM starlette_sessions
     WHERE key = ? AND expires_at <= ? AND typeof(expires_at) = 'integer'"""
 
-_STEP = 100
-"""How many expired rows are removed at once."""
-_REST = 6
+_BATCH_SIZE = 100
+"""Expired rows deleted at once."""
+_PAUSE_FACTOR = 6
 """The rest after a step, as a multiple of its time: requests that commit wait for the same disk."""
 
 
@@ -146,9 +146,9 @@ class SQLiteStore(SessionStore):
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
-        return await collect(self._remove_expired, limit, size=_STEP, rest=_REST)
+        return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE, pause_factor=_PAUSE_FACTOR)
 
-    async def _remove_expired(self, count: int) -> int:
+    async def _delete_batch(self, count: int) -> int:
         """Copy the log as part of each step: left to the checkpointer, writers would wait for all steps at once."""
         removed = await self._write(lambda db: db.execute(_DELETE_EXPIRED, (self._clock(), count)).rowcount)
         await anyio.to_thread.run_sync(self._checkpointer.passive)

@@ -13,7 +13,7 @@ import pytest
 from starlette_sessions_ext import DatabaseStore, MongoStore, SessionStore, SQLiteStore, store_from_url
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores._support import cleanup
-from starlette_sessions_ext.stores._support.cleanup import collect
+from starlette_sessions_ext.stores._support.cleanup import delete_in_batches
 from starlette_sessions_ext.testing import FakeClock
 
 from ..mariadb_server import MariaDBServer
@@ -76,7 +76,7 @@ async def use(store: SessionStore, key: str, expires_at: int) -> None:
 
 
 class Rests:
-    """Takes the place of the time that `collect` sees: a step takes one second, and a rest lasts until `over`."""
+    """Takes the place of the time that cleanup sees: a step takes one second, and a rest lasts until `over`."""
 
     def __init__(self, over: Callable[[], Awaitable[object]]) -> None:
         self.seconds: list[float] = []
@@ -102,7 +102,7 @@ async def test_requests_are_answered_between_the_steps_of_a_collection(
     clock.advance(60)
     steps: list[int] = []
     answered = 0
-    remove = store._remove_expired  # type: ignore[attr-defined]
+    remove = store._delete_batch  # type: ignore[attr-defined]
 
     async def noted(count: int) -> int:
         removed: int = await remove(count)
@@ -122,7 +122,7 @@ async def test_requests_are_answered_between_the_steps_of_a_collection(
             answered += 1
 
     rests = Rests(until_one_more_is_answered)
-    monkeypatch.setattr(store, "_remove_expired", noted)
+    monkeypatch.setattr(store, "_delete_batch", noted)
     monkeypatch.setattr(cleanup, "anyio", rests)
     async with anyio.create_task_group() as group:
         group.start_soon(request)
@@ -157,8 +157,8 @@ async def test_collecting_rests_between_steps_for_a_multiple_of_what_they_took(
         now += seconds
 
     monkeypatch.setattr(cleanup, "anyio", SimpleNamespace(current_time=lambda: now, sleep=sleep))
-    assert await collect(step, 120, size=50, rest=rest) == 120
+    assert await delete_in_batches(step, 120, batch_size=50, pause_factor=rest) == 120
     assert rests == [rest, 2 * rest, 3 * rest]
-    assert await collect(step, 1000, size=50) == 130
+    assert await delete_in_batches(step, 1000, batch_size=50) == 130
     assert sizes == [50, 50, 20, 50, 50, 50]
     assert rests[3:] == [3 * 4, 3 * 5]

@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from starlette_sessions_ext.stores._support.batching import Gathering
+from starlette_sessions_ext.stores._support.batching import Batcher
 
 pytestmark = pytest.mark.anyio
 
@@ -45,18 +45,18 @@ async def answers(*asked: Awaitable[int]) -> list[int | BaseException]:
 
 
 async def test_questions_of_one_turn_are_asked_together(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=60)
-    assert await answers(*(gathering.add(number) for number in (1, 2, 2, 3, 4))) == [1, 4, 4, 9, 16]
-    assert await gathering.add(5) == 25
+    batcher = Batcher(oracle.ask, max_size=3, timeout=60)
+    assert await answers(*(batcher.submit(number) for number in (1, 2, 2, 3, 4))) == [1, 4, 4, 9, 16]
+    assert await batcher.submit(5) == 25
     assert oracle.asked == [[1, 2, 2], [3, 4], [5]]
 
 
 async def test_who_asks_after_they_were_sent_isnt_among_them(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=60)
+    batcher = Batcher(oracle.ask, max_size=3, timeout=60)
     oracle.gate.clear()
-    first = gathering.add(1)
+    first = batcher.submit(1)
     await anyio.wait_all_tasks_blocked()
-    second = gathering.add(1)
+    second = batcher.submit(1)
     await anyio.wait_all_tasks_blocked()
     assert oracle.asked == [[1], [1]]
     oracle.gate.set()
@@ -64,50 +64,50 @@ async def test_who_asks_after_they_were_sent_isnt_among_them(oracle: Oracle) -> 
 
 
 async def test_an_exception_is_for_whom_it_answers(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=60)
-    one, error, two = await answers(*(gathering.add(number) for number in (1, -1, 2)))
+    batcher = Batcher(oracle.ask, max_size=3, timeout=60)
+    one, error, two = await answers(*(batcher.submit(number) for number in (1, -1, 2)))
     assert (one, two) == (1, 4)
     assert isinstance(error, ValueError)
 
 
 async def test_a_failure_is_everybodys_and_each_has_its_own(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=60)
-    failures = await answers(*(gathering.add(number) for number in (1, 0, 2)))
+    batcher = Batcher(oracle.ask, max_size=3, timeout=60)
+    failures = await answers(*(batcher.submit(number) for number in (1, 0, 2)))
     assert [type(failure) for failure in failures] == [ZeroDivisionError] * 3
     assert len(set(map(id, failures))) == 3
 
 
 async def test_a_deadline_is_everybodys(oracle: Oracle) -> None:
     oracle.gate.clear()
-    gathering = Gathering(oracle.ask, most=3, seconds=0.01)
-    failures = await answers(gathering.add(1), gathering.add(2))
+    batcher = Batcher(oracle.ask, max_size=3, timeout=0.01)
+    failures = await answers(batcher.submit(1), batcher.submit(2))
     assert [type(failure) for failure in failures] == [TimeoutError] * 2
 
 
 async def test_who_stops_waiting_takes_nothing_from_the_others(oracle: Oracle) -> None:
-    gathering = Gathering(oracle.ask, most=3, seconds=60)
+    batcher = Batcher(oracle.ask, max_size=3, timeout=60)
     oracle.gate.clear()
-    patient = gathering.add(1)
+    patient = batcher.submit(1)
     with anyio.move_on_after(0.01):
-        await gathering.add(2)
+        await batcher.submit(2)
     with anyio.move_on_after(0.01):
-        await gathering.add(0)
+        await batcher.submit(0)
     oracle.gate.set()
-    await gathering.ended()
+    await batcher.wait_all()
     assert patient.result() == 1
-    await gathering.ended()
+    await batcher.wait_all()
 
 
 def test_each_event_loop_has_its_own() -> None:
     """One that ended before it asked leaves nothing that the next would wait for."""
     oracle = Oracle()
-    gathering = Gathering(oracle.ask, most=3, seconds=60)
+    batcher = Batcher(oracle.ask, max_size=3, timeout=60)
 
     async def leave() -> None:
-        gathering.add(1)
+        batcher.submit(1)
 
     async def ask() -> int:
-        return await gathering.add(2)
+        return await batcher.submit(2)
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(leave())

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import StoreTimeout
-from starlette_sessions_ext.stores._support.shielding import Left, in_own_task
+from starlette_sessions_ext.stores._support.shielding import DetachedTasks, shielded
 
 pytestmark = pytest.mark.anyio
 
@@ -23,14 +23,14 @@ class Store:
 
     def __init__(self) -> None:
         self._timeout = 60.0
-        self._left = Left()
+        self._detached = DetachedTasks()
         self.log: list[str] = []
         self.gate = asyncio.Event()
 
-    def _late(self) -> StoreTimeout:
+    def _timeout_error(self) -> StoreTimeout:
         return StoreTimeout("the store didn't answer")
 
-    @in_own_task
+    @shielded
     async def work(self, key: str, name: str) -> str:
         self.log.append(f"{name} begins")
         try:
@@ -50,7 +50,7 @@ async def test_what_is_done_is_returned_and_what_fails_is_raised() -> None:
     assert await store.work("key", "one") == "one"
     with pytest.raises(ValueError, match="fails"):
         await store.work("key", "fails")
-    assert await store._left.ended(None, 0)
+    assert await store._detached.wait_all(None, 0)
 
 
 async def test_callers_who_are_cancelled_leave_their_work_to_its_end() -> None:
@@ -66,7 +66,7 @@ async def test_callers_who_are_cancelled_leave_their_work_to_its_end() -> None:
     assert await next_one == "three"
     ends = ["one ends", "two ends"]
     assert [line for line in store.log if line in (*ends, "three begins")] == [*ends, "three begins"]
-    assert await store._left.ended(None, 0)
+    assert await store._detached.wait_all(None, 0)
 
 
 async def _opened(store: Store, name: str) -> str:
@@ -84,11 +84,11 @@ async def test_nobody_waits_for_longer_than_the_timeout() -> None:
         with pytest.raises(StoreTimeout):
             await store.work("key", name)
     assert store.log == ["one begins"], "the second didn't get past the first"
-    assert not await store._left.ended(None, 0)
+    assert not await store._detached.wait_all(None, 0)
     store._timeout = 60.0
     store.gate.set()
     assert await store.work("key", "three") == "three"
-    assert await store._left.ended(None, 0)
+    assert await store._detached.wait_all(None, 0)
 
 
 def test_what_another_event_loop_left_isnt_waited_for() -> None:
