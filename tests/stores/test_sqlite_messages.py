@@ -195,7 +195,7 @@ async def test_the_cause_and_the_remedy(cause: object, call: str, folder: Path) 
 def test_a_failing_disk(tmp_path: Path) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-    ours = errors.store_error(error, tmp_path / "sessions.db", 2.0)
+    ours = errors.to_store_error(error, tmp_path / "sessions.db", 2.0)
     assert re.search(r"the disk failed under .*sessions\.db.*disk I/O error.*system's log", str(ours))
 
 

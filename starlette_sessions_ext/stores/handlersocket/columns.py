@@ -69,7 +69,7 @@ def version_after(version: int) -> int:
     return ((version >> 32) + 1) % 2**31 << 32 | secrets.randbits(32)
 
 
-def is_taken_back(found: int, before: int, mine: int) -> bool:
+def was_rolled_back(found: int, before: int, mine: int) -> bool:
     """Whether the version `mine`, acknowledged in place of `before`, can't have been committed if `found` is there."""
     return found == before or (found != mine and found >> 32 == mine >> 32)
 

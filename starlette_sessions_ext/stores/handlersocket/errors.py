@@ -22,7 +22,7 @@ _SLOW = (
 )
 
 
-class OurErrors:
+class ErrorTranslator:
     """Raises the client's errors as ours: `with errors: ...`, as often as wanted, also at once."""
 
     def __init__(self, host: str, index: Index) -> None:
@@ -34,15 +34,15 @@ class OurErrors:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, HandlerSocketError | TimeoutError):
-            raise as_ours(error, self._host, self._index) from error
+            raise to_store_error(error, self._host, self._index) from error
 
 
-def is_undone(error: ServerError) -> bool:
+def is_rolled_back(error: ServerError) -> bool:
     """Waited too long for a lock, or the victim of a deadlock: nothing was written."""
     return error.reason in _LOCKED or error.reason == _TABLE_LOCKED
 
 
-def as_ours(error: Exception, host: str, index: Index) -> SessionError:
+def to_store_error(error: Exception, host: str, index: Index) -> SessionError:
     """The error for a caller of the store, with the remedy."""
     place, table = f"HandlerSocket at {host}", quote(index.database, index.table)
     if isinstance(error, TimeoutError):

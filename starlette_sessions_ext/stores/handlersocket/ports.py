@@ -11,7 +11,7 @@ from ...errors import ConfigurationError
 from ...handlersocket import Client, Pool, ServerError, Where
 from .._support.loop_local import close_without_loop
 from .columns import Indexes
-from .errors import LOST, is_undone
+from .errors import LOST, is_rolled_back
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,39 +55,39 @@ class Ports:
     def __init__(self, address: Address, indexes: Indexes, *, size: int, timeout: float) -> None:
         self.loop = asyncio.get_running_loop()
         self.checking = asyncio.Lock()
-        self._patience = timeout / 2
+        self._attempt_timeout = timeout / 2
         self._nothing = indexes.expiries
         self._cancelled = 0  # changes whose callers were cancelled
-        self._settled = 0  # so many of them have been waited for
+        self._awaited = 0  # those that a barrier has waited for
         host, port, port_wr, secret, secret_wr = address
-        self.reading = Pool(host, port, secret=secret, indexes=indexes, size=size, timeout=self._patience)
+        self.reading = Pool(host, port, secret=secret, indexes=indexes, size=size, timeout=self._attempt_timeout)
         self.writing = Pool(
-            host, port_wr, secret=secret_wr, indexes=indexes.for_writing, size=size, timeout=self._patience
+            host, port_wr, secret=secret_wr, indexes=indexes.for_writing, size=size, timeout=self._attempt_timeout
         )
 
-    async def look(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    async def read_once(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for reading, once."""
-        await self._settle()
-        return await self._try(self.reading, request, *arguments, **options)
+        await self._barrier()
+        return await self._attempt(self.reading, request, *arguments, **options)
 
     async def read(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for reading, twice if need be: that does no harm."""
-        if self._settled < self._cancelled:  # asked here as well, for this is on the way of every request
-            await self._settle()
+        if self._awaited < self._cancelled:  # asked here as well, for this is on the way of every request
+            await self._barrier()
         try:
-            return await self._try(self.reading, request, *arguments, **options)
+            return await self._attempt(self.reading, request, *arguments, **options)
         except LOST:
             self.reading.forget_idle()  # what a firewall did to one connection it did to all that were silent
-            return await self._try(self.reading, request, *arguments, **options)
+            return await self._attempt(self.reading, request, *arguments, **options)
 
     async def write(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask on the port for writing; again only where the server has undone it because of somebody else's lock."""
-        give_up = self.loop.time() + self._patience
+        give_up = self.loop.time() + self._attempt_timeout
         while True:
             try:
-                return await self._try(self.writing, request, *arguments, **options)
+                return await self._attempt(self.writing, request, *arguments, **options)
             except ServerError as error:
-                if not is_undone(error) or self.loop.time() > give_up:
+                if not is_rolled_back(error) or self.loop.time() > give_up:
                     raise
             except asyncio.CancelledError:
                 self._cancelled += 1
@@ -98,16 +98,16 @@ class Ports:
                 raise
             await asyncio.sleep(random.uniform(0.001, 0.02))
 
-    async def _settle(self) -> None:
+    async def _barrier(self) -> None:
         """Wait for changes whose callers were cancelled, so that what is read now isn't overtaken by them.
 
         Answers come in order: that of a search which is sent behind a change says that it is done.
         """
-        if self._settled < self._cancelled:
+        if self._awaited < self._cancelled:
             cancelled = self._cancelled
             searches = (client.find(self._nothing, Where("=", ("",))) for client in self.writing.clients)
             await asyncio.gather(*searches, return_exceptions=True)
-            self._settled = max(self._settled, cancelled)
+            self._awaited = max(self._awaited, cancelled)
 
     async def drain(self, hold: float) -> None:
         await asyncio.gather(self.reading.drain(hold), self.writing.drain(hold))
@@ -120,12 +120,14 @@ class Ports:
         for client in self.reading.clients + self.writing.clients:
             close_without_loop(client.pipeline.transport)
 
-    def _try(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> Awaitable[T]:
+    def _attempt(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> Awaitable[T]:
         client = pool.ready()
         if client is not None and client.pipeline.has_room:
             return request(client, *arguments, **options)  # each answer has a deadline as it is
-        return self._try_later(pool, request, *arguments, **options)
+        return self._connect_and_attempt(pool, request, *arguments, **options)
 
-    async def _try_later(self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        async with asyncio.timeout(self._patience):
+    async def _connect_and_attempt(
+        self, pool: Pool, request: Request[P, T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        async with asyncio.timeout(self._attempt_timeout):
             return await request(await pool.client(), *arguments, **options)

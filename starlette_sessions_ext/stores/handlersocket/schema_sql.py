@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from ..base import Finding
-from ..mysql.connections import ask
-from ..mysql.errors import DRIVER_ERRORS, as_ours
-from ..mysql.pool import OwnPool
+from ..mysql.connections import fetch_all
+from ..mysql.errors import DRIVER_ERRORS, to_store_error
+from ..mysql.pool import OwnedPool
 from ..mysql.table_checks import (
-    Ask,
     Column,
+    FetchAll,
     Wanted,
     examine,
     flush_findings,
@@ -38,24 +38,24 @@ class SQL:
 
     async def check(self) -> int:
         """How many bytes the data column takes. Raise `ConfigurationError` for a table that can't hold sessions."""
-        async with self._asking() as ask:
-            columns = await examine(ask, self._database, self._table, _WANTED, self._create_statement())
+        async with self._connected() as fetch_all:
+            columns = await examine(fetch_all, self._database, self._table, _WANTED, self._create_statement())
         return columns["data"].length or 0
 
     async def findings(self) -> list[Finding]:
         """What loses or exposes sessions, though it works."""
-        async with self._asking() as ask:
-            server = await flush_findings(ask) + await read_only_findings(ask)
-            return server + list(_settings_findings(dict(await ask(_SETTINGS, ()))))
+        async with self._connected() as fetch_all:
+            server = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
+            return server + list(_settings_findings(dict(await fetch_all(_SETTINGS, ()))))
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[Ask]:
-        pool = OwnPool(self._settings, size=1, timeout=self._timeout)
+    async def _connected(self) -> AsyncIterator[FetchAll]:
+        pool = OwnedPool(self._settings, size=1, timeout=self._timeout)
         try:
             async with pool.acquire() as connection:
-                yield partial(ask, connection)
+                yield partial(fetch_all, connection)
         except DRIVER_ERRORS as error:
-            raise as_ours(error, pool.place) from error
+            raise to_store_error(error, pool.address) from error
         finally:
             await pool.aclose()
 

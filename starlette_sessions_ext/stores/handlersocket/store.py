@@ -36,7 +36,7 @@ from ..base import (
 )
 from ..mysql.statements import MAX_LIFETIME, from_text, to_text
 from . import columns
-from .errors import LOST, OurErrors
+from .errors import LOST, ErrorTranslator
 from .ports import Ports, address_of
 from .schema_probe import probe
 
@@ -48,7 +48,7 @@ _logger = logging.getLogger("starlette_sessions_ext")
 _BATCH_SIZE = 25
 """Expired rows deleted at once."""
 _UNKNOWN_BYTES = 65_535  # before the server was asked: TEXT, the smallest that the migrations make or leave
-_TAKEN_BACK = (
+_ROLLED_BACK = (
     "HandlerSocket has taken back a write that it had acknowledged: an SQL transaction locks more than one session,"
     " which nothing else in this database may do"
 )
@@ -68,7 +68,7 @@ class HandlerSocketStore(SessionStore):
     Where a `mysql_url` of the same server is given, `open` and `diagnose` look at its schema and
     settings over SQL; without one `open` finds out by trying.
 
-    With `confirm_writes` what was written is read again on the port for reading, which sees only
+    With `verify_writes` what was written is read again on the port for reading, which sees only
     what was committed: another round trip, against SQL transactions that make the server take back
     what it has acknowledged.
 
@@ -88,7 +88,7 @@ class HandlerSocketStore(SessionStore):
         secret_wr: str | None = None,
         lifetime: int | timedelta = 3600,
         mysql_url: str | None = None,
-        confirm_writes: bool = False,
+        verify_writes: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
         max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
         pool_size: int = 2,
@@ -99,10 +99,10 @@ class HandlerSocketStore(SessionStore):
             raise ConfigurationError("mysql_url must be a str, such as mysql://user:password@host:3306/database")
         self._indexes = columns.indexes_of(dbname, dbtable)
         self._address = address_of(host, port, port_wr, secret, secret_wr)
-        self._errors = OurErrors(host, self._indexes.rows)
+        self._errors = ErrorTranslator(host, self._indexes.rows)
         self._lifetime = parse_duration(lifetime, "lifetime", maximum=MAX_LIFETIME)
         self._sql = _sql(mysql_url, self._indexes, timeout) if mysql_url else None
-        self._confirm = confirm_writes
+        self._verify_writes = verify_writes
         self._timeout = timeout
         self._pool_size = pool_size
         self._clock = clock
@@ -131,11 +131,11 @@ class HandlerSocketStore(SessionStore):
             try:
                 made = await self._insert(ports, key, values)
             except LOST:
-                if not await self._holds(ports, key, data):
+                if not await self._contains(ports, key, data):
                     raise
                 return True
-            if made and self._confirm and not await self._holds(ports, key, data):
-                raise StoreUnavailable(_TAKEN_BACK)
+            if made and self._verify_writes and not await self._contains(ports, key, data):
+                raise StoreUnavailable(_ROLLED_BACK)
             return made
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
@@ -150,13 +150,13 @@ class HandlerSocketStore(SessionStore):
             try:
                 before = await ports.write(Client.fetch_and_update, self._indexes.rows, where, values)
             except LOST:
-                if not await self._holds(ports, key, data):
+                if not await self._contains(ports, key, data):
                     raise
                 return True
-            if before and self._confirm:
+            if before and self._verify_writes:
                 for *_, found in await self._find(ports, key):
-                    if columns.is_taken_back(int(found or 0), version, next_version):
-                        raise StoreUnavailable(_TAKEN_BACK)
+                    if columns.was_rolled_back(int(found or 0), version, next_version):
+                        raise StoreUnavailable(_ROLLED_BACK)
             return bool(before)
 
     async def touch(self, key: str, expires_at: int) -> bool:
@@ -246,9 +246,9 @@ class HandlerSocketStore(SessionStore):
         return bool(dropped) and await self._insert(ports, key, values)
 
     async def _find(self, ports: Ports, key: str) -> list[Row]:
-        return await ports.look(Client.find, self._indexes.rows, Where("=", (key,)))
+        return await ports.read_once(Client.find, self._indexes.rows, Where("=", (key,)))
 
-    async def _holds(self, ports: Ports, key: str, data: bytes) -> bool:
+    async def _contains(self, ports: Ports, key: str, data: bytes) -> bool:
         return any(from_text(text or b"") == data for _, _, text, _ in await self._find(ports, key))
 
     async def _ready(self) -> Ports:

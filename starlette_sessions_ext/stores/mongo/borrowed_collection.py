@@ -14,7 +14,7 @@ from ...errors import ConfigurationError
 _BLOCKING = (MongoClient, BlockingDatabase, BlockingCollection)
 
 
-def check_given(collection_or_url: object, name: object) -> None:
+def check_borrowed(collection_or_url: object, name: object) -> None:
     """Raise `ConfigurationError`, with what to give, for neither a collection nor a URL, or no collection's name."""
     if not isinstance(name, str) or not name:
         raise ConfigurationError("collection must be the name of a collection, such as session_data")

@@ -14,7 +14,7 @@ from pymongo.read_concern import ReadConcern
 
 from ...errors import ConfigurationError, StoreUnavailable
 from .._support.loop_local import close_without_loop
-from .borrowed_collection import check_given
+from .borrowed_collection import check_borrowed
 from .log_filter import leave_out_of_logs
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ class Source:
     def __init__(
         self, collection_or_url: AsyncCollection[Any] | AsyncIOMotorCollection[Any] | str, name: str, timeout: float
     ) -> None:
-        check_given(collection_or_url, name)
+        check_borrowed(collection_or_url, name)
         self._name = name
         self._timeout = timeout
         self._url = collection_or_url if isinstance(collection_or_url, str) else None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._given: Any = None if self._url is not None else _as_ours(collection_or_url)
+        self._borrowed: Any = None if self._url is not None else _configured(collection_or_url)
         if self._url is not None:
             self._from_url(self._url)  # to refuse a bad one now; a client connects when it is used
 
@@ -75,13 +75,13 @@ class Source:
         """
         if self._url is not None:
             return self._from_url(self._url)
-        client = self._given.database.client
+        client = self._borrowed.database.client
         # Motor binds a client to the loop that first asks for it, pymongo to that of the first operation.
         loop = client._loop if isinstance(client, AsyncMongoClient) else client.get_io_loop()
         self._loop = loop or self._loop or asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():
             raise StoreUnavailable(ANOTHER_LOOP)
-        collection: AsyncCollection[Any] = self._given
+        collection: AsyncCollection[Any] = self._borrowed
         return collection
 
     async def close(self, collection: AsyncCollection[Any]) -> None:
@@ -113,7 +113,7 @@ class Source:
             if "maxconnecting=" not in url.lower():
                 limits["maxConnecting"] = _MAX_CONNECTING
             client: AsyncMongoClient[Any] = AsyncMongoClient(url, **limits)
-            return _as_ours(client.get_default_database("session")[self._name])
+            return _configured(client.get_default_database("session")[self._name])
         except (PyMongoError, ValueError):  # whose text may hold a part of the password
             raise ConfigurationError(
                 "a MongoDB URL looks like mongodb://user:password@host:27017/database, a collection's name like "
@@ -121,13 +121,13 @@ class Source:
             ) from None
 
 
-def place_of(collection: AsyncCollection[Any]) -> str:
+def address_of(collection: AsyncCollection[Any]) -> str:
     """The servers' names for messages, without user or password."""
     known = collection.database.client.topology_description.server_descriptions()
     return "MongoDB at " + ", ".join(f"{host}:{port}" if port else host for host, port in sorted(known))
 
 
-def _as_ours(collection: Any) -> AsyncCollection[Any]:
+def _configured(collection: Any) -> AsyncCollection[Any]:
     ours: AsyncCollection[Any] = collection.with_options(
         codec_options=_CODEC, read_preference=ReadPreference.PRIMARY, write_concern=_WRITES, read_concern=_NEWEST
     )

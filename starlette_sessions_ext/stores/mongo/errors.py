@@ -88,7 +88,7 @@ _OBSTACLES = (
 )
 
 
-def as_ours(error: Exception, place: str, namespace: str, topology: TopologyDescription) -> StoreError | None:
+def to_store_error(error: Exception, place: str, namespace: str, topology: TopologyDescription) -> StoreError | None:
     """Translate an error of the driver; None if it only says that time was up."""
     if isinstance(error, OperationFailure | NotPrimaryError):
         return _refusal(error, place, namespace)
@@ -101,7 +101,7 @@ def as_ours(error: Exception, place: str, namespace: str, topology: TopologyDesc
     return plain if words else unreachable(place, namespace, topology) or plain
 
 
-def is_answer(error: Exception) -> bool:
+def is_server_error(error: Exception) -> bool:
     """Whether the server answered; its words may quote a session."""
     return isinstance(error, OperationFailure | NotPrimaryError)
 

@@ -41,11 +41,11 @@ from ..base import (
     check_row,
     is_key,
 )
-from .collection import Source, place_of
+from .collection import Source, address_of
 from .diagnosis import faults, weaknesses
 from .documents import NOT_TEXT, as_row, date, expired, living, unchanged
-from .errors import DRIVER_ERRORS, as_ours, is_answer, standing_refusal, unreachable
-from .writes import make, once, update
+from .errors import DRIVER_ERRORS, is_server_error, standing_refusal, to_store_error, unreachable
+from .writes import create_document, update_document, write_verified
 
 check_version("pymongo")
 
@@ -100,7 +100,7 @@ class MongoStore(SessionStore):
         self._timeout = timeout
         self._clock = clock
         self._source = Source(collection_or_url, collection, timeout)
-        self._loops = LoopLocal(self._begin, close=self._end, abandon=self._abandon)
+        self._loops = LoopLocal(self._make_loop_state, close=self._close_loop_state, abandon=self._abandon_loop_state)
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
@@ -121,16 +121,18 @@ class MongoStore(SessionStore):
         version = Int64(secrets.randbits(62))  # so that a version of a former row under this key is worth nothing
         times = {"expires_at": date(expires_at), "created_at": now, "modified": now}
         with self._operation() as rows:
-            write = make(rows, {"_id": key, "data": data, "version": version, **times})
-            return await once(rows, key, data, write, self._timeout)
+            write = create_document(rows, {"_id": key, "data": data, "version": version, **times})
+            return await write_verified(rows, key, data, write, self._timeout)
 
     @shielded
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
         content = {"data": data, "expires_at": date(expires_at), "modified": self._now()}
         with self._operation() as rows:
-            write = update(rows, unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}})
-            return await once(rows, key, data, write, self._timeout)
+            write = update_document(
+                rows, unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}}
+            )
+            return await write_verified(rows, key, data, write, self._timeout)
 
     @shielded
     async def touch(self, key: str, expires_at: int) -> bool:
@@ -138,7 +140,7 @@ class MongoStore(SessionStore):
         check_expires_at(expires_at)
         times = {"expires_at": date(expires_at), "modified": self._now()}
         with self._operation() as rows:
-            return await update(rows, living(key, self._now()), {"$set": times})
+            return await update_document(rows, living(key, self._now()), {"$set": times})
 
     @shielded
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
@@ -184,7 +186,7 @@ class MongoStore(SessionStore):
     async def diagnose(self) -> list[Finding]:
         """Look for rights and an index that are missing, and for less than a replica set; see `SupportsDiagnosis`."""
         with self._operation() as rows:
-            return [*await faults(rows, repair=False), *await weaknesses(rows, place_of(rows))]
+            return [*await faults(rows, repair=False), *await weaknesses(rows, address_of(rows))]
 
     @shielded
     async def open(self) -> None:
@@ -218,23 +220,23 @@ class MongoStore(SessionStore):
         """
         rows = self._loops.get().rows
         if refusal := standing_refusal(rows.database.client.topology_description):
-            raise self._ours(refusal)
+            raise self._to_store_error(refusal)
         try:
             with pymongo.timeout(self._timeout):
                 yield rows
         except DRIVER_ERRORS as error:
-            raise self._ours(error) from (None if is_answer(error) else error)
+            raise self._to_store_error(error) from (None if is_server_error(error) else error)
 
-    def _ours(self, error: Exception) -> StoreError:
+    def _to_store_error(self, error: Exception) -> StoreError:
         rows = self._loops.get().rows
         return (
-            as_ours(error, place_of(rows), rows.full_name, rows.database.client.topology_description)
+            to_store_error(error, address_of(rows), rows.full_name, rows.database.client.topology_description)
             or self._timeout_error()
         )
 
     def _timeout_error(self) -> StoreError:
         rows = self._loops.get().rows
-        place = place_of(rows)
+        place = address_of(rows)
         return unreachable(place, rows.full_name, rows.database.client.topology_description) or StoreTimeout(
             f"{place} didn't answer within {self._timeout:g} s: it may be overloaded, or the network slow"
         )
@@ -243,7 +245,7 @@ class MongoStore(SessionStore):
     def _detached(self) -> DetachedTasks:
         return self._loops.get().detached
 
-    def _begin(self) -> _LoopState:
+    def _make_loop_state(self) -> _LoopState:
         rows = self._source.collection()
         return _LoopState(
             rows,
@@ -252,10 +254,10 @@ class MongoStore(SessionStore):
             asyncio.get_running_loop(),
         )
 
-    async def _end(self, mine: _LoopState) -> None:
+    async def _close_loop_state(self, mine: _LoopState) -> None:
         await self._source.close(mine.rows)
         await mine.loads.wait_all(self._timeout)
         await mine.detached.wait_all(None, self._timeout)
 
-    def _abandon(self, mine: _LoopState) -> None:
+    def _abandon_loop_state(self, mine: _LoopState) -> None:
         self._source.abandon(mine.rows, mine.loop)

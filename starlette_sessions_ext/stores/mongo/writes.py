@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
 
 
-async def make(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
+async def create_document(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
     """Insert the document; if the key is taken by an expired one, remove that and try again."""
     if await _insert(rows, document):
         return True
     await rows.delete_one(taken_by_expired(document["_id"], document["created_at"]))
-    return await _insert(rows, document) or await _holds(rows, document["_id"], document["data"])
+    return await _insert(rows, document) or await _contains(rows, document["_id"], document["data"])
 
 
-async def update(rows: AsyncCollection[Any], conditions: Conditions, change: dict[str, Any]) -> bool:
+async def update_document(rows: AsyncCollection[Any], conditions: Conditions, change: dict[str, Any]) -> bool:
     """Change a document that is there. What counts is that it was found: it may have had these very values."""
     return (await rows.update_one(conditions, change)).matched_count == 1
 
 
-async def once(rows: AsyncCollection[Any], key: str, data: bytes, write: Awaitable[bool], seconds: float) -> bool:
+async def write_verified(
+    rows: AsyncCollection[Any], key: str, data: bytes, write: Awaitable[bool], seconds: float
+) -> bool:
     """Send a write, and look for its data if the answer got lost.
 
     The client may send it again, but only to a replica set, which knows it by its number and doesn't
@@ -44,7 +46,7 @@ async def once(rows: AsyncCollection[Any], key: str, data: bytes, write: Awaitab
             raise
         unknown = error
     with suppress(*DRIVER_ERRORS):  # what went wrong first says more
-        if await _holds(rows, key, data):
+        if await _contains(rows, key, data):
             return True
     raise unknown
 
@@ -57,6 +59,6 @@ async def _insert(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
     return True
 
 
-async def _holds(rows: AsyncCollection[Any], key: str, data: bytes) -> bool:
+async def _contains(rows: AsyncCollection[Any], key: str, data: bytes) -> bool:
     settled = rows.with_options(read_concern=SETTLED)
     return await settled.find_one({"_id": key, "data": data}, {"_id": 1}) is not None

@@ -11,13 +11,13 @@ from asyncmy import Connection, Pool
 
 from ...errors import ConfigurationError, StoreUnavailable
 from .connections import discard
-from .errors import is_answer
+from .errors import is_statement_error
 
 
-class GivenPool:
+class BorrowedPool:
     """An asyncmy pool of the application, with the settings that it has. It is never closed."""
 
-    place = "MySQL"
+    address = "MySQL"
     counts_found_rows = False
 
     def __init__(self, pool: Any) -> None:
@@ -46,7 +46,7 @@ class GivenPool:
             if not connection.get_autocommit():  # asyncmy's default
                 await connection.commit()
         except BaseException as error:
-            if not is_answer(error) or not connection.get_autocommit():
+            if not is_statement_error(error) or not connection.get_autocommit():
                 discard(connection)
             raise
         finally:

@@ -20,22 +20,22 @@ class Reply(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-async def run(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -> Reply:
+async def execute(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -> Reply:
     """Execute one statement. Values go in as parameters, always."""
     cursor = connection.cursor(Cursor)  # a given pool may be set to another kind, whose rows are dicts
     await cursor.execute(statement, values)
     return Reply(cast(int, cursor.rowcount), await cursor.fetchall())
 
 
-async def ask(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+async def fetch_all(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """The rows that a statement returns."""
-    return (await run(connection, statement, values)).rows
+    return (await execute(connection, statement, values)).rows
 
 
 class Connections(Protocol):
     """Where a store gets its connections."""
 
-    place: str
+    address: str
     """The server's name for messages, without user or password."""
     counts_found_rows: bool
     """Whether an UPDATE that changes nothing counts the row that it found."""

@@ -76,17 +76,17 @@ def is_deadlock(error: BaseException) -> bool:
     return _code(error) == _DEADLOCK
 
 
-def is_answer(error: BaseException) -> bool:
+def is_statement_error(error: BaseException) -> bool:
     """The server's complete answer to a statement: the connection is as good as before."""
     return is_duplicate(error) or _code(error) in _LOCKED
 
 
-def is_lost(error: BaseException) -> bool:
+def is_connection_lost(error: BaseException) -> bool:
     """The connection broke, the server shut down, or an operator killed the connection."""
     return _code(error) in _LOST
 
 
-def as_ours(error: Exception, place: str) -> StoreError:
+def to_store_error(error: Exception, place: str) -> StoreError:
     """The error for a caller of the store. The server's words are left out: they may quote a row."""
     code = _code(error)
     if code in _LOCKED:

@@ -28,8 +28,8 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
 
 from ...errors import ConfigurationError, StoreTimeout, StoreUnavailable
-from .errors import DRIVER_ERRORS, as_ours
-from .url import place_of, settings_of
+from .errors import DRIVER_ERRORS, to_store_error
+from .url import address_of, settings_of
 
 TABLE = "starlette_sessions_migrations"
 
@@ -99,7 +99,9 @@ async def connect(url: str) -> AsyncIterator[Connection]:
     try:
         connection = await asyncmy.connect(**settings, connect_timeout=10)
     except (*DRIVER_ERRORS, RuntimeError) as error:
-        raise StoreUnavailable(f"can't connect to the database: {as_ours(error, place_of(settings))}") from error
+        raise StoreUnavailable(
+            f"can't connect to the database: {to_store_error(error, address_of(settings))}"
+        ) from error
     async with connection:
         yield connection
 
@@ -107,7 +109,7 @@ async def connect(url: str) -> AsyncIterator[Connection]:
 async def pending(connection: Connection) -> list[Migration]:
     """What `apply` would apply. Nothing is changed, nor locked."""
     migrations = await asyncio.to_thread(find)
-    with _our_errors("can't tell which migrations were applied"):
+    with _translate_errors("can't tell which migrations were applied"):
         applied = await _applied(connection)
     return [migration for migration in migrations if migration.name not in applied]
 
@@ -122,7 +124,7 @@ async def apply(connection: Connection, *, wait: float = 60.0) -> list[str]:
     migrations = await asyncio.to_thread(find)
     names = []
     async with _lock(connection, wait):
-        with _our_errors("can't make the table of the migrations"):
+        with _translate_errors("can't make the table of the migrations"):
             await _execute(connection, _CREATE)
             applied = await _applied(connection)
         for migration in migrations:
@@ -134,11 +136,11 @@ async def apply(connection: Connection, *, wait: float = 60.0) -> list[str]:
 
 async def _apply(connection: Connection, migration: Migration) -> None:
     for number, statement in enumerate(migration.statements, 1):
-        with _our_errors(
+        with _translate_errors(
             f"migration {migration.name} failed in its statement {number}; it will be tried again as a whole"
         ):
             await _execute(connection, statement)
-    with _our_errors(
+    with _translate_errors(
         f"migration {migration.name} was applied, but couldn't be written down; applying it again is safe"
     ):
         await _run(connection, _RECORD, migration.name)
@@ -152,7 +154,7 @@ async def _applied(connection: Connection) -> set[str]:
 
 @asynccontextmanager
 async def _lock(connection: Connection, wait: float) -> AsyncIterator[None]:
-    with _our_errors("can't take the lock of the migrations"):
+    with _translate_errors("can't take the lock of the migrations"):
         [(database, taken)] = await _run(connection, f"SELECT DATABASE(), GET_LOCK({_LOCK_NAME}, %s)", wait)
     if database is None:
         raise ConfigurationError("migrations need a connection with a database")
@@ -177,7 +179,7 @@ async def _run(connection: Connection, statement: str, *values: object) -> list[
 
 
 @contextmanager
-def _our_errors(what: str) -> Iterator[None]:
+def _translate_errors(what: str) -> Iterator[None]:
     """Raise asyncmy's errors as ours. The server's own words are kept: no session is in these statements."""
     try:
         yield

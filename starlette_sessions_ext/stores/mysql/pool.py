@@ -19,8 +19,8 @@ from asyncmy.constants.CLIENT import FOUND_ROWS
 from ...errors import StoreUnavailable
 from .._support.loop_local import close_without_loop
 from .connections import discard
-from .errors import is_answer
-from .url import place_of
+from .errors import is_statement_error
+from .url import address_of
 
 _IDLE_SECONDS = 240.0
 """Firewalls and load balancers forget connections that were silent for five minutes or more."""
@@ -32,144 +32,145 @@ _KEEPALIVE = [
 """Seconds of silence before a probe, between probes, and how many go unanswered before the connection is lost."""
 
 
-class OwnPool:
+class OwnedPool:
     """Up to `size` connections to the server of a URL, of one event loop, made as they are needed.
 
-    Who finds none idle waits in line for whichever comes first: one that somebody gives back, or
-    one that is dialed meanwhile.
+    A request that finds none idle waits for the first of two: a connection that is released, or one
+    that is made for the waiters.
     """
 
     counts_found_rows = True
 
     def __init__(self, settings: Mapping[str, Any], *, size: int, timeout: float) -> None:
         self.loop = asyncio.get_running_loop()
-        self.place = place_of(settings)
+        self.address = address_of(settings)
         self._settings = {
             **settings,
             "client_flag": FOUND_ROWS,
             "autocommit": None,  # init_command does it with the rest, in one round trip
-            "connect_timeout": timeout + 1,  # the deadline around the whole dial comes first
+            "connect_timeout": timeout + 1,  # the deadline around the whole connect comes first
             "init_command": _init_command(timeout),
         }
         self._size = size
         self._timeout = timeout
         self._count = 0
-        self._made: set[Connection] = set()
+        self._open: set[Connection] = set()
         self._idle: list[Connection] = []
-        self._line: deque[asyncio.Future[Connection]] = deque()
-        self._dials: dict[asyncio.Task[Connection], asyncio.Future[Connection]] = {}  # each with who it is for
+        self._waiters: deque[asyncio.Future[Connection]] = deque()
+        # Each attempt, with the waiter that it is for.
+        self._connecting: dict[asyncio.Task[Connection], asyncio.Future[Connection]] = {}
         self._closed = False
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
-        connection = self._take() or await self._wait_in_line()
+        connection = self._checkout() or await self._wait_for_connection()
         try:
             yield connection
         except BaseException as error:
-            if is_answer(error):
-                self._give(connection)
+            if is_statement_error(error):
+                self._release(connection)
             else:
-                self._drop(connection)
+                self._discard(connection)
             raise
-        self._give(connection)
+        self._release(connection)
 
     async def aclose(self) -> None:
         """Close what is idle now, and what is in use when it is given back."""
         self._closed = True
-        while (waiter := self._first_in_line()) is not None:
+        while (waiter := self._next_waiter()) is not None:
             waiter.set_exception(StoreUnavailable("the store was closed while a request waited for a connection"))
-        for dial in self._dials:
-            dial.cancel()
+        for task in self._connecting:
+            task.cancel()
         idle, self._idle = self._idle, []
-        farewells = [self._say_goodbye(connection) for connection in idle]
-        await asyncio.gather(*farewells, *self._dials, return_exceptions=True)
+        closing = [self._close_gracefully(connection) for connection in idle]
+        await asyncio.gather(*closing, *self._connecting, return_exceptions=True)
 
     def abandon(self) -> None:
         """Close the sockets, where the event loop can't run any more or belongs to a parent process."""
-        for connection in self._made:
+        for connection in self._open:
             close_without_loop(cast(Any, connection)._transport)
 
     def forget_idle(self) -> None:
         idle, self._idle = self._idle, []
         for connection in idle:
-            self._drop(connection)
+            self._discard(connection)
 
-    async def _say_goodbye(self, connection: Connection) -> None:
+    async def _close_gracefully(self, connection: Connection) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.ensure_closed()
         finally:
-            self._drop(connection)
+            self._discard(connection)
 
     # Decisions, without any I/O
 
-    def _take(self) -> Connection | None:
-        """The idle connection that was used last, so that those too many grow old."""
+    def _checkout(self) -> Connection | None:
+        """Return the idle connection that was used last, so that surplus ones grow old."""
         while self._idle:
             connection = self._idle.pop()
-            if _usable(connection) and self.loop.time() - connection.last_usage < _IDLE_SECONDS:
+            if _is_usable(connection) and self.loop.time() - connection.last_usage < _IDLE_SECONDS:
                 return connection
-            self._drop(connection)
+            self._discard(connection)
         return None
 
-    def _give(self, connection: Connection) -> None:
-        """To whoever is first in line, or to the idle ones."""
-        if self._closed or not _usable(connection):
-            self._drop(connection)
-        elif (waiter := self._first_in_line()) is not None:
+    def _release(self, connection: Connection) -> None:
+        """Pass the connection to the first waiter, or make it idle."""
+        if self._closed or not _is_usable(connection):
+            self._discard(connection)
+        elif (waiter := self._next_waiter()) is not None:
             waiter.set_result(connection)
         else:
             self._idle.append(connection)
 
-    def _drop(self, connection: Connection) -> None:
+    def _discard(self, connection: Connection) -> None:
         discard(connection)
-        self._made.discard(connection)
+        self._open.discard(connection)
         self._count -= 1
-        self._dial_for_the_line()
+        self._connect_for_waiters()
 
-    def _first_in_line(self) -> asyncio.Future[Connection] | None:
-        while self._line:
-            if not (waiter := self._line.popleft()).done():
+    def _next_waiter(self) -> asyncio.Future[Connection] | None:
+        while self._waiters:
+            if not (waiter := self._waiters.popleft()).done():
                 return waiter
         return None
 
-    def _dial_for_the_line(self) -> None:
-        while self._count < self._size and len(self._dials) < len(self._line) and not self._closed:
+    def _connect_for_waiters(self) -> None:
+        while self._count < self._size and len(self._connecting) < len(self._waiters) and not self._closed:
             self._count += 1
-            dial = self.loop.create_task(self._dial())
-            self._dials[dial] = self._line[-1]
-            dial.add_done_callback(self._dialed)
+            task = self.loop.create_task(self._connect())
+            self._connecting[task] = self._waiters[-1]
+            task.add_done_callback(self._connected)
 
-    def _dialed(self, dial: asyncio.Task[Connection]) -> None:
-        asker = self._dials.pop(dial)
-        error = asyncio.CancelledError() if dial.cancelled() else dial.exception()
+    def _connected(self, task: asyncio.Task[Connection]) -> None:
+        waiter = self._connecting.pop(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            self._made.add(dial.result())
-            self._give(dial.result())
+            self._open.add(task.result())
+            self._release(task.result())
             return
         self._count -= 1
-        if asker in self._line and not asker.done():  # who came later gets a dial of their own, not this failure
-            self._line.remove(asker)
-            asker.set_exception(error)
-        self._dial_for_the_line()
+        if waiter in self._waiters and not waiter.done():  # later waiters get another attempt, not this failure
+            self._waiters.remove(waiter)
+            waiter.set_exception(error)
+        self._connect_for_waiters()
 
     # Waiting
 
-    async def _wait_in_line(self) -> Connection:
+    async def _wait_for_connection(self) -> Connection:
         waiter: asyncio.Future[Connection] = self.loop.create_future()
-        self._line.append(waiter)
-        self._dial_for_the_line()
+        self._waiters.append(waiter)
+        self._connect_for_waiters()
         try:
             return await waiter
         except BaseException:
-            if waiter in self._line:
-                self._line.remove(waiter)
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
             elif not waiter.cancelled() and waiter.exception() is None:  # it came just as the caller went
-                self._give(waiter.result())
+                self._release(waiter.result())
             raise
 
-    async def _dial(self) -> Connection:
-        """Within half of an operation's budget: who waits behind a dial that hangs has time for another."""
+    async def _connect(self) -> Connection:
+        """Connect within half the operation timeout, so that a waiter can retry after a hung attempt."""
         async with asyncio.timeout(self._timeout / 2):
             try:
                 connection = await connect(**self._settings)
@@ -204,6 +205,6 @@ def _keep_alive(connection: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _usable(connection: Any) -> bool:
+def _is_usable(connection: Any) -> bool:
     """Whether the server hasn't closed it; asyncmy's own pool asks the same."""
     return not connection._stream_broken

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from ...errors import ConfigurationError
 from ..base import Finding
 from .table_checks import (
-    Ask,
     Column,
+    FetchAll,
     Wanted,
     examine,
     flush_findings,
@@ -89,12 +89,12 @@ def names_of(table: str, **columns: str) -> Names:
     return names
 
 
-async def check(ask: Ask, names: Names, migrate: str) -> Limits:
+async def check(fetch_all: FetchAll, names: Names, migrate: str) -> Limits:
     """Ask the server what the table is like. Raise `ConfigurationError` with the statement that repairs it.
 
     `migrate` is the command that makes the table of the migrations.
     """
-    [(sql_mode, packet, current)] = await ask(_SERVER, ())
+    [(sql_mode, packet, current)] = await fetch_all(_SERVER, ())
     if names.database is None and current is None:
         raise ConfigurationError("the connection has no default database: name the table `database.table`")
     if not _STRICT & set(sql_mode.split(",")):
@@ -110,22 +110,22 @@ async def check(ask: Ask, names: Names, migrate: str) -> Limits:
         Wanted(names.version, "BIGINT UNSIGNED NOT NULL DEFAULT 0", wrong_version),
     ]
     make = migrate if names == _MIGRATED else create_statement(names)
-    columns = await examine(ask, names.database, names.table, wanted, make)
+    columns = await examine(fetch_all, names.database, names.table, wanted, make)
     return _limits(names, columns, packet)
 
 
-async def try_writing(ask: Ask, names: Names) -> None:
+async def try_writing(fetch_all: FetchAll, names: Names) -> None:
     """Run statements that change no row, but fail as any change does for want of rights or on a read-only server."""
     for statement in _HARMLESS:
-        await ask(statement.format_map(names.quoted()), ())
+        await fetch_all(statement.format_map(names.quoted()), ())
 
 
-async def findings(ask: Ask, names: Names, migrate: str) -> list[Finding]:
+async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Finding]:
     """What works, but not well. What doesn't work at all is raised as `check` does."""
-    await check(ask, names, migrate)
-    await try_writing(ask, names)
-    found = await flush_findings(ask) + await read_only_findings(ask)
-    if not await is_indexed(ask, names.database, names.table, names.modified_at):
+    await check(fetch_all, names, migrate)
+    await try_writing(fetch_all, names)
+    found = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
+    if not await is_indexed(fetch_all, names.database, names.table, names.modified_at):
         quoted = names.quoted()
         problem = f"no index begins with {quoted['modified_at']}: collecting expired sessions reads the whole table"
         remedy = "ALTER TABLE {table} ADD KEY ({modified_at}, {created_at});".format_map(quoted)

@@ -13,7 +13,7 @@ from ...errors import SessionTooLarge
 
 LOAD = """SELECT {session_id}, CAST({data} AS BINARY), {version}, COALESCE({modified_at}, {created_at}) FROM {table}
     WHERE {session_id} IN (%s{more}) AND COALESCE({modified_at}, {created_at}) > %s"""
-LOOK = "SELECT CAST({data} AS BINARY) FROM {table} WHERE {session_id} = %s"
+SELECT_DATA = "SELECT CAST({data} AS BINARY) FROM {table} WHERE {session_id} = %s"
 CREATE = """INSERT INTO {table} ({session_id}, {data}, {created_at}, {modified_at}, {version})
     VALUES (%s, %s, %s, %s, %s)"""
 DROP_IF_EXPIRED = "DELETE FROM {table} WHERE {session_id} = %s AND COALESCE({modified_at}, {created_at}) <= %s"
@@ -30,15 +30,15 @@ DELETE_EXPIRED = """DELETE FROM {table} WHERE {session_id} IN (%s{more})
     AND COALESCE({modified_at}, {created_at}) <= %s"""
 KEYS = "SELECT {session_id} FROM {table} WHERE {session_id} > %s ORDER BY {session_id} LIMIT 1000"
 
-_MARK = b"base64:"
+BASE64_PREFIX = b"base64:"
 MAX_LIFETIME = 1_000_000_000
 """Seconds. A row at the beginning of unix time has then been absent since 2001."""
 
 
 def to_text(data: bytes, room: int) -> str:
     """What a column of `room` bytes is given. Raise `SessionTooLarge` if that doesn't fit."""
-    plain = data.isascii() and not data.startswith(_MARK)
-    text = (data if plain else _MARK + b64encode(data)).decode("ascii")
+    plain = data.isascii() and not data.startswith(BASE64_PREFIX)
+    text = (data if plain else BASE64_PREFIX + b64encode(data)).decode("ascii")
     if len(text) > room:
         raise SessionTooLarge(
             f"the session takes {len(text)} bytes as text, the column {room}:"
@@ -48,9 +48,9 @@ def to_text(data: bytes, room: int) -> str:
 
 
 def from_text(text: bytes) -> bytes:
-    if not text.startswith(_MARK):
+    if not text.startswith(BASE64_PREFIX):
         return text
     try:
-        return b64decode(text[len(_MARK) :], validate=True)
+        return b64decode(text[len(BASE64_PREFIX) :], validate=True)
     except ValueError:  # somebody else's text, which only begins as ours does
         return text

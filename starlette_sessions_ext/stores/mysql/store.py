@@ -42,12 +42,12 @@ from ..base import (
     is_key,
 )
 from . import statements
-from .borrowed_pool import GivenPool
-from .connections import Connections, Reply, ask, run
-from .errors import DRIVER_ERRORS, SLOW, as_ours, is_deadlock, is_duplicate, is_lost
-from .pool import OwnPool
+from .borrowed_pool import BorrowedPool
+from .connections import Connections, Reply, execute, fetch_all
+from .errors import DRIVER_ERRORS, SLOW, is_connection_lost, is_deadlock, is_duplicate, to_store_error
+from .pool import OwnedPool
 from .schema import UNKNOWN, check, findings, names_of, try_writing
-from .url import migrate_command, place_of, settings_of
+from .url import address_of, migrate_command, settings_of
 
 check_version("asyncmy")
 
@@ -107,10 +107,10 @@ class DatabaseStore(SessionStore):
         self._clock = clock
         self._configured_bytes = max_data_bytes
         self._pool_size = pool_size
-        self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else GivenPool(pool_or_url)
-        self._place = GivenPool.place if isinstance(self._source, GivenPool) else place_of(self._source)
-        self._migrate = migrate_command(None if isinstance(self._source, GivenPool) else self._source)
-        self._lanes = LoopLocal(self._make_lane, close=_Lane.aclose, abandon=_Lane.abandon)
+        self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else BorrowedPool(pool_or_url)
+        self._address = BorrowedPool.address if isinstance(self._source, BorrowedPool) else address_of(self._source)
+        self._migrate = migrate_command(None if isinstance(self._source, BorrowedPool) else self._source)
+        self._loop_states = LoopLocal(self._make_loop_state, close=_LoopState.aclose, abandon=_LoopState.abandon)
         self._limits = UNKNOWN
         self._is_checked = False
         self.max_data_bytes: int | None = min(max_data_bytes, UNKNOWN.data_bytes)
@@ -118,7 +118,7 @@ class DatabaseStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         check_key(key)
         async with self._deadline():
-            return await self._lanes.get().loads.submit(key)
+            return await self._loop_states.get().loads.submit(key)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -133,9 +133,9 @@ class DatabaseStore(SessionStore):
             try:
                 async with self._attempt():
                     # Taken by a write of ours that was thought lost: then it has come after all.
-                    return await self._insert(key, *values) or await self._holds(key, data)
+                    return await self._insert(key, *values) or await self._contains(key, data)
             except DRIVER_ERRORS:
-                if await self._holds(key, data):
+                if await self._contains(key, data):
                     return True
                 raise
 
@@ -151,7 +151,7 @@ class DatabaseStore(SessionStore):
                         statements.REPLACE, text, modified_at, key, version, self._newest_expired()
                     )
             except DRIVER_ERRORS:
-                if await self._holds(key, data):
+                if await self._contains(key, data):
                     return True
                 raise
 
@@ -203,7 +203,7 @@ class DatabaseStore(SessionStore):
     async def diagnose(self) -> list[Finding]:
         """Whether the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
         async with self._deadline(), self._current().acquire() as connection:
-            return await findings(partial(ask, connection), self._names, self._migrate)
+            return await findings(partial(fetch_all, connection), self._names, self._migrate)
 
     async def open(self) -> None:
         """Reach the server, check the table, and that the account may write: `StoreUnavailable` if it may not.
@@ -213,10 +213,10 @@ class DatabaseStore(SessionStore):
         async with self._deadline():
             await self._check()
             async with self._current().acquire() as connection:
-                await try_writing(partial(ask, connection), self._names)
+                await try_writing(partial(fetch_all, connection), self._names)
 
     async def aclose(self) -> None:
-        await self._lanes.aclose()
+        await self._loop_states.aclose()
 
     # Statements
 
@@ -226,7 +226,7 @@ class DatabaseStore(SessionStore):
             async with asyncio.timeout(self._timeout / 2):
                 found = await self._rows_of(keys)
         except DRIVER_ERRORS as error:
-            if not is_lost(error) and not isinstance(error, TimeoutError):
+            if not is_connection_lost(error) and not isinstance(error, TimeoutError):
                 raise
             self._current().forget_idle()  # what a firewall did to one connection it did to all that were silent
             found = await self._rows_of(keys)  # to read twice does no harm
@@ -249,7 +249,7 @@ class DatabaseStore(SessionStore):
         while True:
             try:
                 async with self._current().acquire() as connection:
-                    return await run(connection, text, values)
+                    return await execute(connection, text, values)
             except DRIVER_ERRORS as error:
                 if not is_deadlock(error) or loop.time() > give_up:
                     raise
@@ -268,24 +268,24 @@ class DatabaseStore(SessionStore):
         dropped = await self._change(statements.DROP_IF_EXPIRED, key, self._newest_expired())
         return dropped and await self._insert(key, *values)
 
-    async def _holds(self, key: str, data: bytes) -> bool:
-        found = (await self._run(statements.LOOK, key)).rows
+    async def _contains(self, key: str, data: bytes) -> bool:
+        found = (await self._run(statements.SELECT_DATA, key)).rows
         return bool(found) and statements.from_text(found[0][0]) == data
 
     async def _check(self) -> None:
         async with self._current().acquire() as connection:
-            self._limits = await check(partial(ask, connection), self._names, self._migrate)
+            self._limits = await check(partial(fetch_all, connection), self._names, self._migrate)
         self._is_checked = True
         self.max_data_bytes = min(self._configured_bytes, self._limits.data_bytes)
 
     def _current(self) -> Connections:
-        return self._lanes.get().connections
+        return self._loop_states.get().connections
 
-    def _make_lane(self) -> _Lane:
+    def _make_loop_state(self) -> _LoopState:
         loads = Batcher(self._find, max_size=_MAX_BATCHED_LOADS, timeout=self._timeout)
-        if isinstance(self._source, GivenPool):
-            return _Lane(self._source, loads)
-        return _Lane(OwnPool(self._source, size=self._pool_size, timeout=self._timeout), loads)
+        if isinstance(self._source, BorrowedPool):
+            return _LoopState(self._source, loads)
+        return _LoopState(OwnedPool(self._source, size=self._pool_size, timeout=self._timeout), loads)
 
     # Values
 
@@ -313,13 +313,13 @@ class DatabaseStore(SessionStore):
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError as error:
-            raise StoreTimeout(f"{self._place} didn't answer within {self._timeout} s: {SLOW}") from error
+            raise StoreTimeout(f"{self._address} didn't answer within {self._timeout} s: {SLOW}") from error
         except DRIVER_ERRORS as error:
-            raise as_ours(error, self._place) from error
+            raise to_store_error(error, self._address) from error
 
 
-class _Lane(NamedTuple):
-    """What one event loop uses."""
+class _LoopState(NamedTuple):
+    """The connections and batches of one event loop."""
 
     connections: Connections
     loads: Batcher[str, Stored | None]

@@ -24,7 +24,7 @@ _DATA_TYPES = {
 }
 _WIDE_CHARSETS = ("ucs2", "utf16", "utf32")
 
-Ask = Callable[[str, tuple[Any, ...]], Awaitable[list[tuple[Any, ...]]]]
+FetchAll = Callable[[str, tuple[Any, ...]], Awaitable[list[tuple[Any, ...]]]]
 
 _TABLE = """SELECT t.TABLE_TYPE, e.TRANSACTIONS FROM information_schema.TABLES t
     LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
@@ -62,7 +62,7 @@ class Wanted(NamedTuple):
 
 
 async def examine(
-    ask: Ask, database: str | None, table: str, wanted: list[Wanted], create_statement: str
+    fetch_all: FetchAll, database: str | None, table: str, wanted: list[Wanted], create_statement: str
 ) -> dict[str, Column]:
     """The table's columns by their names in lower case; the first one wanted is its primary key.
 
@@ -70,11 +70,11 @@ async def examine(
     sessions. No `database` is the connection's own.
     """
     place = quote(database, table)
-    kind = await ask(_TABLE, (database, table))
+    kind = await fetch_all(_TABLE, (database, table))
     if not kind:
         raise ConfigurationError(f"there is no table {place}. Make it: {create_statement}")
-    columns = {row[0].lower(): Column(*row) for row in await ask(_COLUMNS, (database, table))}
-    unique = {row[0].lower() for row in await ask(_UNIQUE, (database, table))}
+    columns = {row[0].lower(): Column(*row) for row in await fetch_all(_COLUMNS, (database, table))}
+    unique = {row[0].lower() for row in await fetch_all(_UNIQUE, (database, table))}
     faults = list(_faults(wanted, kind[0], columns, unique))
     if faults:
         reasons, changes = zip(*faults, strict=True)
@@ -85,24 +85,24 @@ async def examine(
     return columns
 
 
-async def is_indexed(ask: Ask, database: str | None, table: str, column: str) -> bool:
+async def is_indexed(fetch_all: FetchAll, database: str | None, table: str, column: str) -> bool:
     """Whether an index begins with the column."""
-    [(count,)] = await ask(_INDEXED, (database, table, column))
+    [(count,)] = await fetch_all(_INDEXED, (database, table, column))
     return bool(count)
 
 
-async def flush_findings(ask: Ask) -> list[Finding]:
+async def flush_findings(fetch_all: FetchAll) -> list[Finding]:
     """Whether the server keeps what it acknowledges."""
-    [(flush,)] = await ask("SELECT @@innodb_flush_log_at_trx_commit", ())
+    [(flush,)] = await fetch_all("SELECT @@innodb_flush_log_at_trx_commit", ())
     if flush == 1:
         return []
     problem = f"innodb_flush_log_at_trx_commit is {flush}: acknowledged sessions are lost in a crash"
     return [Finding(problem, "SET GLOBAL innodb_flush_log_at_trx_commit = 1, and in the server's settings")]
 
 
-async def read_only_findings(ask: Ask) -> list[Finding]:
+async def read_only_findings(fetch_all: FetchAll) -> list[Finding]:
     """Whether the server is read-only for accounts with fewer rights than this one."""
-    [(read_only,)] = await ask("SELECT CAST(@@GLOBAL.read_only AS CHAR)", ())
+    [(read_only,)] = await fetch_all("SELECT CAST(@@GLOBAL.read_only AS CHAR)", ())
     if str(read_only) in ("0", "OFF"):
         return []
     problem = f"read_only is {read_only}, as on a replica, and this account writes nevertheless"

@@ -55,7 +55,7 @@ def settings_of(url: str) -> dict[str, Any]:
     }
 
 
-def place_of(settings: Mapping[str, Any]) -> str:
+def address_of(settings: Mapping[str, Any]) -> str:
     """The server's name for messages, without account and password."""
     return f"MySQL at {settings['unix_socket'] or '{host}:{port}'.format_map(settings)}"
 

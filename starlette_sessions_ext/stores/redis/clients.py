@@ -43,7 +43,7 @@ class Commands:
             await self.client.aclose()
 
 
-class OwnClients:
+class OwnedClients:
     """A client of a URL for each event loop that uses the store."""
 
     def __init__(self, url: str, *, timeout: float, pool_size: int) -> None:
@@ -70,7 +70,7 @@ class OwnClients:
             raise _not_asyncio() from None
 
 
-class GivenClient:
+class BorrowedClient:
     """The application's client, which is never closed here. It serves one event loop.
 
     It may serve another when its connections are closed, as where the application closes it at shutdown and starts
@@ -106,12 +106,12 @@ class GivenClient:
         self._commands = Commands(self._client, self._timeout, _nothing)
 
 
-def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnClients | GivenClient:
+def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClients | BorrowedClient:
     """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client of redis.asyncio."""
     if isinstance(given, str):
-        return OwnClients(given, timeout=timeout, pool_size=pool_size)
+        return OwnedClients(given, timeout=timeout, pool_size=pool_size)
     if isinstance(given, Redis | RedisCluster):
-        return GivenClient(given, timeout=timeout)
+        return BorrowedClient(given, timeout=timeout)
     kind = type(given)
     what = (
         "a coroutine, which has to be awaited first"

@@ -50,7 +50,7 @@ ANOTHER_LOOP_REMEDY = (
 class Server(NamedTuple):
     """What messages say of a server: never a user or a password."""
 
-    place: str = "Redis"
+    address: str = "Redis"
     is_tls: bool = False
     is_socket: bool = False
 
@@ -168,7 +168,7 @@ def is_split(error: BaseException) -> bool:
     return isinstance(error, ClusterCrossSlotError) or code_of(error) == "CROSSSLOT"
 
 
-def is_answer(error: BaseException) -> bool:
+def is_error_reply(error: BaseException) -> bool:
     """Whether the server answered, as opposed to a connection that failed or a client that gave up."""
     answers = (ResponseError, AuthenticationError, AuthorizationError, BusyLoadingError, InvalidResponse)
     return any(isinstance(one, answers) or code_of(one) for one in _chain(error))
@@ -176,7 +176,7 @@ def is_answer(error: BaseException) -> bool:
 
 def cause_of(error: Exception) -> Exception | None:
     """What to chain: nothing that may quote what the server was sent."""
-    return None if is_answer(error) or isinstance(error, RedisClusterException) else error
+    return None if is_error_reply(error) or isinstance(error, RedisClusterException) else error
 
 
 def explain(error: BaseException, server: Server, *, prefix: str, seconds: float) -> Refusal:
@@ -193,7 +193,7 @@ def explain(error: BaseException, server: Server, *, prefix: str, seconds: float
             return Refusal(StoreTimeout, f"didn't answer within {seconds} s", remedy)
         if (says := _network(one, server)) is not None:
             return Refusal(StoreUnavailable, *says)
-    if is_answer(error):
+    if is_error_reply(error):
         return Refusal(StoreUnavailable, f"refuses ({type(error).__name__})", "see the server's log")
     tls = "" if server.is_tls or server.is_socket else "; if its port speaks TLS, the URL begins with rediss://"
     problem = f"closed the connection, or it was lost ({type(error).__name__})"

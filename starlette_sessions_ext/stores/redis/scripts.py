@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import NoScriptError, ResponseError
 
 from .._support.batching import Batcher
-from .errors import DRIVER_ERRORS, is_answer, is_split
+from .errors import DRIVER_ERRORS, is_error_reply, is_split
 
 Argument = bytes | str | int
 
@@ -117,7 +117,7 @@ class Calls:
             async with asyncio.timeout(self._timeout / 2):
                 return await self._send(calls)
         except DRIVER_ERRORS as error:
-            if is_answer(error):
+            if is_error_reply(error):
                 raise
             self._lost()
         return await self._send(calls)

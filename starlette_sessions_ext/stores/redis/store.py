@@ -35,7 +35,7 @@ from ..base import (
 )
 from .clients import Client, make_clients
 from .diagnosis import findings, probe
-from .errors import DRIVER_ERRORS, Refusal, cause_of, explain, glob, is_answer, is_foreign
+from .errors import DRIVER_ERRORS, Refusal, cause_of, explain, glob, is_error_reply, is_foreign
 from .sharded import WeightedRedisStore, parse_save_path
 
 check_version("redis")
@@ -114,7 +114,7 @@ class RedisStore(SessionStore):
                     "Redis holds something other than a string under a session's key: see what else writes keys that"
                     " begin with the store's prefix"
                 ) from None
-            raise self._ours(error) from cause_of(error)
+            raise self._to_store_error(error) from cause_of(error)
         # No TTL at all (-1) isn't ours either: what this store writes always has one.
         if reply is None or reply[1] <= 0:
             return None
@@ -130,10 +130,10 @@ class RedisStore(SessionStore):
             async with asyncio.timeout(self._timeout / 2):
                 made = await client.set(self._prefix + key, data, nx=True, px=milliseconds)
         except DRIVER_ERRORS as error:
-            if await self._was_written(key, data):
+            if await self._contains(key, data):
                 return True
-            raise self._ours(error) from cause_of(error)
-        return made is not None or await self._was_written(key, data)
+            raise self._to_store_error(error) from cause_of(error)
+        return made is not None or await self._contains(key, data)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -146,9 +146,9 @@ class RedisStore(SessionStore):
         except DRIVER_ERRORS as error:
             if is_foreign(error):
                 return False
-            if await self._was_written(key, data):
+            if await self._contains(key, data):
                 return True
-            raise self._ours(error) from cause_of(error)
+            raise self._to_store_error(error) from cause_of(error)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
@@ -211,10 +211,10 @@ class RedisStore(SessionStore):
             async with asyncio.timeout(self._timeout):
                 return await check()
         except DRIVER_ERRORS as error:
-            if not is_answer(error):
-                raise self._ours(error) from cause_of(error)
+            if not is_error_reply(error):
+                raise self._to_store_error(error) from cause_of(error)
             refusal = self._explain(error)
-            found.append(Finding(f"{self._clients.server.place} {refusal.problem}", refusal.remedy))
+            found.append(Finding(f"{self._clients.server.address} {refusal.problem}", refusal.remedy))
             return None
 
     async def _is_done(self, answer: Awaitable[Any]) -> bool:
@@ -224,9 +224,9 @@ class RedisStore(SessionStore):
         except DRIVER_ERRORS as error:
             if is_foreign(error):
                 return False
-            raise self._ours(error) from cause_of(error)
+            raise self._to_store_error(error) from cause_of(error)
 
-    async def _was_written(self, key: str, data: bytes) -> bool:
+    async def _contains(self, key: str, data: bytes) -> bool:
         """Look, with the other half of the budget, whether a write took place whose answer didn't come, or said no."""
         client = self._clients.here().client
         async with self._deadline(self._timeout / 2):
@@ -243,12 +243,12 @@ class RedisStore(SessionStore):
             async with asyncio.timeout(seconds):
                 yield
         except DRIVER_ERRORS as error:
-            raise self._ours(error) from cause_of(error)
+            raise self._to_store_error(error) from cause_of(error)
 
-    def _ours(self, error: Exception) -> StoreUnavailable:
+    def _to_store_error(self, error: Exception) -> StoreUnavailable:
         """What redis-py's error is to users of a store."""
         refusal = self._explain(error)
-        return refusal.kind(f"{self._clients.server.place} {refusal.problem}: {refusal.remedy}")
+        return refusal.kind(f"{self._clients.server.address} {refusal.problem}: {refusal.remedy}")
 
     def _explain(self, error: Exception) -> Refusal:
         return explain(error, self._clients.server, prefix=self._prefix, seconds=self._timeout)

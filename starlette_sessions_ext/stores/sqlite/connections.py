@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from ...errors import StoreTimeout, StoreUnavailable
 from .database_file import DatabaseFile, Identity
-from .errors import store_error
+from .errors import to_store_error
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Connection:
         if not self.lock.acquire(timeout=self._connections.file.timeout):
             raise StoreTimeout(f"{self._connections.file.path} was busy for longer than the timeout")
         try:
-            with self._connections.our_errors():
+            with self._connections.translate_errors():
                 yield
         finally:
             self.lock.release()
@@ -104,7 +104,7 @@ class Connections:
         with self._all_held():
             if self.are_current():
                 return
-            with self.our_errors():
+            with self.translate_errors():
                 self.file.make(former=self._sidecars)
                 self._close()
                 self._open()
@@ -116,15 +116,15 @@ class Connections:
             self._close()
 
     @contextmanager
-    def our_errors(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Raise SQLite's and the system's errors as ours."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise self.as_ours(error) from error
+            raise self.to_store_error(error) from error
 
-    def as_ours(self, error: sqlite3.Error | OSError) -> StoreUnavailable:
-        return store_error(error, self.file.path, self.file.timeout)
+    def to_store_error(self, error: sqlite3.Error | OSError) -> StoreUnavailable:
+        return to_store_error(error, self.file.path, self.file.timeout)
 
     def before_fork(self) -> None:
         """Wait until no thread is in SQLite, and close. Nothing uses them until `after_fork`."""

@@ -12,7 +12,7 @@ _HAS_EFFECTIVE_IDS = os.access in os.supports_effective_ids
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
-def store_error(error: OSError | sqlite3.Error, path: Path, timeout: float) -> StoreUnavailable:
+def to_store_error(error: OSError | sqlite3.Error, path: Path, timeout: float) -> StoreUnavailable:
     """Make our error of one that SQLite or the system raised for the file at `path`."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _LOCKED:

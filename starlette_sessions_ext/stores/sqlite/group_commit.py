@@ -120,7 +120,7 @@ class GroupCommit:
         """Return the error of a job or of the commit. Raise what keeps any transaction from beginning."""
         execute_when_unlocked(db, self._begin, self._connections.file.timeout)
         try:
-            with self._connections.our_errors():
+            with self._connections.translate_errors():
                 for job in jobs:
                     job.result = job.work(db)
                 self._on_commit()  # before it: what raises in here isn't committed

@@ -16,7 +16,7 @@ from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavai
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.handlersocket import Client, Index, ServerError
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores.handlersocket.errors import as_ours
+from starlette_sessions_ext.stores.handlersocket.errors import to_store_error
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
@@ -82,7 +82,7 @@ async def test_a_write_that_never_reached_the_server_is_an_error(
     ],
 )
 async def test_errors_of_the_server_are_told_as_ours(reason: str, kind: type[Exception], words: str) -> None:
-    error = as_ours(ServerError(1, reason), "db", Index(0, "a", "b", "PRIMARY", ("id",)))
+    error = to_store_error(ServerError(1, reason), "db", Index(0, "a", "b", "PRIMARY", ("id",)))
     assert type(error) is kind
     assert re.search(words, str(error))
 

@@ -14,7 +14,7 @@ import pytest
 from starlette_sessions_ext import StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.mysql import DatabaseStore
-from starlette_sessions_ext.stores.mysql.pool import OwnPool
+from starlette_sessions_ext.stores.mysql.pool import OwnedPool
 from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.testing import FaultProxy
 
@@ -190,7 +190,7 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
 
 
 async def test_the_system_probes_a_silent_connection(store: DatabaseStore, mariadb: MariaDBServer) -> None:
-    connections = OwnPool(settings_of(mariadb.url("fresh")), size=1, timeout=1)
+    connections = OwnedPool(settings_of(mariadb.url("fresh")), size=1, timeout=1)
     async with connections.acquire() as connection:
         sock = cast(Any, connection)._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -219,7 +219,7 @@ async def test_nobody_loses_a_connection_by_being_cancelled(
 
 
 async def test_a_connection_handed_to_somebody_who_just_left_goes_to_the_next(mariadb: MariaDBServer) -> None:
-    connections = OwnPool(settings_of(mariadb.url("fresh")), size=1, timeout=30)
+    connections = OwnedPool(settings_of(mariadb.url("fresh")), size=1, timeout=30)
 
     async def use() -> None:
         async with connections.acquire():
@@ -254,7 +254,7 @@ async def test_a_connection_that_closes_as_it_is_made_counts_as_reset(
 async def test_a_dial_that_fails_fails_nobody_who_came_after_its_request_left(
     mariadb: MariaDBServer, stalling: StallingProxy
 ) -> None:
-    connections = OwnPool(settings_of(mariadb.url("fresh", stalling.port)), size=1, timeout=10)
+    connections = OwnedPool(settings_of(mariadb.url("fresh", stalling.port)), size=1, timeout=10)
 
     async def ask() -> list[Any]:
         async with connections.acquire() as connection:
