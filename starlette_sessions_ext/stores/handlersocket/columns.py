@@ -7,7 +7,6 @@ value for. So everything here is made to fit before it is sent.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -16,11 +15,11 @@ from typing import NamedTuple
 
 from ...errors import ConfigurationError
 from ...handlersocket import Filter, Index, Where
+from ..mysql.names import IDENTIFIER
+from ..mysql.schema import TableSpec, php_session
 
 VERSION, MODIFIED = 0, 1
 """Positions among the filter columns."""
-
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,64}")
 
 
 class Indexes(NamedTuple):
@@ -32,13 +31,17 @@ class Indexes(NamedTuple):
     keys: Index
 
     @property
+    def table(self) -> TableSpec:
+        return php_session(self.rows.database, self.rows.table)
+
+    @property
     def for_writing(self) -> tuple[Index, Index]:
         return self.rows, self.expiries
 
 
 def indexes_of(database: str, table: str) -> Indexes:
     """Raise `ConfigurationError` for what can't be a database or table."""
-    if not all(isinstance(name, str) and _IDENTIFIER.fullmatch(name) for name in (database, table)):
+    if not all(isinstance(name, str) and IDENTIFIER.fullmatch(name) for name in (database, table)):
         raise ConfigurationError("dbname and dbtable are 1 to 64 characters of A-Z, a-z, 0-9, _ and $")
     filters = ("version", "modified")
     return Indexes(

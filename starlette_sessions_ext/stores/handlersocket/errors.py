@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import ConfigurationError, SessionError, SessionUnavailable, StoreFull, StoreTimeout, StoreUnavailable
-from ...handlersocket import ConnectionLost, HandlerSocketError, Index, RemoteProtocolError, ServerError
-from ..mysql.table_checks import quote
+from ...handlersocket import ConnectionLost, HandlerSocketError, RemoteProtocolError, ServerError
+from ..mysql.schema import TableSpec
 
 LOST = (ConnectionLost, RemoteProtocolError, TimeoutError)
 """No answer, or none that can be trusted: what was asked has been done or not."""
@@ -25,16 +25,16 @@ _SLOW = (
 class ErrorTranslator:
     """Raises the client's errors as ours: `with errors: ...`, as often as wanted, also at once."""
 
-    def __init__(self, host: str, index: Index) -> None:
+    def __init__(self, host: str, table: TableSpec) -> None:
         self._host = host
-        self._index = index
+        self._table = table
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, HandlerSocketError | TimeoutError):
-            raise to_store_error(error, self._host, self._index) from error
+            raise to_store_error(error, self._host, self._table) from error
 
 
 def is_rolled_back(error: ServerError) -> bool:
@@ -42,9 +42,9 @@ def is_rolled_back(error: ServerError) -> bool:
     return error.reason in _LOCKED or error.reason == _TABLE_LOCKED
 
 
-def to_store_error(error: Exception, host: str, index: Index) -> SessionError:
+def to_store_error(error: Exception, host: str, table: TableSpec) -> SessionError:
     """The error for a caller of the store, with the remedy."""
-    place, table = f"HandlerSocket at {host}", quote(index.database, index.table)
+    place = f"HandlerSocket at {host}"
     if isinstance(error, TimeoutError):
         return StoreTimeout(f"{place} gave no answer within the deadline: {_SLOW}")
     if not isinstance(error, ServerError):
@@ -58,7 +58,7 @@ def to_store_error(error: Exception, host: str, index: Index) -> SessionError:
         return StoreUnavailable(
             f"{place} can't write (error {error.reason}): the server is read-only, as replicas are"
             " (SET GLOBAL read_only = 0, or take the primary server),"
-            f" or an SQL session holds GET_LOCK('handlersocket_wr') or locks {table}"
+            f" or an SQL session holds GET_LOCK('handlersocket_wr') or locks {table.quoted}"
         )
     if error.reason in _FULL:
         return StoreFull(
@@ -68,16 +68,16 @@ def to_store_error(error: Exception, host: str, index: Index) -> SessionError:
     return _refusal(error, place, table)
 
 
-def _refusal(error: ServerError, place: str, table: str) -> SessionError:
+def _refusal(error: ServerError, place: str, table: TableSpec) -> SessionError:
     remedy = {
         "unauth": "it refuses the secret: give secret= and secret_wr= what the server has as"
         " handlersocket_plain_secret and handlersocket_plain_secret_wr",
         "readonly": "it only reads on the port given as port_wr. Give port_wr= the server's handlersocket_port_wr",
-        "open_table": f"it can't open the table {table}: the database or the table is missing, or the name is wrong."
-        " Make it: sessions-ext migrate mysql://...",
-        "fld": f"the table {table} lacks a column. Add it: sessions-ext migrate mysql://...,"
-        f" or ALTER TABLE {table} ADD COLUMN version BIGINT UNSIGNED NOT NULL DEFAULT 0;",
-        "idxnum": f"the table {table} lacks an index. Add it: ALTER TABLE {table} ADD KEY modified (modified);",
+        "open_table": f"it can't open the table {table.quoted}: the database or the table is missing, or the name is"
+        " wrong. Make it: sessions-ext migrate mysql://...",
+        "fld": f"the table {table.quoted} lacks a column. Add it: sessions-ext migrate mysql://...,"
+        f" or {table.alter_statement(table.column('version').add)}",
+        "idxnum": f"the table {table.quoted} lacks an index. Add it: {table.alter_statement(table.add_index)}",
     }.get(error.reason)
     if remedy is None:
         return StoreUnavailable(f"{place} can't serve sessions (error {error.code} {error.reason})")

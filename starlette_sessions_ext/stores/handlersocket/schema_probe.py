@@ -1,4 +1,4 @@
-"""Finding out through HandlerSocket itself what a table does to the sessions that are put into it.
+"""Find out through HandlerSocket itself whether a table keeps sessions as they are written.
 
 It can't be asked for a schema, and reports no error where it cuts or changes a value. So a row is
 written that shows it, expired from the start, and read back.
@@ -10,14 +10,12 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ...errors import ConfigurationError
 from ...handlersocket import Client, Row, Where
-from ..mysql.table_checks import quote
+from ..mysql.schema import KEY_CHARACTERS, MIN_DATA_BYTES, Fault, TableSpec
 from .columns import Indexes
 
 _TEXT = 65_535
 _MEDIUMTEXT = 16_777_215
-_SHORTEST_DATA = 4096
 _TIME = b"1960-01-02 03:04:05"  # a DATE is shorter, and no TIMESTAMP goes back so far
 _VERSION = 2**63 - 1
 
@@ -34,27 +32,19 @@ async def probe(reading: Client, writing: Client, indexes: Indexes) -> int:
         lax = await reading.find(index, Where("=", (key.upper(),)))
     finally:
         await writing.delete(index, Where("=", (key,)))
-    faults = list(_faults(found[0], key.encode(), bool(lax)))
-    if faults:
-        table = quote(index.database, index.table)
-        reasons, changes = zip(*faults, strict=True)
-        raise ConfigurationError(
-            f"the table {table} can't hold sessions as it is: {'; '.join(reasons)}."
-            f" Mend it: ALTER TABLE {table} {', '.join(changes)};"
-        )
+    indexes.table.refuse(_faults(indexes.table, found[0], key.encode(), bool(lax)))
     length = len(found[0][2] or b"")
     return length if length <= _TEXT else _MEDIUMTEXT
 
 
-def _faults(row: Row, key: bytes, lax: bool) -> Iterator[tuple[str, str]]:
-    """Each fault, and the part of an ALTER TABLE that mends it."""
+def _faults(table: TableSpec, row: Row, key: bytes, lax: bool) -> Iterator[Fault]:
     name, modified, data, version = row
     if name != key or lax:
-        reason = "takes different ids for one" if lax else "is shorter than a key's 32 characters"
-        yield f"`id` {reason}", "MODIFY `id` VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
+        reason = "takes different ids for one" if lax else f"is shorter than a key's {KEY_CHARACTERS} characters"
+        yield Fault(f"`id` {reason}", table.column("id").modify)
     if modified != _TIME:
-        yield "`modified` doesn't hold a date and time of any year", "MODIFY `modified` DATETIME NOT NULL"
-    if len(data or b"") < _SHORTEST_DATA or (data or b"").strip(b"x"):
-        yield f"`data` doesn't hold {_SHORTEST_DATA} bytes of text", "MODIFY `data` MEDIUMTEXT"
+        yield Fault("`modified` doesn't hold a date and time of any year", table.column("modified").modify)
+    if len(data or b"") < MIN_DATA_BYTES or (data or b"").strip(b"x"):
+        yield Fault(f"`data` doesn't hold {MIN_DATA_BYTES} bytes of text", table.column("data").modify)
     if version != b"%d" % _VERSION:
-        yield "`version` can't hold a version", "MODIFY `version` BIGINT UNSIGNED NOT NULL DEFAULT 0"
+        yield Fault("`version` can't hold a version", table.column("version").modify)

@@ -1,4 +1,4 @@
-"""Looking at the server of a HandlerSocket over SQL, which tells more than HandlerSocket itself can."""
+"""Check the table and the settings of a HandlerSocket server over SQL, which knows more than HandlerSocket."""
 
 from __future__ import annotations
 
@@ -9,21 +9,10 @@ from functools import partial
 from ..base import Finding
 from ..mysql.connections import fetch_all
 from ..mysql.errors import DRIVER_ERRORS, to_store_error
+from ..mysql.inspection import FetchAll, flush_findings, inspect_table, read_only_findings
 from ..mysql.pool import OwnedPool
-from ..mysql.table_checks import (
-    Column,
-    FetchAll,
-    Wanted,
-    examine,
-    flush_findings,
-    quote,
-    read_only_findings,
-    wrong_data,
-    wrong_id,
-    wrong_version,
-)
+from ..mysql.schema import TableSpec
 from ..mysql.url import settings_of
-from .columns import Indexes
 
 _SETTINGS = """SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'wsrep_on', 'handlersocket_address')"""
 
@@ -31,15 +20,15 @@ _SETTINGS = """SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'wsrep_o
 class SQL:
     """The server of a `mysql://` URL, asked on a connection of its own. `timeout` is in seconds."""
 
-    def __init__(self, url: str, indexes: Indexes, timeout: float) -> None:
+    def __init__(self, url: str, table: TableSpec, timeout: float) -> None:
         self._settings = settings_of(url)
-        self._database, self._table = indexes.rows.database, indexes.rows.table
+        self._table = table
         self._timeout = timeout
 
     async def check(self) -> int:
         """How many bytes the data column takes. Raise `ConfigurationError` for a table that can't hold sessions."""
         async with self._connected() as fetch_all:
-            columns = await examine(fetch_all, self._database, self._table, _WANTED, self._create_statement())
+            columns = await inspect_table(fetch_all, self._table, self._table.create_statement)
         return columns["data"].length or 0
 
     async def findings(self) -> list[Finding]:
@@ -58,25 +47,6 @@ class SQL:
             raise to_store_error(error, pool.address) from error
         finally:
             await pool.aclose()
-
-    def _create_statement(self) -> str:
-        columns = ", ".join(f"{name} {definition}" for name, definition, _ in _WANTED)
-        return (
-            f"CREATE TABLE {quote(self._database, self._table)} ({columns}, PRIMARY KEY (id), KEY modified (modified))"
-            " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;"
-        )
-
-
-def _wrong_datetime(column: Column) -> str | None:
-    return None if column.type == "datetime" else "doesn't hold a date and time of any year"
-
-
-_WANTED = [
-    Wanted("id", "VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", wrong_id),
-    Wanted("modified", "DATETIME NOT NULL", _wrong_datetime),
-    Wanted("data", "MEDIUMTEXT", wrong_data),
-    Wanted("version", "BIGINT UNSIGNED NOT NULL DEFAULT 0", wrong_version),
-]
 
 
 def _settings_findings(settings: dict[str, str]) -> Iterator[Finding]:

@@ -34,6 +34,7 @@ from ..base import (
     check_row,
     is_key,
 )
+from ..mysql.schema import TableSpec
 from ..mysql.statements import MAX_LIFETIME, from_text, to_text
 from . import columns
 from .errors import LOST, ErrorTranslator
@@ -99,9 +100,9 @@ class HandlerSocketStore(SessionStore):
             raise ConfigurationError("mysql_url must be a str, such as mysql://user:password@host:3306/database")
         self._indexes = columns.indexes_of(dbname, dbtable)
         self._address = address_of(host, port, port_wr, secret, secret_wr)
-        self._errors = ErrorTranslator(host, self._indexes.rows)
+        self._errors = ErrorTranslator(host, self._indexes.table)
         self._lifetime = parse_duration(lifetime, "lifetime", maximum=MAX_LIFETIME)
-        self._sql = _sql(mysql_url, self._indexes, timeout) if mysql_url else None
+        self._sql = _sql(mysql_url, self._indexes.table, timeout) if mysql_url else None
         self._verify_writes = verify_writes
         self._timeout = timeout
         self._pool_size = pool_size
@@ -282,13 +283,13 @@ class HandlerSocketStore(SessionStore):
         return columns.to_time(expires_at - self._lifetime)
 
 
-def _sql(url: str, indexes: columns.Indexes, timeout: float) -> SQL:
+def _sql(url: str, table: TableSpec, timeout: float) -> SQL:
     """HandlerSocket itself needs no driver."""
     try:
         from .schema_sql import SQL
     except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy
         raise ImportError('mysql_url needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
-    return SQL(url, indexes, timeout)
+    return SQL(url, table, timeout)
 
 
 def _is_version(version: Hashable) -> TypeGuard[int]:

@@ -1,157 +1,193 @@
-"""What a MySQL table must be to hold sessions without loss, and the statement that repairs one which isn't.
+"""What a MySQL table must be to hold sessions, and the statements that create and repair it. Pure.
 
-The server is asked once, when a store opens. Everything after that is pure.
+This is the one description of both tables. Migration 0001 creates them; a test compares it with
+`TableSpec.create_statement`. The startup checks of DatabaseStore and HandlerSocketStore use it too.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ...errors import ConfigurationError
-from ..base import Finding
-from .table_checks import (
-    Column,
-    FetchAll,
-    Wanted,
-    examine,
-    flush_findings,
-    is_indexed,
-    quote,
-    read_only_findings,
-    wrong_data,
-    wrong_id,
-    wrong_version,
-)
+from .names import Names, quote_table
 
-_STRICT = {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"}
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,64}")
-_HARMLESS = (
-    """INSERT INTO {table} ({session_id}, {data}, {created_at}, {modified_at}, {version})
-    SELECT {session_id}, {data}, {created_at}, {modified_at}, {version} FROM {table}
-    WHERE {session_id} = '' AND 1 = 0""",
-    """UPDATE {table} SET {data} = '', {modified_at} = 0, {version} = 0 WHERE {session_id} = '' AND 1 = 0""",
-    "DELETE FROM {table} WHERE {session_id} = '' AND 1 = 0",
-)
-_SERVER = "SELECT @@SESSION.sql_mode, @@SESSION.max_allowed_packet, DATABASE()"
+KEY_CHARACTERS = 32
+MIN_DATA_BYTES = 4096
+_DATA_TYPES = {
+    "varchar",
+    "tinytext",
+    "text",
+    "mediumtext",
+    "longtext",
+    "varbinary",
+    "tinyblob",
+    "blob",
+    "mediumblob",
+    "longblob",
+}
+_WIDE_CHARSETS = ("ucs2", "utf16", "utf32")
 
 
-class Names(NamedTuple):
-    """The table and its columns, as configured."""
+class Column(NamedTuple):
+    """A row of information_schema.COLUMNS."""
 
-    database: str | None
-    table: str
-    session_id: str
-    data: str
-    created_at: str
-    modified_at: str
-    version: str
+    name: str
+    type: str
+    definition: str
+    length: int | None
+    charset: str | None
+    collation: str | None
+    nullable: bool
+    must_be_given: bool
+
+
+class Fault(NamedTuple):
+    """A reason why a table can't hold sessions, and the part of an ALTER TABLE that repairs it."""
+
+    reason: str
+    change: str
+
+
+class ColumnSpec(NamedTuple):
+    """A column that a store needs. `check` returns what is wrong with an existing one, or None."""
+
+    name: str
+    definition: str
+    check: Callable[[Column], str | None]
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return self[2:]
+    def add(self) -> str:
+        return f"ADD COLUMN `{self.name}` {self.definition}"
 
-    def quoted(self) -> dict[str, str]:
-        """Each name as it is written in a statement."""
-        columns = {name: f"`{value}`" for name, value in zip(self._fields[2:], self.columns, strict=True)}
-        return {"table": quote(self.database, self.table), **columns}
-
-
-_MIGRATED = Names(None, "session_data", "session_id", "data", "created_at", "modified_at", "version")
+    @property
+    def modify(self) -> str:
+        return f"MODIFY `{self.name}` {self.definition}"
 
 
-class Limits(NamedTuple):
-    """What the table, and a packet to the server, can hold."""
+class TableSpec(NamedTuple):
+    """A session table. The first column is its primary key, `indexed` are those of its expiry."""
 
-    data_bytes: int
-    last_time: int
-    """The largest number for `modified_at`."""
+    database: str | None
+    name: str
+    columns: tuple[ColumnSpec, ...]
+    index_name: str
+    indexed: tuple[str, ...]
 
+    @property
+    def quoted(self) -> str:
+        return quote_table(self.database, self.name)
 
-UNKNOWN = Limits(65_535, 2**32 - 1)
-"""Before the server was asked: `TEXT` and `INT UNSIGNED`, the smallest that the migrations make or leave."""
+    @property
+    def add_index(self) -> str:
+        return f"ADD {self._index}"
 
-
-def names_of(table: str, **columns: str) -> Names:
-    """Check identifiers from a configuration. Raise `ConfigurationError` for what can't be one."""
-    for option, value in {"table": table, **{f"column_{name}": value for name, value in columns.items()}}.items():
-        if not isinstance(value, str):
-            raise ConfigurationError(f"{option} must be a str, not {type(value).__name__}")
-    database, dot, name = table.rpartition(".")
-    names = Names(database if dot else None, name, **columns)
-    if not all(_IDENTIFIER.fullmatch(value) for value in names if value is not None):
-        raise ConfigurationError(
-            "a table or column is named by 1 to 64 characters of A-Z, a-z, 0-9, _ and $;"
-            " a table may be given as database.table"
+    @property
+    def create_statement(self) -> str:
+        columns = ", ".join(f"`{column.name}` {column.definition}" for column in self.columns)
+        return (
+            f"CREATE TABLE {self.quoted} ({columns}, PRIMARY KEY (`{self.columns[0].name}`), {self._index})"
+            " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;"
         )
-    if len({column.lower() for column in names.columns}) < len(names.columns):
-        raise ConfigurationError("each column of a DatabaseStore needs a name of its own")
-    return names
+
+    def column(self, name: str) -> ColumnSpec:
+        return next(column for column in self.columns if column.name == name)
+
+    def alter_statement(self, *changes: str) -> str:
+        return f"ALTER TABLE {self.quoted} {', '.join(changes)};"
+
+    def faults(
+        self, kind: str, transactions: str | None, columns: Mapping[str, Column], unique: set[str]
+    ) -> Iterator[Fault]:
+        """Find what is wrong with an existing table.
+
+        `columns` has them by their names in lower case, `unique` the columns that are unique alone.
+        """
+        if transactions != "YES":
+            yield Fault(
+                f"its engine ({kind.lower()}) isn't transactional, and loses writes in a crash", "ENGINE=InnoDB"
+            )
+        for spec in self.columns:
+            column = columns.get(spec.name.lower())
+            if column is None:
+                yield Fault(f"it has no column `{spec.name}`", spec.add)
+            elif reason := spec.check(column):
+                yield Fault(f"`{spec.name}` ({column.definition}) {reason}", spec.modify)
+        key = self.columns[0].name
+        if key.lower() not in unique:
+            yield Fault(f"`{key}` alone isn't its primary key", f"ADD PRIMARY KEY (`{key}`)")
+        ours = {spec.name.lower() for spec in self.columns}
+        for column in columns.values():
+            if column.must_be_given and column.name.lower() not in ours:
+                yield Fault(f"`{column.name}` has no default", f"MODIFY `{column.name}` {column.definition} NULL")
+
+    def refuse(self, faults: Iterable[Fault]) -> None:
+        """Raise `ConfigurationError` with the statement that repairs the table, if there are faults."""
+        found = list(faults)
+        if found:
+            raise ConfigurationError(
+                f"the table {self.quoted} can't hold sessions as it is: {'; '.join(fault.reason for fault in found)}."
+                f" Repair it: {self.alter_statement(*(fault.change for fault in found))}"
+            )
+
+    @property
+    def _index(self) -> str:
+        columns = ", ".join(f"`{column}`" for column in self.indexed)
+        return f"KEY `{self.index_name}` ({columns})"
 
 
-async def check(fetch_all: FetchAll, names: Names, migrate: str) -> Limits:
-    """Ask the server what the table is like. Raise `ConfigurationError` with the statement that repairs it.
-
-    `migrate` is the command that makes the table of the migrations.
-    """
-    [(sql_mode, packet, current)] = await fetch_all(_SERVER, ())
-    if names.database is None and current is None:
-        raise ConfigurationError("the connection has no default database: name the table `database.table`")
-    if not _STRICT & set(sql_mode.split(",")):
-        raise ConfigurationError(
-            "the server cuts values that don't fit, without an error: give create_pool"
-            " sql_mode=\"'STRICT_ALL_TABLES'\", or set sql_mode on the server"
-        )
-    wanted = [
-        Wanted(names.session_id, "VARCHAR(35) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", wrong_id),
-        Wanted(names.data, "MEDIUMTEXT NOT NULL", wrong_data),
-        Wanted(names.created_at, "BIGINT UNSIGNED NOT NULL", _wrong_time),
-        Wanted(names.modified_at, "BIGINT UNSIGNED DEFAULT NULL", _wrong_time),
-        Wanted(names.version, "BIGINT UNSIGNED NOT NULL DEFAULT 0", wrong_version),
-    ]
-    make = migrate if names == _MIGRATED else create_statement(names)
-    columns = await examine(fetch_all, names.database, names.table, wanted, make)
-    return _limits(names, columns, packet)
+def session_data(names: Names) -> TableSpec:
+    """Describe the table of DatabaseStore, under the configured names."""
+    columns = (
+        ColumnSpec(names.session_id, "VARCHAR(35) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", _check_id),
+        ColumnSpec(names.data, "MEDIUMTEXT NOT NULL", _check_data),
+        ColumnSpec(names.created_at, "BIGINT UNSIGNED NOT NULL", _check_time),
+        ColumnSpec(names.modified_at, "BIGINT UNSIGNED DEFAULT NULL", _check_time),
+        ColumnSpec(names.version, "BIGINT UNSIGNED NOT NULL DEFAULT 0", _check_version),
+    )
+    return TableSpec(names.database, names.table, columns, "session_data_expiry", (names.modified_at, names.created_at))
 
 
-async def try_writing(fetch_all: FetchAll, names: Names) -> None:
-    """Run statements that change no row, but fail as any change does for want of rights or on a read-only server."""
-    for statement in _HARMLESS:
-        await fetch_all(statement.format_map(names.quoted()), ())
+def php_session(database: str | None, table: str) -> TableSpec:
+    """Describe the table of HandlerSocketStore."""
+    columns = (
+        ColumnSpec("id", "VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", _check_id),
+        ColumnSpec("modified", "DATETIME NOT NULL", _check_datetime),
+        ColumnSpec("data", "MEDIUMTEXT", _check_data),
+        ColumnSpec("version", "BIGINT UNSIGNED NOT NULL DEFAULT 0", _check_version),
+    )
+    return TableSpec(database, table, columns, "modified", ("modified",))
 
 
-async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Finding]:
-    """What works, but not well. What doesn't work at all is raised as `check` does."""
-    await check(fetch_all, names, migrate)
-    await try_writing(fetch_all, names)
-    found = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
-    if not await is_indexed(fetch_all, names.database, names.table, names.modified_at):
-        quoted = names.quoted()
-        problem = f"no index begins with {quoted['modified_at']}: collecting expired sessions reads the whole table"
-        remedy = "ALTER TABLE {table} ADD KEY ({modified_at}, {created_at});".format_map(quoted)
-        found.append(Finding(problem, remedy))
-    return found
+def _check_id(column: Column) -> str | None:
+    if column.type not in ("char", "varchar"):
+        return "isn't text"
+    if not (column.collation or "").endswith("_bin"):
+        return f"takes different ids for one under {column.collation}"
+    if column.length is None or column.length < KEY_CHARACTERS:
+        return f"is shorter than a key's {KEY_CHARACTERS} characters"
+    return None
 
 
-def create_statement(names: Names) -> str:
-    """The table of migration 0001, under the configured names."""
-    return (
-        "CREATE TABLE {table} ({session_id} VARCHAR(35) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,"
-        " {data} MEDIUMTEXT NOT NULL, {created_at} BIGINT UNSIGNED NOT NULL,"
-        " {modified_at} BIGINT UNSIGNED DEFAULT NULL, {version} BIGINT UNSIGNED NOT NULL DEFAULT 0,"
-        " PRIMARY KEY ({session_id}), KEY ({modified_at}, {created_at}))"
-        " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;"
-    ).format_map(names.quoted())
+def _check_data(column: Column) -> str | None:
+    if column.type not in _DATA_TYPES:
+        return "doesn't give back text as it was written"
+    if (column.charset or "").startswith(_WIDE_CHARSETS):
+        return f"doesn't hold ASCII as it is in {column.charset}"
+    if column.length is None or column.length < MIN_DATA_BYTES:
+        return f"is shorter than {MIN_DATA_BYTES} bytes"
+    return None
 
 
-def _wrong_time(column: Column) -> str | None:
+def _check_time(column: Column) -> str | None:
     if column.type == "bigint" or (column.type == "int" and "unsigned" in column.definition):
         return None
     return "can't hold unix seconds for long"
 
 
-def _limits(names: Names, columns: dict[str, Column], packet: int) -> Limits:
-    """A packet has to hold the statement, in which quoting may double the data."""
-    length = columns[names.data.lower()].length or 0
-    bigint = columns[names.modified_at.lower()].type == "bigint"
-    return Limits(min(length, (packet - 1024) // 2), 2**63 - 1 if bigint else UNKNOWN.last_time)
+def _check_datetime(column: Column) -> str | None:
+    return None if column.type == "datetime" else "doesn't hold a date and time of any year"
+
+
+def _check_version(column: Column) -> str | None:
+    return None if column.type == "bigint" and not column.nullable else "can't hold a version"

@@ -45,8 +45,9 @@ from . import statements
 from .borrowed_pool import BorrowedPool
 from .connections import Connections, Reply, execute, fetch_all
 from .errors import DRIVER_ERRORS, SLOW, is_connection_lost, is_deadlock, is_duplicate, to_store_error
+from .names import parse_names
 from .pool import OwnedPool
-from .schema import UNKNOWN, check, findings, names_of, try_writing
+from .startup_check import UNKNOWN_LIMITS, check_table, findings, try_writing
 from .url import address_of, migrate_command, settings_of
 
 check_version("asyncmy")
@@ -93,7 +94,7 @@ class DatabaseStore(SessionStore):
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
-        self._names = names_of(
+        self._names = parse_names(
             table,
             session_id=column_session_id,
             data=column_data,
@@ -111,9 +112,9 @@ class DatabaseStore(SessionStore):
         self._address = BorrowedPool.address if isinstance(self._source, BorrowedPool) else address_of(self._source)
         self._migrate = migrate_command(None if isinstance(self._source, BorrowedPool) else self._source)
         self._loop_states = LoopLocal(self._make_loop_state, close=_LoopState.aclose, abandon=_LoopState.abandon)
-        self._limits = UNKNOWN
+        self._limits = UNKNOWN_LIMITS
         self._is_checked = False
-        self.max_data_bytes: int | None = min(max_data_bytes, UNKNOWN.data_bytes)
+        self.max_data_bytes: int | None = min(max_data_bytes, UNKNOWN_LIMITS.data_bytes)
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
@@ -274,7 +275,7 @@ class DatabaseStore(SessionStore):
 
     async def _check(self) -> None:
         async with self._current().acquire() as connection:
-            self._limits = await check(partial(fetch_all, connection), self._names, self._migrate)
+            self._limits = await check_table(partial(fetch_all, connection), self._names, self._migrate)
         self._is_checked = True
         self.max_data_bytes = min(self._configured_bytes, self._limits.data_bytes)
 
