@@ -35,7 +35,8 @@ from ..base import (
     is_key,
 )
 from ..mysql.schema import TableSpec
-from ..mysql.statements import MAX_LIFETIME, from_text, to_text
+from ..mysql.statements import MAX_LIFETIME
+from ..mysql.text_encoding import from_text, to_text
 from . import columns
 from .errors import LOST, ErrorTranslator
 from .ports import Ports, address_of

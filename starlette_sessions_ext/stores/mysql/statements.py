@@ -1,15 +1,6 @@
-"""How sessions are rows of a MySQL table: the statements, and the text of the data column. Pure.
-
-Statements are templates for quoted names. ASCII data is stored as it is, so that it stays readable
-and no character set can damage it. Other bytes go in as base64 behind a mark: a text column would
-change them, or refuse them.
-"""
+"""The statements of a DatabaseStore, as templates for quoted names. Pure."""
 
 from __future__ import annotations
-
-from base64 import b64decode, b64encode
-
-from ...errors import SessionTooLarge
 
 LOAD = """SELECT {session_id}, CAST({data} AS BINARY), {version}, COALESCE({modified_at}, {created_at}) FROM {table}
     WHERE {session_id} IN (%s{more}) AND COALESCE({modified_at}, {created_at}) > %s"""
@@ -30,27 +21,5 @@ DELETE_EXPIRED = """DELETE FROM {table} WHERE {session_id} IN (%s{more})
     AND COALESCE({modified_at}, {created_at}) <= %s"""
 KEYS = "SELECT {session_id} FROM {table} WHERE {session_id} > %s ORDER BY {session_id} LIMIT 1000"
 
-BASE64_PREFIX = b"base64:"
 MAX_LIFETIME = 1_000_000_000
 """Seconds. A row at the beginning of unix time has then been absent since 2001."""
-
-
-def to_text(data: bytes, room: int) -> str:
-    """What a column of `room` bytes is given. Raise `SessionTooLarge` if that doesn't fit."""
-    plain = data.isascii() and not data.startswith(BASE64_PREFIX)
-    text = (data if plain else BASE64_PREFIX + b64encode(data)).decode("ascii")
-    if len(text) > room:
-        raise SessionTooLarge(
-            f"the session takes {len(text)} bytes as text, the column {room}:"
-            " keep less in it, or make the column larger"
-        )
-    return text
-
-
-def from_text(text: bytes) -> bytes:
-    if not text.startswith(BASE64_PREFIX):
-        return text
-    try:
-        return b64decode(text[len(BASE64_PREFIX) :], validate=True)
-    except ValueError:  # somebody else's text, which only begins as ours does
-        return text

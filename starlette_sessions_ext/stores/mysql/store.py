@@ -9,14 +9,12 @@ expiry has its `modified_at` shifted, so that the sum is exact.
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 
 try:
     from asyncmy import Pool
@@ -24,7 +22,6 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
 
 from ..._time import parse_duration
-from ...errors import StoreTimeout
 from .._support.batching import Batcher
 from .._support.cleanup import delete_in_batches
 from .._support.driver_versions import check_version
@@ -43,11 +40,14 @@ from ..base import (
 )
 from . import statements
 from .borrowed_pool import BorrowedPool
-from .connections import Connections, Reply, execute, fetch_all
-from .errors import DRIVER_ERRORS, SLOW, is_connection_lost, is_deadlock, is_duplicate, to_store_error
+from .connections import Connections, Reply, fetch_all
+from .errors import DRIVER_ERRORS, is_connection_lost, is_duplicate
+from .execution import deadline, execute_until
+from .loop_state import LoopState
 from .names import parse_names
 from .pool import OwnedPool
 from .startup_check import UNKNOWN_LIMITS, check_table, findings, try_writing
+from .text_encoding import from_text, to_text
 from .url import address_of, migrate_command, settings_of
 
 check_version("asyncmy")
@@ -111,7 +111,7 @@ class DatabaseStore(SessionStore):
         self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else BorrowedPool(pool_or_url)
         self._address = BorrowedPool.address if isinstance(self._source, BorrowedPool) else address_of(self._source)
         self._migrate = migrate_command(None if isinstance(self._source, BorrowedPool) else self._source)
-        self._loop_states = LoopLocal(self._make_loop_state, close=_LoopState.aclose, abandon=_LoopState.abandon)
+        self._loop_states = LoopLocal(self._make_loop_state, close=LoopState.aclose, abandon=LoopState.abandon)
         self._limits = UNKNOWN_LIMITS
         self._is_checked = False
         self.max_data_bytes: int | None = min(max_data_bytes, UNKNOWN_LIMITS.data_bytes)
@@ -125,7 +125,7 @@ class DatabaseStore(SessionStore):
         check_row(key, data, expires_at, self.max_data_bytes)
         # A random version, so that one of a row that was deleted and made again is worth nothing.
         values = (
-            statements.to_text(data, self._limits.data_bytes),
+            to_text(data, self._limits.data_bytes),
             int(self._clock()),
             self._modified_at(expires_at),
             secrets.randbits(62),
@@ -142,7 +142,7 @@ class DatabaseStore(SessionStore):
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        text, modified_at = statements.to_text(data, self._limits.data_bytes), self._modified_at(expires_at)
+        text, modified_at = to_text(data, self._limits.data_bytes), self._modified_at(expires_at)
         if type(version) is not int:
             return False
         async with self._deadline():
@@ -236,7 +236,7 @@ class DatabaseStore(SessionStore):
     async def _rows_of(self, keys: list[str]) -> dict[str, Stored]:
         found = (await self._run(statements.LOAD, *keys, self._newest_expired(), repeat=len(keys))).rows
         return {
-            key: Stored(statements.from_text(data), version, modified_at + self._lifetime)
+            key: Stored(from_text(data), version, modified_at + self._lifetime)
             for key, data, version, modified_at in found
         }
 
@@ -244,17 +244,8 @@ class DatabaseStore(SessionStore):
         """Run a statement, again for up to half the budget if it is the victim of a deadlock."""
         if not self._is_checked:
             await self._check()
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._timeout / 2
         text = statement.format(**self._quoted, more=", %s" * (repeat - 1))
-        while True:
-            try:
-                async with self._current().acquire() as connection:
-                    return await execute(connection, text, values)
-            except DRIVER_ERRORS as error:
-                if not is_deadlock(error) or loop.time() > give_up:
-                    raise
-            await asyncio.sleep(random.uniform(0.001, 0.02))
+        return await execute_until(self._current(), text, values, self._timeout / 2)
 
     async def _change(self, statement: str, *values: str | int) -> bool:
         return (await self._run(statement, *values)).rowcount == 1
@@ -271,7 +262,7 @@ class DatabaseStore(SessionStore):
 
     async def _contains(self, key: str, data: bytes) -> bool:
         found = (await self._run(statements.SELECT_DATA, key)).rows
-        return bool(found) and statements.from_text(found[0][0]) == data
+        return bool(found) and from_text(found[0][0]) == data
 
     async def _check(self) -> None:
         async with self._current().acquire() as connection:
@@ -282,11 +273,11 @@ class DatabaseStore(SessionStore):
     def _current(self) -> Connections:
         return self._loop_states.get().connections
 
-    def _make_loop_state(self) -> _LoopState:
+    def _make_loop_state(self) -> LoopState:
         loads = Batcher(self._find, max_size=_MAX_BATCHED_LOADS, timeout=self._timeout)
         if isinstance(self._source, BorrowedPool):
-            return _LoopState(self._source, loads)
-        return _LoopState(OwnedPool(self._source, size=self._pool_size, timeout=self._timeout), loads)
+            return LoopState(self._source, loads)
+        return LoopState(OwnedPool(self._source, size=self._pool_size, timeout=self._timeout), loads)
 
     # Values
 
@@ -298,8 +289,6 @@ class DatabaseStore(SessionStore):
         """What the column is set to. Zero is long expired, whatever the lifetime; an INT ends in 2106."""
         return min(max(expires_at - self._lifetime, 0), self._limits.last_time)
 
-    # Failure
-
     def _attempt(self) -> asyncio.Timeout:
         """More than half of the budget, so that the server gives up waiting for a lock before.
 
@@ -307,27 +296,5 @@ class DatabaseStore(SessionStore):
         """
         return asyncio.timeout(self._timeout * 0.6)
 
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        """The budget of one operation, and the one place where asyncmy's errors become ours."""
-        try:
-            async with asyncio.timeout(self._timeout):
-                yield
-        except TimeoutError as error:
-            raise StoreTimeout(f"{self._address} didn't answer within {self._timeout} s: {SLOW}") from error
-        except DRIVER_ERRORS as error:
-            raise to_store_error(error, self._address) from error
-
-
-class _LoopState(NamedTuple):
-    """The connections and batches of one event loop."""
-
-    connections: Connections
-    loads: Batcher[str, Stored | None]
-
-    async def aclose(self) -> None:
-        await self.connections.aclose()
-        await self.loads.wait_all()
-
-    def abandon(self) -> None:
-        self.connections.abandon()
+    def _deadline(self) -> AbstractAsyncContextManager[None]:
+        return deadline(self._address, self._timeout)
