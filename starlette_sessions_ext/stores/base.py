@@ -64,7 +64,7 @@ class SessionStore(Protocol):
     """
 
     max_data_bytes: int | None
-    """What fits without loss. More raises `SessionTooLarge` before any I/O; None: no limit of its own."""
+    """What fits without loss. More raises `SessionTooLarge` before any I/O; None: no limit."""
 
     async def load(self, key: str) -> Stored | None:
         """The row, or None if it is absent or expired."""
@@ -87,11 +87,11 @@ class SessionStore(Protocol):
         ...
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """Collect up to `limit` expired rows and say how many. 0 where the server does it by itself."""
+        """Collect up to `limit` expired rows and say how many. 0 where the server does it."""
         ...
 
     async def open(self) -> None:
-        """Get ready, and check what was given: to be told of faults at startup.
+        """Get ready, and check what was given: so that faults show at startup.
 
         May be called again, also after `aclose`, and may be left out: the first operation opens.
         """
@@ -116,7 +116,7 @@ class SessionStore(Protocol):
 
 
 class Finding(NamedTuple):
-    """Something that is wrong with a server or its settings, and what mends it."""
+    """Something that is wrong with a server or its settings, and its remedy."""
 
     problem: str
     remedy: str

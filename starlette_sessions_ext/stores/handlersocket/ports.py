@@ -81,7 +81,7 @@ class Ports:
             return await self._attempt(self.reading, request, *arguments, **options)
 
     async def write(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Ask on the port for writing; again only where the server has undone it because of somebody else's lock."""
+        """Ask on the port for writing, again only if the server rolled back because of another transaction's lock."""
         give_up = self.loop.time() + self._attempt_timeout
         while True:
             try:

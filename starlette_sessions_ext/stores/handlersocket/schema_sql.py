@@ -18,7 +18,7 @@ _SETTINGS = """SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'wsrep_o
 
 
 class SQL:
-    """The server of a `mysql://` URL, asked on a connection of its own. `timeout` is in seconds."""
+    """The server of a `mysql://` URL, on a separate connection. `timeout` is in seconds."""
 
     def __init__(self, url: str, table: TableSpec, timeout: float) -> None:
         self._settings = settings_of(url)

@@ -4,7 +4,7 @@ One row per session, one line and one round trip per operation: finds go to the 
 changes to the one for writing. A row's expiry is `modified` (UTC) + lifetime; a session with
 another expiry has its `modified` shifted, so that the sum is exact.
 
-A change asks for the row as it was before, which names its key: so the answer to somebody else's
+A change asks for the row as it was before, which names its key: so the answer to another request's
 change can't be taken for ours.
 """
 
@@ -211,7 +211,7 @@ class HandlerSocketStore(SessionStore):
     async def drain(self, hold: float = 0.5) -> None:
         """Close all connections, and make none for `hold` seconds, so that a waiting `ALTER TABLE` gets through.
 
-        While one is open it waits, and holds up all SQL on the table. What is asked meanwhile waits
+        While one is open it waits, and holds up all SQL on the table. A request made then waits
         as well; with a `hold` of half the `timeout` or more it may fail. After it service goes on by
         itself. Every process that uses the store has to do so.
         """

@@ -27,7 +27,7 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 
 # Whatever the client's or the URL's settings are: a write is acknowledged when a majority has it in its journal, so
-# that no election and no crash undoes it, be it a logout. Reads go to the primary and take its newest state ("local"),
+# that no election and no crash undoes it. Reads go to the primary and take its newest state ("local"),
 # where every acknowledged write is seen. "majority" could return the state before a write that is still under way, and
 # a lost compare-and-swap would load the same stale version again and again; "local" may show such a write early, but
 # a swap that builds on it is acknowledged only after it. One gap is left: a primary that was cut off answers reads,
@@ -108,7 +108,7 @@ class Source:
         try:
             if not url.startswith(("mongodb://", "mongodb+srv://")):
                 raise ValueError
-            # These are for what the client does in the background; for an answer it has no timeout of its own.
+            # These are for what the client does in the background; for an answer it has no other timeout.
             limits: dict[str, Any] = {"connectTimeoutMS": milliseconds, "socketTimeoutMS": milliseconds}
             if "maxconnecting=" not in url.lower():
                 limits["maxConnecting"] = _MAX_CONNECTING

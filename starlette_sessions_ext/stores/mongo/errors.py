@@ -22,7 +22,7 @@ from ...errors import SessionTooLarge, SessionUnavailable, StoreError, StoreFull
 DRIVER_ERRORS = (PyMongoError, BSONError, OSError)
 
 UNAUTHORIZED = 13
-_ATLAS = 8000  # all that Atlas refuses with words of its own
+_ATLAS = 8000  # all that Atlas refuses with its own words
 _SHUTTING_DOWN = (91, 11600)
 _TIMED_OUT = (50, 89, 202, 262)
 

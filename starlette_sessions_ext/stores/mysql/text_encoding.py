@@ -30,5 +30,5 @@ def from_text(text: bytes) -> bytes:
         return text
     try:
         return b64decode(text[len(BASE64_PREFIX) :], validate=True)
-    except ValueError:  # somebody else's text, which only begins as ours does
+    except ValueError:  # foreign text, which only begins as ours does
         return text

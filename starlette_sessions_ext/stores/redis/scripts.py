@@ -25,7 +25,7 @@ MAX_BATCHED_CALLS = 64
 class Script:
     """A Lua script, known to Redis by its digest: `body` is that of a function of a key and up to three arguments.
 
-    Each key has an answer of its own, also where it holds what isn't ours: then an error.
+    Each key has its own result; that of a foreign value is an error.
     """
 
     def __init__(self, body: str) -> None:

@@ -89,7 +89,7 @@ class RedisStore(SessionStore):
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> WeightedRedisStore:
-        """Make a store over the servers of a phpredis `save_path`; see `redis_servers.parse_save_path`."""
+        """Make a store over the servers of a phpredis `save_path`; see `sharded.parse_save_path`."""
         check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes)
         servers = parse_save_path(path)
         stores = [
