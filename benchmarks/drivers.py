@@ -23,9 +23,11 @@ from pymongo import AsyncMongoClient, WriteConcern
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from starlette_sessions_ext.handlersocket import Client, Where
-from starlette_sessions_ext.stores import _handlersocket_rows, _mysql_rows, _redis_scripts
-from starlette_sessions_ext.stores import sqlite as sqlite_store
-from starlette_sessions_ext.stores._mysql_url import settings_of
+from starlette_sessions_ext.stores.handlersocket import columns
+from starlette_sessions_ext.stores.mysql import statements
+from starlette_sessions_ext.stores.mysql.url import settings_of
+from starlette_sessions_ext.stores.redis import scripts
+from starlette_sessions_ext.stores.sqlite import store as sqlite_store
 from tests.mariadb_server import MariaDBServer
 
 WEEKS = 14 * 24 * 60 * 60  # what DatabaseStore takes for a row's lifetime, in seconds
@@ -45,19 +47,19 @@ class _Redis:
         self._client = client
 
     async def load(self, key: str) -> Any:
-        return (await self._client.execute_command("EVALSHA", _redis_scripts.LOAD.digest, 1, f"session:{key}"))[0]
+        return (await self._client.execute_command("EVALSHA", scripts.LOAD.digest, 1, f"session:{key}"))[0]
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> Any:
         assert isinstance(version, bytes)
         digest = hashlib.sha1(version, usedforsecurity=False).hexdigest()
         arguments = (f"session:{key}", digest, data, int((expires_at - time.time()) * 1000))
-        return (await self._client.execute_command("EVALSHA", _redis_scripts.REPLACE.digest, 1, *arguments))[0]
+        return (await self._client.execute_command("EVALSHA", scripts.REPLACE.digest, 1, *arguments))[0]
 
 
 @asynccontextmanager
 async def redis_py(url: str) -> AsyncIterator[Subject]:
     client = Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=50, timeout=None))
-    for script in (_redis_scripts.LOAD, _redis_scripts.REPLACE):
+    for script in (scripts.LOAD, scripts.REPLACE):
         await client.script_load(script.source)
     yield _Redis(client)
     await client.aclose()
@@ -68,7 +70,7 @@ class _Asyncmy:
         names = ("session_id", "data", "created_at", "modified_at", "version")
         quoted = {name: f"`{name}`" for name in names} | {"table": "session_data", "more": ""}
         self._pool = pool
-        self._load, self._replace = (text.format(**quoted) for text in (_mysql_rows.LOAD, _mysql_rows.REPLACE))
+        self._load, self._replace = (text.format(**quoted) for text in (statements.LOAD, statements.REPLACE))
 
     async def load(self, key: str) -> Any:
         async with self._pool.acquire() as connection, connection.cursor() as cursor:
@@ -144,7 +146,7 @@ class _HandlerSocket:
     def __init__(self) -> None:
         self.reading: asyncio.Queue[Client] = asyncio.Queue()
         self.writing: asyncio.Queue[Client] = asyncio.Queue()
-        self.indexes = _handlersocket_rows.indexes_of("fresh", "php_session")
+        self.indexes = columns.indexes_of("fresh", "php_session")
 
     async def load(self, key: str) -> Any:
         client = await self.reading.get()
@@ -154,9 +156,9 @@ class _HandlerSocket:
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> Any:
         assert isinstance(version, int)
-        where = _handlersocket_rows.living(key, _handlersocket_rows.to_time(int(time.time()) - HOUR), version)
-        modified = _handlersocket_rows.to_time(expires_at - HOUR)
-        values = (key, modified, data.decode(), _handlersocket_rows.version_after(version))
+        where = columns.living(key, columns.to_time(int(time.time()) - HOUR), version)
+        modified = columns.to_time(expires_at - HOUR)
+        values = (key, modified, data.decode(), columns.version_after(version))
         client = await self.writing.get()
         before = await client.fetch_and_update(self.indexes.rows, where, values)
         self.writing.put_nowait(client)

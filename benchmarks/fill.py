@@ -27,7 +27,7 @@ from starlette_sessions_ext import (
     store_from_url,
 )
 from starlette_sessions_ext.ids import key_of
-from starlette_sessions_ext.stores._handlersocket_rows import to_time
+from starlette_sessions_ext.stores.handlersocket.columns import to_time
 from tests.mariadb_server import MIGRATIONS, run_sql
 
 from .drivers import HOUR, WEEKS

@@ -29,11 +29,11 @@ from .stores.handlersocket import HandlerSocketStore
 from .stores.memory import MemoryStore
 from .stores.migrating import MigratingStore
 from .stores.sqlite import SQLiteStore
-from .urls import store_from_url
+from .stores.url import store_from_url
 
 if TYPE_CHECKING:
-    from .stores.database import DatabaseStore
     from .stores.mongo import MongoStore
+    from .stores.mysql import DatabaseStore
     from .stores.redis import RedisStore
 
 __all__ = [
@@ -76,7 +76,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Import a store that needs a driver when it is asked for, so that the package needs none of them."""
     if name == "DatabaseStore":
-        from .stores.database import DatabaseStore
+        from .stores.mysql import DatabaseStore
 
         return DatabaseStore
     if name == "MongoStore":

@@ -15,7 +15,7 @@ from .errors import ConfigurationError, CorruptRecord, SessionError
 from .ids import handle_of
 from .record import Alias, decode
 from .stores.base import SessionStore, SupportsDiagnosis, SupportsListing
-from .urls import EXAMPLES, store_from_url
+from .stores.url import EXAMPLES, store_from_url
 
 _WITHOUT_MIGRATIONS = {
     "sqlite": "SQLiteStore makes its table when it opens",
@@ -55,7 +55,7 @@ async def migrate(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             "migrations go over SQL: give the mysql:// URL of the server behind this HandlerSocket"
         )
-    from . import migrations
+    from .stores.mysql import migrations
 
     if options.print:
         for migration in migrations.find():

@@ -13,8 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 from itsdangerous import BadSignature, TimestampSigner
 from starlette.datastructures import Secret
 
+from ._time import MAX_TIMESTAMP, parse_duration
 from .errors import ConfigurationError
-from .record import END_OF_TIME, seconds
 
 MAX_CANDIDATES = 8
 """How many cookies of the name are read in one request; what follows is ignored."""
@@ -85,8 +85,8 @@ class StarletteCookie:
             raise ConfigurationError("StarletteCookie: name must be the str that Starlette had as session_cookie")
         self.name = name
         self._signer = TimestampSigner(str(secret_key))
-        self._max_age = END_OF_TIME if max_age is None else seconds(max_age, "max_age")
-        self._end = END_OF_TIME if until is None else int(datetime.combine(until, time(), UTC).timestamp())
+        self._max_age = MAX_TIMESTAMP if max_age is None else parse_duration(max_age, "max_age")
+        self._end = MAX_TIMESTAMP if until is None else int(datetime.combine(until, time(), UTC).timestamp())
 
     async def read(self, value: str, now: float) -> LegacySession | None:
         """See `LegacyCookie`. As in Starlette a cookie signed in the future isn't valid."""

@@ -27,6 +27,7 @@ from datetime import timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+from ._time import MAX_DURATION, MAX_TIMESTAMP, Duration, parse_duration
 from .errors import ConfigurationError, CorruptRecord
 
 HEADER_CACHE_SIZE = 2048
@@ -43,26 +44,6 @@ DEFAULT_IDLE = 14 * 24 * 60 * 60
 
 RENEW_GRACE = 10
 """Seconds for which the old id still leads to a session that `renew_after` renewed: any page has loaded by then."""
-
-END_OF_TIME = 253_402_300_799
-"""9999-12-31 23:59:59 UTC, the last second that every database can write."""
-
-
-Duration = int | timedelta
-
-_LONGEST = 100 * 366 * 24 * 60 * 60
-
-
-def seconds(value: Duration, name: str) -> int:
-    """Read the duration that the option `name` was given. Raise `ConfigurationError` for nonsense.
-
-    Whole seconds from 1 to a hundred years; a timedelta is cut to whole seconds.
-    """
-    if isinstance(value, timedelta):
-        value = int(value.total_seconds())
-    if type(value) is not int or not 1 <= value <= _LONGEST:
-        raise ConfigurationError(f"{name} must be a positive int of seconds or a timedelta, a hundred years at most")
-    return value
 
 
 class Record(NamedTuple):
@@ -160,14 +141,14 @@ class Lifetimes:
         """
         if isinstance(max_age, timedelta):
             max_age = int(max_age.total_seconds())
-        if max_age is not None and (type(max_age) is not int or abs(max_age) > _LONGEST):
+        if max_age is not None and (type(max_age) is not int or abs(max_age) > MAX_DURATION):
             raise ConfigurationError("max_age must be an int of seconds, a timedelta, or None for a browser session")
         lifetimes = cls(
             max_age,
-            None if idle is None else seconds(idle, "idle_timeout"),
-            None if absolute is None else seconds(absolute, "absolute_timeout"),
-            None if touch_interval is None else seconds(touch_interval, "touch_interval"),
-            None if renew_after is None else seconds(renew_after, "renew_after"),
+            None if idle is None else parse_duration(idle, "idle_timeout"),
+            None if absolute is None else parse_duration(absolute, "absolute_timeout"),
+            None if touch_interval is None else parse_duration(touch_interval, "touch_interval"),
+            None if renew_after is None else parse_duration(renew_after, "renew_after"),
         )
         lifetimes._check()
         return lifetimes
@@ -255,4 +236,4 @@ class Lifetimes:
         return idle, max(interval, 1)
 
     def _absolute_end(self, record: Record) -> int:
-        return END_OF_TIME if self.absolute is None else record.created_at + self.absolute
+        return MAX_TIMESTAMP if self.absolute is None else record.created_at + self.absolute

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
 
 from starlette.middleware.sessions import Session as StarletteSession
 
+from ._time import parse_duration
 from .errors import SessionError
 from .events import logger
-from .record import seconds
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ class Session(StarletteSession):
         if grace is None:
             self._ask(Intent(rotate=True))
         else:
-            self._ask(Intent(renew_grace=seconds(grace, "grace")))
+            self._ask(Intent(renew_grace=parse_duration(grace, "grace")))
 
     def regenerate_id(self) -> None:
         """Rotate the id, under the name that packages written for starsessions call."""
@@ -161,7 +161,7 @@ class Session(StarletteSession):
         None goes back to the middleware's settings. A shorter `absolute_timeout` still ends it.
         Raises `ConfigurationError` unless it is positive.
         """
-        value = None if lifetime is None else seconds(lifetime, "lifetime")
+        value = None if lifetime is None else parse_duration(lifetime, "lifetime")
         self._ask(Intent(sets_lifetime=True, lifetime=value))
 
     async def save(self) -> None:

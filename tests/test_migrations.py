@@ -9,11 +9,13 @@ import anyio
 import asyncmy
 import pytest
 
-from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable, migrations
+from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.migrations import apply, find, pending, split
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore, migrations
+from starlette_sessions_ext.stores.mysql.migrations import apply, find, pending, split
+from starlette_sessions_ext.stores.mysql.names import MIGRATED
+from starlette_sessions_ext.stores.mysql.schema import php_session, session_data
 
 from .mariadb_server import PASSWORD, PHP_TABLES, USER, MariaDBServer, running_mariadb
 
@@ -293,3 +295,24 @@ def test_the_files_are_numbered_without_gaps() -> None:
 )
 def test_statements_are_split(sql: str, statements: list[str]) -> None:
     assert split(sql) == statements
+
+
+def plain(statement: str) -> str:
+    """Return a CREATE TABLE in one form: without quotes, IF NOT EXISTS, semicolon and differences of white space."""
+    text = statement.replace("`", "").replace("IF NOT EXISTS ", "").rstrip(";")
+    return " ".join(text.replace("(", " ( ").replace(")", " ) ").split())
+
+
+def test_the_migrations_create_what_the_checks_ask_for() -> None:
+    tables = (session_data(MIGRATED), php_session(None, "php_session"))
+    assert [plain(statement) for statement in find()[0].statements] == [
+        plain(table.create_statement) for table in tables
+    ]
+
+
+def test_the_upgrade_makes_the_ids_and_versions_that_the_checks_ask_for() -> None:
+    upgrade = plain(find()[1].sql)
+    for table in (session_data(MIGRATED), php_session(None, "php_session")):
+        assert plain(table.columns[0].modify) in upgrade
+        assert plain(table.column("version").add) in upgrade
+    assert plain(session_data(MIGRATED).add_index) in upgrade

@@ -13,8 +13,9 @@ import pytest
 
 import starlette_sessions_ext as package
 from starlette_sessions_ext import errors
-from starlette_sessions_ext.stores import _driver
-from starlette_sessions_ext.stores._driver import FLOORS
+from starlette_sessions_ext.stores import mysql
+from starlette_sessions_ext.stores._support import driver_versions
+from starlette_sessions_ext.stores._support.driver_versions import MINIMUM_VERSIONS
 
 pytestmark = pytest.mark.timeout(300)  # to build a wheel, the build backend may have to be fetched
 
@@ -53,14 +54,14 @@ def test_the_package_needs_no_driver() -> None:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("import RedisStore", 'RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"'),
-        ("import DatabaseStore", 'DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"'),
-        ("import MongoStore", 'MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"'),
-        ("import migrations", 'the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"'),
+        (" import RedisStore", 'RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"'),
+        (" import DatabaseStore", 'DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"'),
+        (" import MongoStore", 'MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"'),
+        (".stores.mysql import migrations", 'the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"'),
     ],
 )
 def test_what_needs_a_driver_says_what_to_install(what: str, message: str) -> None:
-    done = python(f"from starlette_sessions_ext {what}")
+    done = python(f"from starlette_sessions_ext{what}")
     assert done.stderr.splitlines()[-1] == f"ImportError: {message}"
 
 
@@ -81,13 +82,13 @@ from starlette_sessions_ext import {store}
 
 
 def test_P9_a_driver_is_told_to_be_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_driver, "version", lambda name: "0.2.10")
+    monkeypatch.setattr(driver_versions, "version", lambda name: "0.2.10")
     with pytest.raises(ImportError, match=r"asyncmy 0\.2\.10 is too old, 0\.2\.18 is the first"):
-        _driver.require("asyncmy")
+        driver_versions.check_version("asyncmy")
 
 
 def test_P9_the_metadata_asks_for_the_same_versions() -> None:
-    for driver, (extra, floor) in FLOORS.items():
+    for driver, (extra, floor) in MINIMUM_VERSIONS.items():
         least = ".".join(map(str, floor))
         [wanted] = [one for one in EXTRAS[extra] if re.match(rf"{driver}\b", one)]
         assert re.search(rf">={re.escape(least.removesuffix('.0'))}", wanted), wanted
@@ -131,6 +132,7 @@ def test_a_name_that_isnt_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'starlette_sessions_ext' has no attribute 'CookieStore'"):
         package.CookieStore  # noqa: B018
     assert not hasattr(package, "RedisStor")
+    assert not hasattr(mysql, "Store")
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +153,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     held = [name for name in wheel.namelist() if not name.startswith(outside)]
     assert sorted(held) == sorted(path.as_posix() for path in files)
     assert "starlette_sessions_ext/py.typed" in held
-    assert "starlette_sessions_ext/stores/redis.py" in held
+    assert "starlette_sessions_ext/stores/redis/store.py" in held
 
 
 def test_the_package_works_from_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_it_says_what_to_write_instead(scheme: str, meant: str) -> None:
         ("redis://localhost", "RedisStore", "clock, max_data_bytes, pool_size, prefix, timeout"),
         ("mysql://user@localhost/app", "DatabaseStore", ".*, pool_size, table, timeout"),
         ("mongodb://localhost", "MongoStore", "clock, collection, max_data_bytes, timeout"),
-        ("handlersocket://localhost", "HandlerSocketStore", ".*, pool_size, .*, timeout"),
+        ("handlersocket://localhost", "HandlerSocketStore", ".*, pool_size, .*, timeout, verify_writes"),
     ],
 )
 @pytest.mark.parametrize("option", ["tiemout", "self", "path", "collection_or_url"])

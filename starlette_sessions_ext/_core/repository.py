@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .._time import MAX_TIMESTAMP
 from ..errors import SessionGone, StoreError, StoreUnavailable
 from ..guard import Guard
 from ..ids import Successors, key_of, new_id, new_nonce
-from ..record import END_OF_TIME, Alias, Lifetimes, Record, decode
+from ..record import Alias, Lifetimes, Record, decode
 from ..stores.base import SessionStore, Stored
 from .backoff import Backoff
 from .plan import Entry
@@ -223,7 +224,7 @@ class SessionRepository:
             nonce = new_nonce()
             entry = await self._create(self.successors.make(legacy_id, nonce), body, int(self.clock()), None)
             if entry is not None:
-                until = min(valid_until + LEGACY_CLOCKS_APART, END_OF_TIME)
+                until = min(valid_until + LEGACY_CLOCKS_APART, MAX_TIMESTAMP)
                 alias = Alias(key_of(legacy_id), until, nonce, entry.record.key)
                 if await self._make(alias.key, alias.encode(), until):
                     return entry, True

@@ -1,1 +1,1 @@
-"""The stores, one module each; a module imports its own driver and no other."""
+"""The stores, one module or package each. A package imports its own driver and no other."""

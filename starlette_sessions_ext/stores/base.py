@@ -31,6 +31,7 @@ from collections.abc import AsyncIterator, Hashable
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from .._time import MAX_TIMESTAMP
 from ..errors import SessionTooLarge
 
 DEFAULT_TIMEOUT = 2.0
@@ -40,7 +41,6 @@ DEFAULT_MAX_DATA_BYTES = 1024 * 1024
 """One MiB: far above what belongs in a session, far below what hurts a server."""
 
 _KEY = re.compile(r"[a-z2-7]{32}")
-_LAST_SECOND = 253_402_300_799  # 9999-12-31, the last that every database can write
 
 
 class Stored(NamedTuple):
@@ -64,7 +64,7 @@ class SessionStore(Protocol):
     """
 
     max_data_bytes: int | None
-    """What fits without loss. More raises `SessionTooLarge` before any I/O; None: no limit of its own."""
+    """What fits without loss. More raises `SessionTooLarge` before any I/O; None: no limit."""
 
     async def load(self, key: str) -> Stored | None:
         """The row, or None if it is absent or expired."""
@@ -87,11 +87,11 @@ class SessionStore(Protocol):
         ...
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """Collect up to `limit` expired rows and say how many. 0 where the server does it by itself."""
+        """Collect up to `limit` expired rows and say how many. 0 where the server does it."""
         ...
 
     async def open(self) -> None:
-        """Get ready, and check what was given: to be told of faults at startup.
+        """Get ready, and check what was given: so that faults show at startup.
 
         May be called again, also after `aclose`, and may be left out: the first operation opens.
         """
@@ -116,7 +116,7 @@ class SessionStore(Protocol):
 
 
 class Finding(NamedTuple):
-    """Something that is wrong with a server or its settings, and what mends it."""
+    """Something that is wrong with a server or its settings, and its remedy."""
 
     problem: str
     remedy: str
@@ -166,7 +166,7 @@ def check_expires_at(expires_at: int) -> None:
     """Refuse what isn't a time: a bool, a float, a duration, a number no database can write."""
     if type(expires_at) is not int:
         raise TypeError("expires_at is an int of unix seconds")
-    if not 0 <= expires_at <= _LAST_SECOND:
+    if not 0 <= expires_at <= MAX_TIMESTAMP:
         raise ValueError("expires_at is in unix seconds, up to the year 9999")
 
 

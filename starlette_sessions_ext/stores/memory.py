@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 
 from ..errors import StoreFull
-from ._options import check_count, check_options
+from ._support.options import check_count, check_options
 from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
 
 

@@ -1,14 +1,14 @@
 """Changing stores without signing anybody out: sessions move from the old store when they are next used.
 
-A session is in one store at any moment, whatever is interrupted and whoever else moves it. What the
+A session is in one store at any moment, whatever is interrupted and however many processes move it. What the
 new store holds under its key says in which:
 
     nothing     the old one
-    a claim     the old one; somebody has begun to move the session
+    a claim     the old one; a process has begun to move the session
     a copy      the new one; what the old one may still hold is to be removed
     else        the new one, and the old one holds nothing: it has been moved, or was made here
 
-Whoever meets a claim or a copy goes on from there, so a move that was cut short is finished by the
+A process that finds a claim or a copy goes on from there, so a move that was cut short is finished by the
 next load. A session is used, changed and ended only once it has been moved. A claim becomes a copy
 only if the old row was still there after the claim was made: who read the old row, was held up, and
 makes a claim after others have moved and deleted the session, finds that out, and leaves nothing.
@@ -25,7 +25,7 @@ from typing import TypeGuard
 import anyio
 
 from ..errors import ConfigurationError, CorruptRecord, StoreTimeout
-from ._options import check_options
+from ._support.options import check_options
 from .base import DEFAULT_TIMEOUT, SessionStore, Stored, check_row
 
 _CLAIM = b"session-move 7d2f90c4b81a63e5 claim "
@@ -39,8 +39,8 @@ class MigratingStore(SessionStore):
     one that hasn't costs ten, once. Until the two are parted again making a session, and looking for
     one that isn't there, asks `old` too: if it can't be reached they raise.
 
-    All processes have to use both stores from the same moment on; what writes to `old` by itself
-    meanwhile is lost. `timeout` is the budget of moving one session in seconds. A session that
+    All processes have to use both stores from the same moment on; what is written to `old` alone
+    in that time is lost. `timeout` is the budget of moving one session in seconds. A session that
     `new` can't hold raises `SessionTooLarge` when it is loaded, and stays in `old`. Raises
     `ConfigurationError` for what is no store, and for the same store twice.
     """

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_sessions_ext import Session, Stored, record, rows
 from starlette_sessions_ext._http.cookie import SessionCookie
+from starlette_sessions_ext._time import MAX_TIMESTAMP
 from starlette_sessions_ext.ids import new_id
 from starlette_sessions_ext.stores.redis import RedisStore
 
@@ -106,7 +107,7 @@ def clinging() -> ASGIApp:
 
     def decode(raw: bytes, key: str) -> record.Record | record.Alias:
         found = record.decode(raw, key)
-        return replace(found, until=record.END_OF_TIME) if isinstance(found, record.Alias) else found
+        return replace(found, until=MAX_TIMESTAMP) if isinstance(found, record.Alias) else found
 
     vars(rows)["decode"] = decode
     return make_application(RedisStore(os.environ["SESSIONS"]))

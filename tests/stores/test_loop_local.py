@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from starlette_sessions_ext.stores._loop_local import LoopLocal, _after_fork, close_without_loop
+from starlette_sessions_ext.stores._support.loop_local import LoopLocal, _after_fork, close_without_loop
 
 LOOPS: list[Any] = [
     pytest.param(asyncio.new_event_loop, id="asyncio"),

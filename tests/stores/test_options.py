@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext import ConfigurationError
-from starlette_sessions_ext.stores._options import check_options
+from starlette_sessions_ext.stores._support.options import check_options
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from redis import Redis
 
 from starlette_sessions_ext import RedisStore
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores.redis_servers import DEFAULT_PREFIX, pick
+from starlette_sessions_ext.stores.redis.sharded import DEFAULT_PREFIX, pick
 
 from ..redis_server import RedisServer
 from ..servers import running

@@ -17,7 +17,7 @@ from starlette_sessions_ext import (
     StoreUnavailable,
 )
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._redis_checks import findings
+from starlette_sessions_ext.stores.redis.diagnosis import findings
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
 from ..redis_server import RedisServer, RunningClock, let_pass, running_sentinel

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from starlette_sessions_ext import RedisStore, StoreFull, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._redis_errors import Server, cause_of, code_of, explain
+from starlette_sessions_ext.stores.redis.errors import Server, cause_of, code_of, explain
 from starlette_sessions_ext.testing import FaultProxy
 
 from ..redis_server import RedisServer, ports_with_bus

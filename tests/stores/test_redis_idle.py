@@ -132,7 +132,7 @@ async def test_a_connection_idle_for_long_is_replaced(
     made = proxy.connections
     await store.load(key)
     assert proxy.connections == made
-    monkeypatch.setattr("starlette_sessions_ext.stores._redis_pool._IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("starlette_sessions_ext.stores.redis.pool._IDLE_SECONDS", 0.0)
     await asyncio.sleep(0.01)
     assert await store.load(key) is not None
     assert proxy.connections == made + 1

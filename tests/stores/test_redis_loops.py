@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from starlette_sessions_ext import ConfigurationError, RedisStore, SessionMiddleware, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._loop_local import close_without_loop
+from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
 from ..redis_server import RedisServer
 from ..servers import free_port, wait_until

@@ -10,7 +10,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from starlette_sessions_ext import RedisStore, StoreFull, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._redis_errors import DIAGNOSIS, RIGHTS
+from starlette_sessions_ext.stores.redis.errors import DIAGNOSIS, RIGHTS
 
 from ..redis_server import RedisServer
 from ..servers import running

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from starlette_sessions_ext import CorruptRecord, RedisStore, Stored, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._redis_scripts import MOST_CALLS
+from starlette_sessions_ext.stores.redis.scripts import MAX_BATCHED_CALLS
 from starlette_sessions_ext.testing import FaultProxy
 
 from ..redis_server import RedisServer
@@ -60,7 +60,7 @@ async def evaluations(control: Redis) -> int:
 
 
 async def test_loads_of_one_moment_share_commands(store: RedisStore, control: Redis, soon: int) -> None:
-    keys = await filled(store, MOST_CALLS + 5, soon)
+    keys = await filled(store, MAX_BATCHED_CALLS + 5, soon)
     await store.load(keys[0])  # now the script is known
     before = await evaluations(control)
     absent = key_of(new_id())

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from starlette_sessions_ext import ConfigurationError, RedisStore, SessionStore, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.base import SupportsSharding
-from starlette_sessions_ext.stores.redis_servers import Server, parse_save_path, pick
+from starlette_sessions_ext.stores.redis.sharded import Server, parse_save_path, pick
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 from ..redis_server import RedisServer, let_pass

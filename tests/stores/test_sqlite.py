@@ -16,7 +16,7 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _sqlite_checkpointer
+from starlette_sessions_ext.stores.sqlite import checkpointer
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 pytestmark = pytest.mark.anyio
@@ -228,7 +228,7 @@ async def test_V4_a_delete_removes_the_bytes_from_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
 ) -> None:
     """All versions of all sizes, in the file and in its log, beside sessions that stay."""
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 0)
     pick = random.Random(4)
     sessions = {key_of(new_id()): [b"%032x" % pick.getrandbits(128) for _ in range(3)] for _ in range(150)}
     deleted, kept = list(sessions)[::2], list(sessions)[1::2]
@@ -249,7 +249,7 @@ async def test_V4_a_delete_removes_the_bytes_from_the_files(
 async def test_V4_what_was_replaced_is_removed_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await make(store, key, b"first", b"second", expires_at=soon)
         await finish_erasing(store)
@@ -259,7 +259,7 @@ async def test_V4_what_was_replaced_is_removed_too(
 async def test_who_writes_doesnt_wait_until_a_long_log_is_copied_into_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 3600)
     file = tmp_path / "sessions.db"
     async with SQLiteStore(file) as store:
         for _ in range(10):
@@ -272,7 +272,7 @@ async def test_the_log_doesnt_grow_with_the_number_of_sessions_that_are_collecte
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, soon: int
 ) -> None:
     """Or whoever writes when it is emptied waits for all of it."""
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 3600)
     file, log = tmp_path / "sessions.db", tmp_path / "sessions.db-wal"
     async with SQLiteStore(file, clock=clock) as store:
         for _ in range(1000):
@@ -289,7 +289,7 @@ async def test_the_log_doesnt_grow_with_the_number_of_sessions_that_are_collecte
 async def test_V4_what_expired_is_removed_too_once_it_is_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(tmp_path / "sessions.db", clock=clock) as store:
         await make(store, key, b"first", b"second", expires_at=soon)
         clock.advance(3600)
@@ -301,19 +301,19 @@ async def test_V4_what_expired_is_removed_too_once_it_is_collected(
 async def test_V4_it_is_put_off_while_somebody_reads_and_nobody_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0.01)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 0.01)
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await make(store, key, b"first", b"second", expires_at=soon)
         await finish_erasing(store)
-        checkpointer = store._checkpointer
+        own = store._checkpointer
         outcomes: queue.Queue[bool] = queue.Queue()
-        truncate = checkpointer.truncate
+        truncate = own.truncate
 
         def spy() -> bool:
             outcomes.put(done := truncate())
             return done
 
-        monkeypatch.setattr(checkpointer, "truncate", spy)
+        monkeypatch.setattr(own, "truncate", spy)
         backup = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
         backup.execute("BEGIN")
         assert backup.execute("SELECT data FROM starlette_sessions").fetchall() == [(b"second",)]
@@ -331,7 +331,7 @@ async def test_V4_it_is_put_off_while_somebody_reads_and_nobody_is_stopped(
 async def test_V4_after_a_crash_the_next_opening_does_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 3600)
     alive, crashed = tmp_path / "alive", tmp_path / "crashed"
     alive.mkdir()
     async with SQLiteStore(alive / "sessions.db") as store:
@@ -339,7 +339,7 @@ async def test_V4_after_a_crash_the_next_opening_does_it(
         assert await store.delete(key)
         await anyio.to_thread.run_sync(shutil.copytree, alive, crashed)  # as kill -9 would have left it
     assert held(crashed, b"first", b"second") == [b"first", b"second"]
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(crashed / "sessions.db") as store:
         await finish_erasing(store)
         assert held(crashed, b"first", b"second") == []
@@ -347,7 +347,7 @@ async def test_V4_after_a_crash_the_next_opening_does_it(
 
 async def test_V4_closing_does_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int) -> None:
     """Also if another process goes on: SQLite itself empties the log only behind the last one."""
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 3600)
     other = sqlite3.connect(tmp_path / "sessions.db")
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await make(store, key, b"first", b"second", expires_at=soon)
@@ -361,15 +361,15 @@ async def test_V4_closing_does_it_at_once(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_a_log_that_cant_be_emptied_stops_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, soon: int
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 0)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 0)
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         await finish_erasing(store)
-        checkpointer = store._checkpointer
+        own = store._checkpointer
         db = store._connections.copier.db
         assert db is not None
         db.close()  # every use of it raises an error of sqlite3
         await make(store, key, b"first", b"second", expires_at=soon)
         assert await store.delete(key)
         await make(store, key, b"third", expires_at=soon)
-        assert checkpointer._thread is not None, "it is tried again and again"
-    assert checkpointer._thread is None
+        assert own._thread is not None, "it is tried again and again"
+    assert own._thread is None

@@ -18,7 +18,7 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _sqlite_checkpointer, _sqlite_file
+from starlette_sessions_ext.stores.sqlite import checkpointer, database_file
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 pytestmark = pytest.mark.anyio
@@ -102,7 +102,7 @@ async def test_a_mode_that_cant_be_changed_is_an_error(tmp_path: Path, monkeypat
 
 
 async def test_where_files_have_no_modes_none_are_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sqlite_file, "_HAS_MODES", False)
+    monkeypatch.setattr(database_file, "_HAS_MODES", False)
     (tmp_path / "sessions.db").touch()
     (tmp_path / "sessions.db").chmod(0o666)
     async with SQLiteStore(tmp_path / "sessions.db") as store:
@@ -205,7 +205,7 @@ def is_backup(way: Callable[[Path], None]) -> bool:
 async def test_an_acknowledged_write_is_in_the_file_that_others_see(
     path: Path, way: Callable[[Path], None], log: str, key: str, soon: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 3600)
     async with SQLiteStore(path) as store:
         for _ in range(50):
             assert await store.create(key_of(new_id()), b"x" * 2000, soon)
@@ -356,7 +356,7 @@ async def test_the_folder_goes_and_comes_back(path: Path, key: str, soon: int) -
 async def test_erasing_doesnt_bring_a_removed_file_back(
     path: Path, key: str, soon: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite_checkpointer, "CHECKPOINT_DELAY", 3600)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 3600)
     store = SQLiteStore(path)
     assert await store.create(key, b"data", soon)
     unlink_all(path)

@@ -17,8 +17,8 @@ import pytest
 
 from starlette_sessions_ext import SQLiteStore, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.errors import StoreFull
-from starlette_sessions_ext.stores import _sqlite_errors
-from starlette_sessions_ext.stores._sqlite_errors import path_problem
+from starlette_sessions_ext.stores.sqlite import errors
+from starlette_sessions_ext.stores.sqlite.errors import path_problem
 
 pytestmark = pytest.mark.anyio
 
@@ -115,7 +115,7 @@ def no_right_to_read_the_file(folder: Path, stack: ExitStack) -> Path:
 
 def a_read_only_file_system(folder: Path, stack: ExitStack) -> Path:
     patch = stack.enter_context(pytest.MonkeyPatch.context())  # to mount one takes a right that few test runs have
-    patch.setattr(_sqlite_errors, "_is_read_only", lambda folder: True)
+    patch.setattr(errors, "_is_read_only", lambda folder: True)
     return folder / "sessions.db"
 
 
@@ -195,13 +195,13 @@ async def test_the_cause_and_the_remedy(cause: object, call: str, folder: Path) 
 def test_a_failing_disk(tmp_path: Path) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-    ours = _sqlite_errors.store_error(error, tmp_path / "sessions.db", 2.0)
+    ours = errors.to_store_error(error, tmp_path / "sessions.db", 2.0)
     assert re.search(r"the disk failed under .*sessions\.db.*disk I/O error.*system's log", str(ours))
 
 
 def test_a_read_only_file_system_is_recognised() -> None:
-    assert not _sqlite_errors._is_read_only(Path(tempfile.gettempdir()))
-    assert _sqlite_errors._is_read_only(Path("/sys/kernel")) == bool(os.statvfs("/sys/kernel").f_flag & os.ST_RDONLY)
+    assert not errors._is_read_only(Path(tempfile.gettempdir()))
+    assert errors._is_read_only(Path("/sys/kernel")) == bool(os.statvfs("/sys/kernel").f_flag & os.ST_RDONLY)
 
 
 def test_nothing_speaks_against_a_place(tmp_path: Path) -> None:

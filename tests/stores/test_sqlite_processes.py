@@ -15,7 +15,7 @@ import pytest
 
 from starlette_sessions_ext import SQLiteStore
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._sqlite_connections import (
+from starlette_sessions_ext.stores.sqlite.connections import (
     _after_fork_in_child,
     _after_fork_in_parent,
     _before_fork,
@@ -37,7 +37,7 @@ import asyncio, ctypes, os, sqlite3, sys, threading
 import anyio
 from starlette_sessions_ext import SQLiteStore, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _sqlite_checkpointer
+from starlette_sessions_ext.stores.sqlite import checkpointer
 
 path = sys.argv[1]
 store = SQLiteStore(path)
@@ -163,7 +163,7 @@ check()
 def test_a_child_erases_what_it_deletes(tmp_path: Path) -> None:
     run(
         """
-_sqlite_checkpointer.CHECKPOINT_DELAY = 0.05
+checkpointer.CHECKPOINT_DELAY = 0.05
 acknowledged.append(anyio.run(create))
 async def replace_and_wait():
     key = key_of(new_id())

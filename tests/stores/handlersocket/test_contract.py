@@ -56,5 +56,5 @@ class TestConfirmedWrites(TestFreshTable):
     @pytest.fixture
     async def store(self, mariadb: MariaDBServer, clock: FakeClock) -> AsyncIterator[HandlerSocketStore]:
         mariadb.run("DELETE FROM php_session", self.database)
-        async with make_store(mariadb, self.database, confirm_writes=True, timeout=PATIENCE, clock=clock) as store:
+        async with make_store(mariadb, self.database, verify_writes=True, timeout=PATIENCE, clock=clock) as store:
             yield store

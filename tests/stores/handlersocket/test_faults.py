@@ -14,9 +14,10 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
-from starlette_sessions_ext.handlersocket import Client, Index, ServerError
+from starlette_sessions_ext.handlersocket import Client, ServerError
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._handlersocket_errors import as_ours
+from starlette_sessions_ext.stores.handlersocket.errors import to_store_error
+from starlette_sessions_ext.stores.mysql.schema import php_session
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
@@ -82,7 +83,7 @@ async def test_a_write_that_never_reached_the_server_is_an_error(
     ],
 )
 async def test_errors_of_the_server_are_told_as_ours(reason: str, kind: type[Exception], words: str) -> None:
-    error = as_ours(ServerError(1, reason), "db", Index(0, "a", "b", "PRIMARY", ("id",)))
+    error = to_store_error(ServerError(1, reason), "db", php_session("a", "b"))
     assert type(error) is kind
     assert re.search(words, str(error))
 

@@ -97,7 +97,7 @@ async def test_what_a_deadlock_takes_back_is_noticed_if_writes_are_confirmed(
     which is why nothing else may lock several sessions at once.
     """
     mariadb.run("CREATE TABLE IF NOT EXISTS ballast (a INT)", "other")
-    async with make_store(mariadb, timeout=10, pool_size=1, confirm_writes=confirm) as store:
+    async with make_store(mariadb, timeout=10, pool_size=1, verify_writes=confirm) as store:
         first, second = (key_of(new_id()) for _ in range(2))
         for key in (second,) if is_new else (first, second):
             await store.create(key, b"old", soon)

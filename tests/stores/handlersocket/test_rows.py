@@ -11,7 +11,7 @@ import pytest
 from starlette_sessions_ext import HandlerSocketStore
 from starlette_sessions_ext.handlersocket.frames import FENCE
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _handlersocket_rows as rows
+from starlette_sessions_ext.stores.handlersocket import columns as rows
 from starlette_sessions_ext.testing import FaultProxy
 
 from ...mariadb_server import MariaDBServer
@@ -125,8 +125,8 @@ async def test_a_version_tells_whether_a_write_can_have_been_committed() -> None
     before = rows.first_version()
     mine, theirs = rows.version_after(before), rows.version_after(before)
     assert mine != theirs, "two who follow the same one"
-    assert rows.is_taken_back(before, before, mine), "the old one is still there"
-    assert rows.is_taken_back(theirs, before, mine), "somebody else has followed the old one"
-    assert not rows.is_taken_back(mine, before, mine)
-    assert not rows.is_taken_back(rows.version_after(mine), before, mine), "somebody has followed mine"
+    assert rows.was_rolled_back(before, before, mine), "the old one is still there"
+    assert rows.was_rolled_back(theirs, before, mine), "somebody else has followed the old one"
+    assert not rows.was_rolled_back(mine, before, mine)
+    assert not rows.was_rolled_back(rows.version_after(mine), before, mine), "somebody has followed mine"
     assert 0 <= rows.version_after(2**63 - 1) < 2**63

@@ -56,13 +56,6 @@ async def test_S6_bad_settings_are_refused(settings: dict[str, Any]) -> None:
         HandlerSocketStore(**settings)
 
 
-async def test_the_php_adapters_cookie_options_are_taken(caplog: pytest.LogCaptureFixture) -> None:
-    HandlerSocketStore(cookie_path="/", cookie_domain="", lifetime=timedelta(hours=1))
-    assert not caplog.text
-    HandlerSocketStore(cookie_path="/shop", cookie_domain="example.com")
-    assert "give SessionMiddleware path and domain" in caplog.text
-
-
 def test_looking_over_sql_needs_a_driver() -> None:
     code = """if 1:
         import sys

@@ -14,7 +14,7 @@ from starlette_sessions_ext import (
     StoreUnavailable,
 )
 from starlette_sessions_ext.cli import main
-from starlette_sessions_ext.stores._handlersocket_sql import _settings_findings
+from starlette_sessions_ext.stores.handlersocket.schema_sql import _settings_findings
 
 from ...mariadb_server import MariaDBServer
 from .stores import make_store

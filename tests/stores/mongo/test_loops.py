@@ -16,7 +16,7 @@ from pymongo import AsyncMongoClient, MongoClient
 
 from starlette_sessions_ext import MongoStore, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._loop_local import close_without_loop
+from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
 from ...mongo_server import MongoServer, running_mongo
 from ...servers import wait_until

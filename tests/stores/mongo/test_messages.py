@@ -23,7 +23,7 @@ from starlette_sessions_ext import (
 )
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._mongo_errors import as_ours, is_refusal
+from starlette_sessions_ext.stores.mongo.errors import is_refusal, to_store_error
 
 from ...mongo_server import MongoServer, running_members, running_mongo, state
 from ...servers import answers, free_port, running
@@ -161,13 +161,13 @@ async def test_the_way_to_the_server(url: str, words: str, key: str, soon: int) 
 def test_what_a_driver_says(said: str, words: str) -> None:
     """It comes from networks that there are none of here."""
     topology = AsyncMongoClient[Any]().topology_description
-    assert words in str(as_ours(AutoReconnect(said), "MongoDB at host:27017", "shop.sessions", topology))
+    assert words in str(to_store_error(AutoReconnect(said), "MongoDB at host:27017", "shop.sessions", topology))
 
 
 def test_a_document_that_the_driver_finds_too_large() -> None:
     """No store's max_data_bytes lets it come to that with a server of today."""
     topology = AsyncMongoClient[Any]().topology_description
-    found = as_ours(DocumentTooLarge("canary"), "MongoDB at host:27017", "shop.sessions", topology)
+    found = to_store_error(DocumentTooLarge("canary"), "MongoDB at host:27017", "shop.sessions", topology)
     assert type(found) is SessionTooLarge
     assert "keep less in the session" in str(found)
     assert "canary" not in str(found)
@@ -332,7 +332,9 @@ async def test_what_the_server_refuses(
 def test_what_atlas_refuses(said: str, kind: type[StoreError], words: str) -> None:
     """No Atlas runs here: it has one code for all of these."""
     error = OperationFailure(said, 8000, {"errmsg": said, "code": 8000, "codeName": "AtlasError"})
-    found = as_ours(error, "MongoDB at host:27017", "shop.sessions", AsyncMongoClient[Any]().topology_description)
+    found = to_store_error(
+        error, "MongoDB at host:27017", "shop.sessions", AsyncMongoClient[Any]().topology_description
+    )
     assert type(found) is kind
     assert words in str(found)
     assert is_refusal(error)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.testing import FakeClock
 
 from ...mariadb_server import MariaDBServer

@@ -7,8 +7,8 @@ import asyncmy
 import pytest
 
 from starlette_sessions_ext import JSONSerializer, SessionStore
-from starlette_sessions_ext.stores._mysql_url import settings_of
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
 from ...mariadb_server import MariaDBServer

@@ -14,8 +14,8 @@ import pytest
 from starlette_sessions_ext import SessionTooLarge, StoreError, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._mysql_errors import as_ours
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql.errors import to_store_error
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
@@ -208,7 +208,7 @@ async def unavailable_session(call: Callable[[], Awaitable[bool]]) -> None:
     ],
 )
 async def test_an_error_is_known_by_its_number_and_without_the_servers_words(code: int, kind: type[StoreError]) -> None:
-    error = as_ours(asyncmy.errors.OperationalError(code, "Duplicate entry 'secret'"), "MySQL at host:3306")
+    error = to_store_error(asyncmy.errors.OperationalError(code, "Duplicate entry 'secret'"), "MySQL at host:3306")
     assert type(error) is kind
     assert str(code) in str(error)
     assert "secret" not in str(error)
@@ -216,4 +216,4 @@ async def test_an_error_is_known_by_its_number_and_without_the_servers_words(cod
 
 async def test_a_disk_that_is_full_is_known_by_the_errno_that_the_server_quotes() -> None:
     words = 'Got error 28 "No space left on device" from storage engine InnoDB'
-    assert type(as_ours(asyncmy.errors.OperationalError(1030, words), "MySQL")) is StoreFull
+    assert type(to_store_error(asyncmy.errors.OperationalError(1030, words), "MySQL")) is StoreFull

@@ -13,8 +13,8 @@ import pytest
 from starlette_sessions_ext import ConfigurationError, SessionError, StoreUnavailable
 from starlette_sessions_ext.errors import StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._mysql_url import settings_of
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql.url import settings_of
 
 from ...mariadb_server import MariaDBServer
 from ...servers import free_port

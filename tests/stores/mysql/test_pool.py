@@ -13,9 +13,9 @@ import pytest
 
 from starlette_sessions_ext import StoreTimeout, StoreUnavailable
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores._mysql_pool import OwnPool
-from starlette_sessions_ext.stores._mysql_url import settings_of
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql.pool import OwnedPool
+from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.testing import FaultProxy
 
 from ...mariadb_server import MariaDBServer
@@ -168,7 +168,7 @@ async def test_a_connection_idle_for_long_is_replaced(
         async with DatabaseStore(mariadb.url("fresh", proxy.port)) as store:
             await store.load(key)
             assert proxy.connections == 1
-            monkeypatch.setattr("starlette_sessions_ext.stores._mysql_pool._IDLE_SECONDS", 0.0)
+            monkeypatch.setattr("starlette_sessions_ext.stores.mysql.pool._IDLE_SECONDS", 0.0)
             await store.load(key)
             assert proxy.connections == 2
 
@@ -190,7 +190,7 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
 
 
 async def test_the_system_probes_a_silent_connection(store: DatabaseStore, mariadb: MariaDBServer) -> None:
-    connections = OwnPool(settings_of(mariadb.url("fresh")), size=1, timeout=1)
+    connections = OwnedPool(settings_of(mariadb.url("fresh")), size=1, timeout=1)
     async with connections.acquire() as connection:
         sock = cast(Any, connection)._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -219,7 +219,7 @@ async def test_nobody_loses_a_connection_by_being_cancelled(
 
 
 async def test_a_connection_handed_to_somebody_who_just_left_goes_to_the_next(mariadb: MariaDBServer) -> None:
-    connections = OwnPool(settings_of(mariadb.url("fresh")), size=1, timeout=30)
+    connections = OwnedPool(settings_of(mariadb.url("fresh")), size=1, timeout=30)
 
     async def use() -> None:
         async with connections.acquire():
@@ -244,7 +244,7 @@ async def test_a_connection_that_closes_as_it_is_made_counts_as_reset(
     async def closing(**settings: Any) -> None:
         raise RuntimeError("unable to perform operation on a closed transport")
 
-    monkeypatch.setattr("starlette_sessions_ext.stores._mysql_pool.connect", closing)
+    monkeypatch.setattr("starlette_sessions_ext.stores.mysql.pool.connect", closing)
     store = DatabaseStore(mariadb.url("fresh"), timeout=1)
     with pytest.raises(StoreUnavailable, match="ConnectionResetError"):
         await store.load(key)
@@ -254,7 +254,7 @@ async def test_a_connection_that_closes_as_it_is_made_counts_as_reset(
 async def test_a_dial_that_fails_fails_nobody_who_came_after_its_request_left(
     mariadb: MariaDBServer, stalling: StallingProxy
 ) -> None:
-    connections = OwnPool(settings_of(mariadb.url("fresh", stalling.port)), size=1, timeout=10)
+    connections = OwnedPool(settings_of(mariadb.url("fresh", stalling.port)), size=1, timeout=10)
 
     async def ask() -> list[Any]:
         async with connections.acquire() as connection:

@@ -11,7 +11,7 @@ import pytest
 from asyncmy.cursors import DictCursor
 
 from starlette_sessions_ext import ConfigurationError, StoreUnavailable
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
 
 from ...mariadb_server import MIGRATIONS, USER, MariaDBServer, running_mariadb
 from ...servers import free_port

@@ -9,8 +9,8 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, SessionTooLarge, Stored
 from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.stores import _mysql_rows as rows
-from starlette_sessions_ext.stores.database import DatabaseStore
+from starlette_sessions_ext.stores.mysql import DatabaseStore
+from starlette_sessions_ext.stores.mysql import statements as rows
 from starlette_sessions_ext.testing import FakeClock
 
 from ...mariadb_server import MariaDBServer
@@ -57,7 +57,7 @@ async def test_open_refuses_a_table_and_says_what_mends_it(
                 await store.load(key)
             for message in messages:
                 assert message in str(refusal.value)
-            mend = str(refusal.value).partition("Mend it: ")[2]
+            mend = str(refusal.value).partition("Repair it: ")[2]
             if "PRIMARY KEY (session_id(20))" in change:
                 await query(control, "ALTER TABLE other.session_data DROP PRIMARY KEY")
             await query(control, mend)

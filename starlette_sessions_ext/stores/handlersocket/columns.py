@@ -1,0 +1,91 @@
+"""How sessions are rows of `php_session` to HandlerSocket: indexes, searches, times and versions. Pure.
+
+HandlerSocket answers success to what doesn't fit: it cuts texts and keys that are too long, writes
+`0000-00-00 00:00:00` for a time that isn't one, and zero into every column that it is given no
+value for. So everything here is made to fit before it is sent.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from ...errors import ConfigurationError
+from ...handlersocket import Filter, Index, Where
+from ..mysql.names import IDENTIFIER
+from ..mysql.schema import TableSpec, php_session
+
+VERSION, MODIFIED = 0, 1
+"""Positions among the filter columns."""
+
+
+class Indexes(NamedTuple):
+    """What is opened on every connection, under these ids."""
+
+    rows: Index
+    expiries: Index  # what touch sets, and delete reads back, without the data
+    oldest: Index  # by `modified`, to find what has expired
+    keys: Index
+
+    @property
+    def table(self) -> TableSpec:
+        return php_session(self.rows.database, self.rows.table)
+
+    @property
+    def for_writing(self) -> tuple[Index, Index]:
+        return self.rows, self.expiries
+
+
+def indexes_of(database: str, table: str) -> Indexes:
+    """Raise `ConfigurationError` for what can't be a database or table."""
+    if not all(isinstance(name, str) and IDENTIFIER.fullmatch(name) for name in (database, table)):
+        raise ConfigurationError("dbname and dbtable are 1 to 64 characters of A-Z, a-z, 0-9, _ and $")
+    filters = ("version", "modified")
+    return Indexes(
+        Index(0, database, table, "PRIMARY", ("id", "modified", "data", "version"), filters, echo=0),
+        Index(1, database, table, "PRIMARY", ("id", "modified"), filters, echo=0),
+        Index(2, database, table, "modified", ("id",)),
+        Index(3, database, table, "PRIMARY", ("id",)),
+    )
+
+
+def living(key: str, newest_expired: str, version: int | None = None) -> Where:
+    """The row of a session that is alive, and with a version only while it has that one."""
+    alive = Filter(">", MODIFIED, newest_expired)
+    return Where("=", (key,), filters=(alive,) if version is None else (alive, Filter("=", VERSION, version)))
+
+
+def expired(key: bytes | str | None, newest_expired: str) -> Where:
+    return Where("=", (key,), filters=(Filter("<=", MODIFIED, newest_expired),))
+
+
+def first_version() -> int:
+    """A random one, so that one of a row that was deleted and made again is worth nothing."""
+    return secrets.randbits(62)
+
+
+def version_after(version: int) -> int:
+    """The upper 31 bits count on, so that it shows who follows whom; the lower 32 tell apart who follow the same."""
+    return ((version >> 32) + 1) % 2**31 << 32 | secrets.randbits(32)
+
+
+def was_rolled_back(found: int, before: int, mine: int) -> bool:
+    """Whether the version `mine`, acknowledged in place of `before`, can't have been committed if `found` is there."""
+    return found == before or (found != mine and found >> 32 == mine >> 32)
+
+
+@lru_cache(maxsize=1024)  # for all sessions that are written within a second it is mostly one
+def to_time(seconds: int) -> str:
+    """A DATETIME in UTC, from unix seconds. What would be before 1970 is 1970: it is long expired."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(max(seconds, 0)))
+
+
+def from_time(text: bytes | None) -> int:
+    """Unix seconds of a DATETIME; 0, long expired, for the zero date."""
+    try:
+        return int(datetime.fromisoformat((text or b"").decode()).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return 0

@@ -1,0 +1,5 @@
+"""Sessions in MongoDB, by pymongo or motor."""
+
+from .store import MongoStore
+
+__all__ = ["MongoStore"]

@@ -1,0 +1,64 @@
+"""How a store gets connections to MySQL and MariaDB, and asks something on one.
+
+One rule holds wherever they come from: a connection on which anything went wrong while its answer
+was under way is closed and never used again, so nobody gets the answer to another's question.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple, Protocol, cast
+
+from asyncmy import Connection
+from asyncmy.cursors import Cursor
+
+
+class Reply(NamedTuple):
+    """The rows that a statement changed, or found, and those that it returned."""
+
+    rowcount: int
+    rows: list[tuple[Any, ...]]
+
+
+async def execute(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -> Reply:
+    """Execute one statement. Values go in as parameters, always."""
+    cursor = connection.cursor(Cursor)  # a given pool may be set to another kind, whose rows are dicts
+    await cursor.execute(statement, values)
+    return Reply(cast(int, cursor.rowcount), await cursor.fetchall())
+
+
+async def fetch_all(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """The rows that a statement returns."""
+    return (await execute(connection, statement, values)).rows
+
+
+class Connections(Protocol):
+    """Where a store gets its connections."""
+
+    address: str
+    """The server's name for messages, without user or password."""
+    counts_found_rows: bool
+    """Whether an UPDATE that changes nothing counts the row that it found."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for one statement, in autocommit mode or as good as that."""
+        ...
+
+    def forget_idle(self) -> None:
+        """Use none of the connections that are idle now: one of them gave no answer."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this made."""
+        ...
+
+    def abandon(self) -> None:
+        """Close the sockets of what this made, without its event loop."""
+        ...
+
+
+def discard(connection: Any) -> None:
+    """Close at once: `close` alone would first wait until a stalled peer has taken what was written."""
+    if connection._transport is not None:
+        connection._transport.abort()
+    connection.close()

@@ -1,0 +1,76 @@
+"""Check the server and the table of a DatabaseStore when it opens, and find the limits of its rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...errors import ConfigurationError
+from ..base import Finding
+from .inspection import FetchAll, flush_findings, has_index, inspect_table, read_only_findings
+from .names import MIGRATED, Names
+from .schema import Column, session_data
+
+_STRICT = {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"}
+_HARMLESS = (
+    """INSERT INTO {table} ({session_id}, {data}, {created_at}, {modified_at}, {version})
+    SELECT {session_id}, {data}, {created_at}, {modified_at}, {version} FROM {table}
+    WHERE {session_id} = '' AND 1 = 0""",
+    """UPDATE {table} SET {data} = '', {modified_at} = 0, {version} = 0 WHERE {session_id} = '' AND 1 = 0""",
+    "DELETE FROM {table} WHERE {session_id} = '' AND 1 = 0",
+)
+_SERVER = "SELECT @@SESSION.sql_mode, @@SESSION.max_allowed_packet, DATABASE()"
+
+
+class Limits(NamedTuple):
+    """What the table, and a packet to the server, can hold."""
+
+    data_bytes: int
+    last_time: int
+    """The largest number for `modified_at`."""
+
+
+UNKNOWN_LIMITS = Limits(65_535, 2**32 - 1)
+"""Before the server was asked: `TEXT` and `INT UNSIGNED`, the smallest that the migrations make or leave."""
+
+
+async def check_table(fetch_all: FetchAll, names: Names, migrate: str) -> Limits:
+    """Ask the server what the table is like. Raise `ConfigurationError` with the statement that repairs it.
+
+    `migrate` is the command that makes the table of the migrations.
+    """
+    [(sql_mode, packet, current)] = await fetch_all(_SERVER, ())
+    if names.database is None and current is None:
+        raise ConfigurationError("the connection has no default database: name the table `database.table`")
+    if not _STRICT & set(sql_mode.split(",")):
+        raise ConfigurationError(
+            "the server cuts values that don't fit, without an error: give create_pool"
+            " sql_mode=\"'STRICT_ALL_TABLES'\", or set sql_mode on the server"
+        )
+    table = session_data(names)
+    columns = await inspect_table(fetch_all, table, migrate if names == MIGRATED else table.create_statement)
+    return _limits(names, columns, packet)
+
+
+async def try_writing(fetch_all: FetchAll, names: Names) -> None:
+    """Run statements that change no row, but fail as any change does for want of rights or on a read-only server."""
+    for statement in _HARMLESS:
+        await fetch_all(statement.format_map(names.quoted()), ())
+
+
+async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Finding]:
+    """What works, but not well. What doesn't work at all is raised as `check_table` does."""
+    await check_table(fetch_all, names, migrate)
+    await try_writing(fetch_all, names)
+    found = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
+    table = session_data(names)
+    if not await has_index(fetch_all, table):
+        problem = f"no index begins with `{names.modified_at}`: collecting expired sessions reads the whole table"
+        found.append(Finding(problem, table.alter_statement(table.add_index)))
+    return found
+
+
+def _limits(names: Names, columns: dict[str, Column], packet: int) -> Limits:
+    """A packet has to hold the statement, in which quoting may double the data."""
+    length = columns[names.data.lower()].length or 0
+    bigint = columns[names.modified_at.lower()].type == "bigint"
+    return Limits(min(length, (packet - 1024) // 2), 2**63 - 1 if bigint else UNKNOWN_LIMITS.last_time)

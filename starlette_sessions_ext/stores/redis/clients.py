@@ -1,0 +1,166 @@
+"""The clients of a `RedisStore`: its own, one for each event loop, or the one that it was given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from redis.asyncio import Redis, RedisCluster
+
+from ...errors import ConfigurationError
+from .._support.loop_local import LoopLocal
+from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
+from .pool import make_pool
+from .scripts import DELETE, LOAD, REPLACE, TOUCH, Calls
+
+Client: TypeAlias = "Redis | RedisCluster"
+
+
+class Commands:
+    """A client in one event loop, and its batched calls."""
+
+    __slots__ = ("client", "deletes", "loads", "replaces", "touches")
+
+    def __init__(self, client: Client, timeout: float, lost: Callable[[], object]) -> None:
+        self.client = client
+        clustered = isinstance(client, RedisCluster)
+        execute = client.execute_command
+        self.loads = Calls(LOAD, execute, timeout, clustered=clustered, lost=lost)
+        self.replaces = Calls(REPLACE, execute, timeout / 2, clustered=clustered)
+        self.touches = Calls(TOUCH, execute, timeout, clustered=clustered)
+        self.deletes = Calls(DELETE, execute, timeout, clustered=clustered)
+
+    async def wait_all(self) -> None:
+        """Wait for the running batches, also those whose callers have left."""
+        for calls in (self.loads, self.replaces, self.touches, self.deletes):
+            await calls.wait_all()
+
+    async def aclose(self) -> None:
+        await self.wait_all()
+        with suppress(*DRIVER_ERRORS):  # it is gone in any case
+            await self.client.aclose()
+
+
+class OwnedClients:
+    """A client of a URL for each event loop that uses the store."""
+
+    def __init__(self, url: str, *, timeout: float, pool_size: int) -> None:
+        def make() -> Commands:
+            pool = make_pool(url, timeout=timeout, size=pool_size)
+            return Commands(Redis.from_pool(pool), timeout, pool.distrust)
+
+        client = make().client
+        check_encoder(client)
+        self.server = server_of(client)
+        self._loops = LoopLocal(make, close=Commands.aclose, abandon=_abandon)
+
+    def here(self) -> Commands:
+        """The running loop's."""
+        try:
+            return self._loops.get()
+        except RuntimeError:
+            raise _not_asyncio() from None
+
+    async def aclose(self) -> None:
+        try:
+            await self._loops.aclose()
+        except RuntimeError:
+            raise _not_asyncio() from None
+
+
+class BorrowedClient:
+    """The application's client, which is never closed here. It serves one event loop.
+
+    It may serve another when its connections are closed, as where the application closes it at shutdown and starts
+    again.
+    """
+
+    def __init__(self, client: Client, *, timeout: float) -> None:
+        check_encoder(client)
+        self.server = server_of(client)
+        self._client = client
+        self._timeout = timeout
+        self._commands = Commands(client, timeout, _nothing)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def here(self) -> Commands:
+        """The client, in the one loop that it belongs to."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise _not_asyncio() from None
+        if loop is not self._loop:
+            if self._loop is not None:
+                self._leave(self._loop)
+            self._loop = loop
+        return self._commands
+
+    async def aclose(self) -> None:
+        await self.here().wait_all()
+
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop.is_running() or any(connection.is_connected for connection in _connections(self._client)):
+            raise ConfigurationError(f"the client that RedisStore was given {ANOTHER_LOOP}: {ANOTHER_LOOP_REMEDY}")
+        self._commands = Commands(self._client, self._timeout, _nothing)
+
+
+def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClients | BorrowedClient:
+    """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client of redis.asyncio."""
+    if isinstance(given, str):
+        return OwnedClients(given, timeout=timeout, pool_size=pool_size)
+    if isinstance(given, Redis | RedisCluster):
+        return BorrowedClient(given, timeout=timeout)
+    kind = type(given)
+    what = (
+        "a coroutine, which has to be awaited first"
+        if asyncio.iscoroutine(given)
+        else f"{kind.__module__}.{kind.__name__}"
+    )
+    raise ConfigurationError(
+        "client_or_url must be a URL such as redis://host:6379/0, or a client of redis.asyncio (Redis or RedisCluster),"
+        f" not {what}"
+    )
+
+
+def check_encoder(client: Client) -> None:
+    """Refuse a client whose answers are str."""
+    if client.get_encoder().decode_responses:
+        raise ConfigurationError("RedisStore keeps bytes: give it a URL or a client without decode_responses=True")
+
+
+def server_of(client: Client) -> Server:
+    """Say where the server is, without user or password."""
+    pool = getattr(client, "connection_pool", None)
+    settings = {} if pool is None else pool.connection_kwargs
+    is_tls = "ssl" in getattr(pool, "connection_class", object).__name__.lower()
+    if "path" in settings:
+        return Server(f"Redis at {settings['path']}", is_socket=True)
+    if pool is None or "connection_pool" in settings:  # a Cluster, or Sentinel's
+        return Server("Redis", is_tls=is_tls)
+    return Server(f"Redis at {settings.get('host', 'localhost')}:{settings.get('port', 6379)}", is_tls=is_tls)
+
+
+def _connections(client: Client) -> Iterator[Any]:
+    """Those that a client has, made or not."""
+    if isinstance(client, RedisCluster):
+        for node in client.get_nodes():
+            yield from node._connections
+    else:
+        pool: Any = client.connection_pool
+        yield from pool._available_connections
+        yield from pool._in_use_connections
+
+
+def _abandon(commands: Commands) -> None:
+    pool: Any = getattr(commands.client, "connection_pool", None)
+    pool.abandon()
+
+
+def _nothing() -> None:
+    """A given client's pool is the application's: nothing is done about its connections."""
+
+
+def _not_asyncio() -> ConfigurationError:
+    return ConfigurationError("RedisStore runs on asyncio; on trio use SQLiteStore or MemoryStore")

@@ -1,0 +1,148 @@
+"""The Lua scripts of `RedisStore`, and their batched calls.
+
+What has to be compared and written at once is a Lua script over one session's key. A command runs
+it over all the keys that many requests ask for in the same turn of the event loop; see `batching`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from .._support.batching import Batcher
+from .errors import DRIVER_ERRORS, is_error_reply, is_split
+
+Argument = bytes | str | int
+
+MAX_BATCHED_CALLS = 64
+"""Calls that share a command: its fixed cost is shared well by then, and no reply is too long."""
+
+
+class Script:
+    """A Lua script, known to Redis by its digest: `body` is that of a function of a key and up to three arguments.
+
+    Each key has its own result; that of a foreign value is an error.
+    """
+
+    def __init__(self, body: str) -> None:
+        self.source = f"""
+local function one(key, a, b, c)
+{body}
+end
+local each, answers = #ARGV / #KEYS, {{}}
+for i, key in ipairs(KEYS) do
+    local done, answer = pcall(one, key, unpack(ARGV, each * (i - 1) + 1, each * i))
+    if not done and type(answer) ~= 'table' then answer = {{err = answer}} end -- as Redis 6 gives it
+    answers[i] = answer
+end
+return answers
+"""
+        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+LOAD = Script("""
+    local data = redis.call('GET', key)
+    return data and {data, redis.call('PTTL', key)}
+""")
+REPLACE = Script("""
+    local digest, new, milliseconds = a, b, c
+    local data = redis.call('GET', key)
+    if data == new then return 1 end -- written before, and sent again by the client after a lost answer
+    if not data or redis.sha1hex(data) ~= digest then return 0 end
+    redis.call('SET', key, new, 'PX', milliseconds)
+    return 1
+""")
+DELETE = Script("""
+    local digest = a
+    local data = redis.call('GET', key)
+    if not data or redis.sha1hex(data) ~= digest then return 0 end
+    return redis.call('DEL', key)
+""")
+
+TOUCH = Script("""
+    local milliseconds = a
+    if not redis.call('GET', key) or redis.call('PTTL', key) <= 0 then return 0 end -- GET fails for what isn't ours
+    return redis.call('PEXPIRE', key, milliseconds)
+""")
+
+Execute = Callable[..., Awaitable[Any]]
+"""A client's `execute_command`."""
+
+
+class Call(NamedTuple):
+    """A key that a script is to run over, with its arguments."""
+
+    key: str
+    arguments: tuple[Argument, ...]
+
+
+class Calls:
+    """The batched calls of one script in one event loop.
+
+    A command is given up after `timeout` seconds. A Cluster takes one call at a time, for its keys are apart.
+    With `lost` the script only reads: calls that weren't answered within half of that time, or because a
+    connection was lost, are sent once more, after a call of `lost`.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        execute: Execute,
+        timeout: float,
+        *,
+        clustered: bool,
+        lost: Callable[[], object] | None = None,
+    ) -> None:
+        self._script = script
+        self._send_command = execute
+        self._timeout = timeout
+        self._lost = lost
+        execute_batch = self._send if lost is None else self._send_twice
+        self._batcher = Batcher(execute_batch, max_size=1 if clustered else MAX_BATCHED_CALLS, timeout=timeout)
+
+    def submit(self, key: str, *arguments: Argument) -> Awaitable[Any]:
+        """Run the script on a key, in the batch of this event-loop iteration."""
+        return self._batcher.submit(Call(key, arguments))
+
+    async def wait_all(self) -> None:
+        await self._batcher.wait_all()
+
+    async def _send_twice(self, calls: list[Call]) -> list[Any]:
+        assert self._lost is not None
+        try:
+            async with asyncio.timeout(self._timeout / 2):
+                return await self._send(calls)
+        except DRIVER_ERRORS as error:
+            if is_error_reply(error):
+                raise
+            self._lost()
+        return await self._send(calls)
+
+    async def _send(self, calls: list[Call]) -> list[Any]:
+        try:
+            return await self._execute(calls)
+        except ResponseError as error:
+            if not is_split(error):
+                raise
+            self._batcher.max_size = 1  # behind this address is a Cluster, whatever the client is
+        return [await self._alone(call) for call in calls]
+
+    async def _alone(self, call: Call) -> Any:
+        try:
+            return (await self._execute([call]))[0]
+        except ResponseError as error:
+            return error
+
+    async def _execute(self, calls: list[Call]) -> list[Any]:
+        execute = self._send_command
+        arguments = [argument for call in calls for argument in call.arguments]
+        rest = (len(calls), *(call.key for call in calls), *arguments)
+        try:
+            answers = await execute("EVALSHA", self._script.digest, *rest)
+        except NoScriptError:  # a fresh server, or SCRIPT FLUSH: nothing was run
+            answers = await execute("EVAL", self._script.source, *rest)
+        return list(answers)

@@ -1,0 +1,261 @@
+"""Sessions in Redis: a single server, the master behind Sentinel, or a Cluster.
+
+One key per session, one round trip per operation; what many requests ask in the same moment goes
+together. What has to be compared and written at once is a Lua script over that single key, so that
+it runs on a Cluster as well. Expiry is the key's own TTL in milliseconds, which Redis checks at every access.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+try:
+    from redis.exceptions import ResponseError
+except ImportError as error:  # pragma: no cover - tested in an interpreter without redis
+    raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
+
+from ...errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
+from .._support.driver_versions import check_version
+from .._support.options import check_options
+from ..base import (
+    DEFAULT_MAX_DATA_BYTES,
+    DEFAULT_TIMEOUT,
+    Finding,
+    SessionStore,
+    Stored,
+    check_expires_at,
+    check_key,
+    check_row,
+    is_key,
+)
+from .clients import Client, make_clients
+from .diagnosis import findings, probe
+from .errors import DRIVER_ERRORS, Refusal, cause_of, explain, glob, is_error_reply, is_foreign
+from .sharded import WeightedRedisStore, parse_save_path
+
+check_version("redis")
+
+
+class RedisStore(SessionStore):
+    """A store in Redis 6.0 or later.
+
+    Takes a URL (`redis://`, `rediss://`, `unix://`), for which it makes a client and closes it, or
+    a client of `redis.asyncio`, which it uses and never closes: `Redis`, what Sentinel's
+    `master_for` returns, or `RedisCluster`. The client must not decode responses.
+
+    `prefix` stands before every key; `timeout` is the budget of one operation in seconds; up to
+    `pool_size` connections are made for a URL; `clock` gives unix seconds, from which TTLs are
+    calculated. Redis must not evict sessions: keep `maxmemory-policy noeviction` on its server.
+
+    A URL serves any number of event loops and threads, and forked processes. A client serves the one
+    loop that it belongs to. Raises `ConfigurationError` for what can't work.
+    """
+
+    def __init__(
+        self,
+        client_or_url: Client | str,
+        *,
+        prefix: str = "session:",
+        timeout: float = DEFAULT_TIMEOUT,
+        max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
+        pool_size: int = 50,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
+        if (
+            not isinstance(prefix, str)
+            or not prefix.isascii()
+            or not prefix.isprintable()
+            or len(prefix) > 64
+            or " " in prefix
+        ):
+            raise ConfigurationError("prefix must be up to 64 printable ASCII characters without spaces")
+        self.max_data_bytes = max_data_bytes
+        self._prefix = prefix
+        self._timeout = timeout
+        self._clock = clock
+        self._clients = make_clients(client_or_url, timeout=timeout, pool_size=pool_size)
+
+    @staticmethod
+    def from_save_path(
+        path: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> WeightedRedisStore:
+        """Make a store over the servers of a phpredis `save_path`; see `sharded.parse_save_path`."""
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes)
+        servers = parse_save_path(path)
+        stores = [
+            RedisStore(
+                server.url,
+                prefix=server.prefix,
+                timeout=min(timeout, server.timeout or timeout),
+                max_data_bytes=max_data_bytes,
+                clock=clock,
+            )
+            for server in servers
+        ]
+        return WeightedRedisStore(stores, [server.weight for server in servers])
+
+    async def load(self, key: str) -> Stored | None:
+        check_key(key)
+        try:
+            reply = await self._clients.here().loads.submit(self._prefix + key)
+        except DRIVER_ERRORS as error:
+            if is_foreign(error):
+                raise CorruptRecord(
+                    "Redis holds something other than a string under a session's key: see what else writes keys that"
+                    " begin with the store's prefix"
+                ) from None
+            raise self._to_store_error(error) from cause_of(error)
+        # No TTL at all (-1) isn't ours either: what this store writes always has one.
+        if reply is None or reply[1] <= 0:
+            return None
+        return Stored(reply[0], reply[0], round(self._clock() + reply[1] / 1000))
+
+    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        milliseconds = self._milliseconds(expires_at)
+        if milliseconds <= 0:
+            return await self.load(key) is None
+        client = self._clients.here().client
+        try:
+            async with asyncio.timeout(self._timeout / 2):
+                made = await client.set(self._prefix + key, data, nx=True, px=milliseconds)
+        except DRIVER_ERRORS as error:
+            if await self._contains(key, data):
+                return True
+            raise self._to_store_error(error) from cause_of(error)
+        return made is not None or await self._contains(key, data)
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes)
+        milliseconds = self._milliseconds(expires_at)
+        if milliseconds <= 0:
+            return await self.delete(key, version)
+        replaces = self._clients.here().replaces
+        try:
+            return bool(await replaces.submit(self._prefix + key, _digest(version), data, milliseconds))
+        except DRIVER_ERRORS as error:
+            if is_foreign(error):
+                return False
+            if await self._contains(key, data):
+                return True
+            raise self._to_store_error(error) from cause_of(error)
+
+    async def touch(self, key: str, expires_at: int) -> bool:
+        check_key(key)
+        check_expires_at(expires_at)
+        touches = self._clients.here().touches
+        return await self._is_done(touches.submit(self._prefix + key, self._milliseconds(expires_at)))
+
+    async def delete(self, key: str, version: Hashable | None = None) -> bool:
+        check_key(key)
+        commands = self._clients.here()
+        if version is not None:
+            return await self._is_done(commands.deletes.submit(self._prefix + key, _digest(version)))
+        async with self._deadline(self._timeout):
+            return bool(await commands.client.delete(self._prefix + key))
+
+    async def delete_expired(self, limit: int = 1000) -> int:
+        return 0
+
+    async def all_keys(self) -> AsyncIterator[str]:
+        """The keys of all sessions; see `SupportsListing`."""
+        names = aiter(self._clients.here().client.scan_iter(match=glob(self._prefix) + "*", count=1000))
+        while True:
+            async with self._deadline(self._timeout):
+                name = await anext(names, None)
+            if name is None:
+                return
+            key = name.decode(errors="replace").removeprefix(self._prefix)
+            if is_key(key):  # not something else under the same prefix
+                yield key
+
+    async def diagnose(self) -> list[Finding]:
+        """Look whether this Redis keeps sessions for as long as they live; see `SupportsDiagnosis`."""
+        client = self._clients.here().client
+        found: list[Finding] = []
+        await self._check(lambda: probe(client, self._prefix), found)
+        info = await self._check(client.info, found)
+        nodes = info.values() if info and all(isinstance(value, dict) for value in info.values()) else [info]
+        return list(dict.fromkeys([*found, *(finding for node in nodes if node for finding in findings(node))]))
+
+    async def open(self) -> None:
+        """Reach the server and try all that sessions need, so that what is wrong shows at startup.
+
+        A server that is full is no error: it serves the sessions that it has.
+        """
+        client = self._clients.here().client
+        with suppress(StoreFull):
+            async with self._deadline(self._timeout):
+                await probe(client, self._prefix)
+
+    async def aclose(self) -> None:
+        """Close this event loop's connections. A client that was given stays open."""
+        await self._clients.aclose()
+
+    def _milliseconds(self, expires_at: int) -> int:
+        return int((expires_at - self._clock()) * 1000)
+
+    async def _check(self, check: Callable[[], Awaitable[Any]], found: list[Finding]) -> Any:
+        """The result, or None where the server refuses: that is a finding."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await check()
+        except DRIVER_ERRORS as error:
+            if not is_error_reply(error):
+                raise self._to_store_error(error) from cause_of(error)
+            refusal = self._explain(error)
+            found.append(Finding(f"{self._clients.server.address} {refusal.problem}", refusal.remedy))
+            return None
+
+    async def _is_done(self, answer: Awaitable[Any]) -> bool:
+        """Wait for a script's 1 or 0. What holds something else is no session."""
+        try:
+            return bool(await answer)
+        except DRIVER_ERRORS as error:
+            if is_foreign(error):
+                return False
+            raise self._to_store_error(error) from cause_of(error)
+
+    async def _contains(self, key: str, data: bytes) -> bool:
+        """Look, with the other half of the budget, whether a write took place whose answer didn't come, or said no."""
+        client = self._clients.here().client
+        async with self._deadline(self._timeout / 2):
+            try:
+                return bool(await client.get(self._prefix + key) == data)
+            except ResponseError as error:
+                if is_foreign(error):
+                    return False
+                raise
+
+    @asynccontextmanager
+    async def _deadline(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except DRIVER_ERRORS as error:
+            raise self._to_store_error(error) from cause_of(error)
+
+    def _to_store_error(self, error: Exception) -> StoreUnavailable:
+        """What redis-py's error is to users of a store."""
+        refusal = self._explain(error)
+        return refusal.kind(f"{self._clients.server.address} {refusal.problem}: {refusal.remedy}")
+
+    def _explain(self, error: Exception) -> Refusal:
+        return explain(error, self._clients.server, prefix=self._prefix, seconds=self._timeout)
+
+
+def _digest(version: Hashable) -> str:
+    """What the scripts compare: the SHA-1 of the bytes as loaded. It only tells versions of one session apart."""
+    if not isinstance(version, bytes):
+        return ""
+    return hashlib.sha1(version, usedforsecurity=False).hexdigest()
