@@ -159,7 +159,7 @@ class SessionMiddleware:
             if scope["type"] == "websocket":
                 receive = exchange.watch(receive)
             await self.app(scope, receive, exchange.send)
-            if (exchange.session.modified or exchange.session._lent) and exchange.has_changed():
+            if exchange.has_changed():
                 await exchange.save_late()
         except Exception as error:
             await self._fail(error, exchange, scope, receive, send)
@@ -188,7 +188,7 @@ class SessionMiddleware:
     async def _fail(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 where the store couldn't be reached and nothing was sent yet. Otherwise raise the error."""
         if exchange.started:
-            if isinstance(error, WebSocketDisconnect):  # the client left: that is no failure of the handler's
+            if _is_disconnect(error):  # the client left: that is no failure of the handler's
                 await _save_after_disconnect(exchange)
             raise error
         failure = exchange.failure
@@ -205,6 +205,8 @@ class SessionMiddleware:
                 response = self._unavailable_handler(HTTPConnection(scope, receive), error)
                 if inspect.isawaitable(response):
                     response = await response
+                if not callable(response):
+                    raise TypeError("it must return a Response")
             except Exception:
                 logger.exception("unavailable_handler raised, so the plain 503 is sent")
             else:
@@ -273,6 +275,12 @@ def _check_callbacks(*, clock: Any, unavailable_handler: Any, **plain: Any) -> N
             raise ConfigurationError(f"{name} must be a plain function, which isn't async")
     if unavailable_handler is not None and not callable(unavailable_handler):
         raise ConfigurationError("unavailable_handler must be a function of the connection and the StoreUnavailable")
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_disconnect, error.exceptions))
+    return isinstance(error, WebSocketDisconnect)
 
 
 async def _save_after_disconnect(exchange: Exchange) -> None:

@@ -12,9 +12,10 @@ writer whose answer was lost can tell its own bytes from equal data that a paral
 
 Where a session was renewed its old row has become an alias, which leads to the new one:
 
-    a1 <key> <until> <nonce> <key of the new id>\\n
+    a2 <key> <made_at> <until> <nonce> <key of the new id>\\n
 
-`until` (unix seconds) stands in the bytes, where nothing that moves a row's expiry can move it.
+`made_at` and `until` (unix seconds) stand in the bytes, where nothing that moves a row's expiry can
+move them. `a1` lacks `made_at`: version 0.1 made such aliases, and those of legacy cookies are such.
 The new id itself isn't there: it follows from the old id, the nonce and the secret.
 """
 
@@ -34,7 +35,9 @@ HEADER_CACHE_SIZE = 2048
 """How many header lines are known again without being read: a page is many requests."""
 
 _HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-) ")
-_ALIAS = re.compile(rb"a1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n")
+_ALIAS = re.compile(
+    rb"(?:a1 ([a-z2-7]{32})|a2 ([a-z2-7]{32}) ([0-9]{1,12})) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n"
+)
 _HEX_DIGITS = b"0123456789abcdef"
 _NO_RECORD = "a stored row isn't a session record; it was left as it is"
 _FOREIGN = "a stored record belongs to another session; it was left as it is"
@@ -66,21 +69,26 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """What is left under an old id: until when (unix seconds) it leads to the session under the key `target`."""
+    """What is left under an old id: until when (unix seconds) it leads to the session under the key `target`.
+
+    `made_at` is when it was made (unix seconds), where that is known.
+    """
 
     key: str = field(repr=False)
     until: int
     nonce: str = field(repr=False)
     target: str = field(repr=False)
+    made_at: int | None = None
 
     def encode(self) -> bytes:
-        """The bytes to store."""
-        return f"a1 {self.key} {self.until} {self.nonce} {self.target}\n".encode()
+        """Return the bytes to store."""
+        kind = f"a1 {self.key}" if self.made_at is None else f"a2 {self.key} {self.made_at}"
+        return f"{kind} {self.until} {self.nonce} {self.target}\n".encode()
 
 
 def decode(raw: bytes, key: str) -> Record | Alias:
     """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
-    if raw.startswith(b"a1 "):
+    if raw.startswith(b"a"):
         return _decode_alias(raw, key)
     end = raw.find(b"\n") + 1
     if not end or raw[end - 17 : end - 1].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
@@ -105,10 +113,10 @@ def _decode_alias(raw: bytes, key: str) -> Alias:
     match = _ALIAS.fullmatch(raw)
     if match is None:
         raise CorruptRecord(_NO_RECORD)
-    found_key, until, nonce, target = match.groups()
-    if found_key.decode() != key:
+    old_key, new_key, made_at, until, nonce, target = match.groups()
+    if (old_key or new_key).decode() != key:
         raise CorruptRecord(_FOREIGN)
-    return Alias(key, int(until), nonce.decode(), target.decode())
+    return Alias(key, int(until), nonce.decode(), target.decode(), None if made_at is None else int(made_at))
 
 
 @dataclass(frozen=True)

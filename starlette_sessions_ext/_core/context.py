@@ -22,7 +22,7 @@ from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan
-from .repository import ALIAS_RETENTION, SessionRepository
+from .repository import ALIAS_RETENTION, Replaced, SessionRepository
 from .writing import write, write_atomically
 
 T = TypeVar("T")
@@ -57,6 +57,8 @@ class SessionContext:
         "client_id",
         "config",
         "cookie",
+        "doubted",
+        "ended_key",
         "entry",
         "is_gone",
         "other_ids",
@@ -76,6 +78,8 @@ class SessionContext:
         self.client_id: str | None = None  # the id that the client has, or is about to be given
         self._outdated = False  # the client's cookie has to be sent again
         self.other_ids: Sequence[str] = ()  # of further cookies that verified
+        self.doubted: frozenset[str] = frozenset()  # keys that a write of unknown outcome may have stored
+        self.ended_key: str | None = None  # of a session that this request has ended
         self.replaced_key: str | None = None  # the client's id was replaced a moment ago
         self.is_gone = False  # another request has ended the session
         self._next_write_at = 0.0  # unix seconds: before that a mere use has nothing to write and no cookie to send
@@ -117,7 +121,9 @@ class SessionContext:
             return
         try:
             entry, is_new = await self.config.repository.import_once(legacy_id, body, legacy.valid_until)
-            if entry is not None:
+            if isinstance(entry, Replaced):
+                self.replaced_key = entry.key
+            elif entry is not None:
                 self._fill(entry)
                 if is_new:
                     self.emit(EventKind.MIGRATED, entry.record.key)
@@ -135,13 +141,12 @@ class SessionContext:
         """Return whether there is something to save, or upkeep that is due."""
         if self.entry is not None and self.config.repository.clock() >= self._next_write_at:
             return True
-        session = self.session
-        return (session.modified or session._lent) and self.has_changed()
+        return self.has_changed()
 
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
         session, entry = self.session, self.entry
-        if session.modified:
+        if session.modified or self.doubted:
             return True
         if not session._lent or entry is None:
             return False
@@ -161,13 +166,17 @@ class SessionContext:
         session, before = self.session, self.entry
         intent, modified = session._intent, session.modified
         session._intent, session.modified = NO_INTENT, False
+        body = None
         try:
-            await write(self, intent, self._body(modified))
+            body = self._body(modified)
+            await write(self, intent, body)
             if refreshes and before is not None and self.entry is before:
                 await self._refresh(before)
         except BaseException:
             session._intent = intent.then(session._intent)
             session.modified = session.modified or modified
+            if body is not None:
+                self._doubt(body)
             raise
         finally:
             self._release()
@@ -243,6 +252,7 @@ class SessionContext:
     def _fill(self, entry: Entry) -> None:
         """Take over a loaded session. Raises `CorruptRecord`."""
         dict.update(self.session, self.config.serializer.loads(entry.record.body))
+        self.replaced_key = None
         self.set_entry(entry)
 
     async def _refresh(self, entry: Entry) -> None:
@@ -256,6 +266,13 @@ class SessionContext:
         self.adopt(entry.record.body, latest.record.body)
 
     # Writing
+
+    def _doubt(self, body: bytes) -> None:
+        """Note the keys that a failed write of `body` may have stored after all."""
+        if self.entry is not None and body != self.entry.record.body:
+            before, after = self.loads(self.entry.record.body), self.loads(body)
+            keys = before.keys() | after.keys()
+            self.doubted |= {key for key in keys if before.get(key) != after.get(key)}
 
     def _body(self, modified: bool) -> bytes:
         """Return the session as bytes. Raises `NotSerializable`."""
@@ -311,6 +328,7 @@ class SessionContext:
         """
         if not self.session._intent.end:
             adopt(self.session, self.loads(base), self.loads(theirs), self.dumps)
+            self.session._lend_all()  # to views of the session that handlers may hold
 
     def dumps(self, data: Any) -> bytes:
         return self.config.serializer.dumps(data)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, NamedTuple
 
 from ..errors import NotSerializable
 
 Data = Mapping[str, Any]
 Dumps = Callable[[Data], bytes]
+
+_JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Merged(NamedTuple):
@@ -18,8 +20,10 @@ class Merged(NamedTuple):
     contested: tuple[str, ...]
 
 
-def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps) -> Merged:
+def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps, doubted: Set[str] = frozenset()) -> Merged:
     """Put what I changed since `base` onto `theirs`, one top-level key at a time.
+
+    `doubted` are keys that a write of unknown outcome may have stored: they count as changed by me.
 
     Values are compared as serialized, so that 1, 1.0 and True are three different values. Where
     both sides changed a key, mine wins: it is the later write. Only a key that they deleted, and in
@@ -29,14 +33,16 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps) -> Merged:
     def same(key: str, one: Data, other: Data) -> bool:
         if key not in one or key not in other:
             return (key in one) == (key in other)
-        return dumps({key: one[key]}) == dumps({key: other[key]})
+        return is_same(key, one[key], other[key], dumps)
 
     data = dict(theirs)
-    contested = []
-    for key in {**base, **mine}:
-        if same(key, base, mine):
+    contested: list[str] = []
+    for key in {**base, **mine, **dict.fromkeys(doubted)}:
+        if key in doubted:
+            contested.extend(() if same(key, mine, theirs) else (key,))
+        elif same(key, base, mine):
             continue
-        if not same(key, base, theirs) and not same(key, mine, theirs):
+        elif not same(key, base, theirs) and not same(key, mine, theirs):
             contested.append(key)
             if key not in theirs and _may_be_nested_change(base[key], mine[key]):
                 continue
@@ -47,6 +53,23 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps) -> Merged:
     return Merged(data, tuple(contested))
 
 
+def is_same(key: str, one: object, other: object, dumps: Dumps) -> bool:
+    """Return whether two values of a key are the same as serialized.
+
+    What C compares settles most cases: equal values that print alike are the same, and JSON's own
+    types that aren't equal are different. For the rest, such as 1 and True, both are serialized.
+    """
+    try:
+        if one == other:
+            if repr(one) == repr(other):
+                return True
+        elif type(one) in _JSON_SCALARS and type(other) in _JSON_SCALARS:
+            return False
+    except Exception:  # noqa: S110 - of a value whose comparison isn't a bool, such as an array
+        pass
+    return dumps({key: one}) == dumps({key: other})
+
+
 def _may_be_nested_change(before: object, after: object) -> bool:
     return isinstance(before, dict | list) and isinstance(after, dict | list)
 
@@ -54,7 +77,7 @@ def _may_be_nested_change(before: object, after: object) -> bool:
 def adopt(session: dict[str, Any], base: Data, theirs: Data, dumps: Dumps) -> None:
     """Let `session` become `theirs`, except where it has changed since it was `base`.
 
-    Objects that handlers may hold are kept where they are equal.
+    A dict or list that handlers may hold stays the session's: it is changed in place.
     """
 
     def encoded(data: Data) -> bytes:
@@ -67,5 +90,18 @@ def adopt(session: dict[str, Any], base: Data, theirs: Data, dumps: Dumps) -> No
     merged = merge(base, mine, theirs, encoded).data
     dict.clear(session)
     for key, value in merged.items():
-        is_equal = key in mine and encoded({key: mine[key]}) == encoded({key: value})
-        dict.__setitem__(session, key, mine[key] if is_equal else value)
+        dict.__setitem__(session, key, _kept(key, mine.get(key), value, encoded))
+
+
+def _kept(key: str, mine: Any, theirs: Any, dumps: Dumps) -> Any:
+    """Return my object where it can hold their value, and theirs elsewhere."""
+    if mine is theirs or (mine is not None and is_same(key, mine, theirs, dumps)):
+        return mine
+    if type(mine) is type(theirs) is dict:
+        mine.clear()
+        mine.update(theirs)
+        return mine
+    if type(mine) is type(theirs) is list:
+        mine[:] = theirs
+        return mine
+    return theirs

@@ -66,6 +66,10 @@ class Plan(NamedTuple):
     sends_cookie: bool
     is_asked: bool
 
+    @property
+    def changes_id(self) -> bool:
+        return self.write is Write.ROTATE or self.write is Write.RENEW
+
 
 class CookieState(NamedTuple):
     """What is known of the client's cookie. `writable`: the response's headers are still to come.

@@ -39,13 +39,6 @@ Change = Callable[[Entry], Entry | None]
 """What an entry should become: itself, or another with no version yet. None: nothing is left of it."""
 
 
-class StoredAlias(NamedTuple):
-    """An alias as loaded. `expires_at` is in unix seconds."""
-
-    alias: Alias
-    expires_at: int
-
-
 class Replaced(NamedTuple):
     """An id that was replaced a moment ago, and leads to no session. `key` is its storage key."""
 
@@ -87,13 +80,14 @@ class SessionRepository:
         if found is None or isinstance(found, Entry):
             return found
         now = self.clock()
-        if _was_set_back(found, now) or now >= found.alias.until + LATE_FOR:
+        was_set_back = found.made_at is not None and now < found.made_at - CLOCKS_APART  # which reopens no alias
+        if was_set_back or now >= found.until + LATE_FOR:
             return None
-        if now < found.alias.until and (successor := self._successor(session_id, found.alias)) is not None:
+        if now < found.until and (successor := self._successor(session_id, found)) is not None:
             target = await self._read(successor)
-            if not isinstance(target, StoredAlias):
+            if not isinstance(target, Alias):
                 return target
-        return Replaced(found.alias.key)
+        return Replaced(found.key)
 
     async def refresh(self, entry: Entry) -> Entry:
         """Load a session that is in use again, under whatever id it has now. Raises `SessionGone`.
@@ -103,8 +97,8 @@ class SessionRepository:
         """
         session_id: str | None = entry.session_id
         found = await self._read(session_id)
-        while session_id is not None and isinstance(found, StoredAlias):
-            session_id = self._successor(session_id, found.alias)
+        while session_id is not None and isinstance(found, Alias):
+            session_id = self._successor(session_id, found)
             found = await self._read(session_id)
         if not isinstance(found, Entry):
             raise SessionGone("the session was destroyed, rotated or expired by another request; nothing was saved")
@@ -180,7 +174,7 @@ class SessionRepository:
             renewed = await self._create(successor, wanted.record.body, wanted.created_at, wanted.lifetime)
             if renewed is not None:
                 now = int(self.clock())
-                alias = Alias(entry.record.key, now + grace, nonce, renewed.record.key)
+                alias = Alias(entry.record.key, now + grace, nonce, renewed.record.key, made_at=now)
                 if await self._replace(entry, alias.encode(), now + max(grace, ALIAS_RETENTION)):
                     return renewed, True
                 await self._delete(renewed)
@@ -213,7 +207,7 @@ class SessionRepository:
             return None
         return entry
 
-    async def import_once(self, legacy_id: str, body: bytes, valid_until: int) -> tuple[Entry | None, bool]:
+    async def import_once(self, legacy_id: str, body: bytes, valid_until: int) -> tuple[Entry | Replaced | None, bool]:
         """Make the session of another middleware's cookie; None if it has ended. Raises `CorruptRecord`.
 
         It is made once: an alias under the cookie's own id leads to it as long as the cookie may be
@@ -229,10 +223,14 @@ class SessionRepository:
                 if await self._make(alias.key, alias.encode(), until):
                     return entry, True
                 await self._delete(entry)
-        found = await self.get(legacy_id)
-        return (found if isinstance(found, Entry) else None), False
+        return await self.get(legacy_id), False
 
-    async def _read(self, session_id: str | None) -> Entry | StoredAlias | None:
+    async def remember_replaced(self, key: str) -> None:
+        """Note for a moment that another session took the place of one that was deleted."""
+        alias = self._leading_nowhere(key)
+        await self._make(key, alias.encode(), alias.until + LATE_FOR)
+
+    async def _read(self, session_id: str | None) -> Entry | Alias | None:
         if session_id is None:
             return None
         key = key_of(session_id)
@@ -240,13 +238,13 @@ class SessionRepository:
             stored = await self.store.load(key)
         return None if stored is None else self._parse(session_id, key, stored)
 
-    def _parse(self, session_id: str, key: str, stored: Stored) -> Entry | StoredAlias | None:
+    def _parse(self, session_id: str, key: str, stored: Stored) -> Entry | Alias | None:
         now = self.clock()
         if now >= stored.expires_at:
             return None
         found = decode(stored.data, key)
         if isinstance(found, Alias):
-            return StoredAlias(found, stored.expires_at)
+            return found
         if self.lifetimes.expired(found, now):
             return None
         return Entry(session_id, found, stored.expires_at, stored.version)
@@ -264,9 +262,12 @@ class SessionRepository:
 
     async def _mark_replaced(self, entry: Entry) -> bool:
         """Turn the row into an alias that leads nowhere, if it is still what was loaded."""
+        alias = self._leading_nowhere(entry.record.key)
+        return await self._replace(entry, alias.encode(), alias.until + LATE_FOR)
+
+    def _leading_nowhere(self, key: str) -> Alias:
         now = int(self.clock())
-        alias = Alias(entry.record.key, now, new_nonce(), entry.record.key)
-        return await self._replace(entry, alias.encode(), now + LATE_FOR)
+        return Alias(key, now, new_nonce(), key, made_at=now)
 
     async def _put(self, entry: Entry, wanted: Entry | None) -> bool:
         if wanted is None:
@@ -288,12 +289,3 @@ class SessionRepository:
 
     async def _fresh(self, entry: Entry) -> Entry:
         return entry if entry.version is not None else await self.refresh(entry)
-
-
-def _was_set_back(found: StoredAlias, now: float) -> bool:
-    """Return whether the clock shows a time before the alias was made, so that it must not reopen.
-
-    The row of a short alias expires a fixed time after the renewal, which tells when that was. A
-    longer alias ends with its row, so it is like a session: both live longer if the clock is set back.
-    """
-    return found.expires_at > found.alias.until and now < found.expires_at - ALIAS_RETENTION - CLOCKS_APART

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CorruptRecord, SessionConflict, SessionGone, SessionNotSaved, StoreUnavailable
@@ -53,6 +54,8 @@ async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]
 
 
 async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, body: bytes) -> None:
+    if context.doubted:
+        entry = entry._replace(version=None)  # only another load can tell what is stored
     planned = context.plan(entry, body, intent)
 
     def rebase(theirs: Entry) -> Entry | None:
@@ -60,13 +63,13 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
         planned = context.plan(theirs, _merged(context, entry.record.body, body, theirs), intent)
         return planned.entry
 
-    is_asked = planned.is_asked
+    is_asked = planned.is_asked or bool(context.doubted)
     try:
-        if planned.write is Write.UPDATE or planned.write is Write.DELETE:
-            saved = await context.config.repository.update(entry, planned.entry, rebase)
-            _after_update(context, entry, saved, planned)
-        elif planned.write is Write.ROTATE or planned.write is Write.RENEW:
+        if planned.changes_id:
             await _change_id(context, entry, intent, planned, rebase)
+        elif planned.write is Write.UPDATE or planned.write is Write.DELETE or context.doubted:
+            saved = await context.config.repository.update(entry, planned.entry, rebase)
+            await _after_update(context, entry, saved, planned)
         elif planned.write is Write.TOUCH:
             context.set_entry(await context.config.repository.touch(entry) or entry)
         elif planned.sends_cookie:
@@ -80,8 +83,9 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
             raise
         # Nothing is lost but time: the next request does it.
         logger.warning("a session's expiry couldn't be moved, or its id renewed: %s", error)
-    if context.entry is not None and context.entry.record.body != body:  # it holds what others changed
-        context.adopt(body, context.entry.record.body)
+    stored = context.config.empty_body if context.entry is None else context.entry.record.body
+    if stored != body:  # it holds what others changed
+        context.adopt(body, stored)
 
 
 async def _change_id(
@@ -90,19 +94,19 @@ async def _change_id(
     """Rotate or renew the session's id."""
 
     def change(theirs: Entry) -> Entry | None:
-        return planned.entry if theirs is entry else rebase(theirs)
+        return planned.entry if theirs is entry and not context.doubted else rebase(theirs)
 
     _require_writable(context)
     repository = context.config.repository
     if planned.write is Write.ROTATE:
-        _after_new_id(context, entry, await repository.rotate(entry, change), EventKind.ROTATED)
+        await _after_new_id(context, entry, await repository.rotate(entry, change), EventKind.ROTATED)
         return
     grace = RENEW_GRACE if intent.renew_grace is None else intent.renew_grace
     saved, is_mine = await repository.renew(entry, change, grace)
     if is_mine:
-        _after_new_id(context, entry, saved, EventKind.RENEWED)
+        await _after_new_id(context, entry, saved, EventKind.RENEWED)
     else:
-        _after_update(context, entry, saved, planned)
+        await _after_update(context, entry, saved, planned)
 
 
 async def _update_atomically(context: SessionContext, entry: Entry, update: AtomicUpdate[T]) -> None:
@@ -120,7 +124,7 @@ async def _update_atomically(context: SessionContext, entry: Entry, update: Atom
     except SessionGone:
         context.lose(entry.record.key)
         raise
-    _after_update(context, entry, saved, planned)
+    await _after_update(context, entry, saved, planned)
 
 
 async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
@@ -130,7 +134,10 @@ async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
     _require_writable(context)
     repository = context.config.repository
     entry = await repository.create(body, int(repository.clock()), intent.lifetime)
-    _after_new_id(context, entry, entry, EventKind.CREATED)
+    if context.ended_key is not None:
+        await repository.remember_replaced(context.ended_key)
+        context.ended_key = None
+    await _after_new_id(context, entry, entry, EventKind.CREATED)
 
 
 async def _end(context: SessionContext, *, is_replaced: bool) -> None:
@@ -141,11 +148,19 @@ async def _end(context: SessionContext, *, is_replaced: bool) -> None:
         context.is_gone = False
         context.set_entry(None)
         if removed is not None:  # if another request ended it, only that response clears the cookie
+            context.ended_key = None if is_replaced else removed.record.key
             _after_end(context, removed)
-    for session_id in context.other_ids:  # the one that has just ended is not found
-        other = await repository.get(session_id)
-        if isinstance(other, Entry):
-            await repository.delete(other)
+    await _end_others(context)
+
+
+async def _end_others(context: SessionContext) -> None:
+    """End what other cookies of the client open. The session that has just ended is not found."""
+    repository = context.config.repository
+    for session_id in context.other_ids:
+        with suppress(CorruptRecord):
+            other = await repository.get(session_id)
+            if isinstance(other, Entry):
+                await repository.delete(other)
 
 
 async def _send_current_id(context: SessionContext, entry: Entry) -> None:
@@ -162,9 +177,10 @@ async def _send_current_id(context: SessionContext, entry: Entry) -> None:
 
 def _merged(context: SessionContext, base: bytes, mine: bytes, theirs: Entry) -> bytes:
     """Put the change of `base` into `mine` onto what another request has saved."""
-    if theirs.record.body == base:
+    if theirs.record.body == base and not context.doubted:
         return mine
-    merged = merge(context.loads(base), context.loads(mine), context.loads(theirs.record.body), context.dumps)
+    sides = (context.loads(base), context.loads(mine), context.loads(theirs.record.body))
+    merged = merge(*sides, context.dumps, context.doubted)
     if merged.contested and not context.config.overwrites:
         keys = ", ".join(map(repr, merged.contested))
         raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
@@ -181,20 +197,24 @@ def _require_writable(context: SessionContext) -> None:
         )
 
 
-def _after_update(context: SessionContext, entry: Entry, saved: Entry | None, planned: Plan) -> None:
+async def _after_update(context: SessionContext, entry: Entry, saved: Entry | None, planned: Plan) -> None:
+    context.doubted = frozenset()
     if saved is None:
         context.set_entry(None)
         _after_end(context, entry)
+        await _end_others(context)
         return
     if planned.sends_cookie:
         context.send_id(saved)
     context.set_entry(saved)
 
 
-def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | None, kind: EventKind) -> None:
+async def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | None, kind: EventKind) -> None:
+    context.doubted = frozenset()
     if saved is None:
         context.set_entry(None)
         _after_end(context, entry)
+        await _end_others(context)
         return
     context.send_id(saved)
     context.set_entry(saved)

@@ -108,12 +108,11 @@ class Exchange(SessionContext):
         """Send a message of the application, after saving if it starts the response."""
         if self.started or message["type"] not in STARTS:
             return self._send_message(message)
-        if self.failure is not None and message.get("status", 200) >= 400:
-            self.started = True  # after a failed save an error page goes out as it is
-        elif self._is_saved(message) and self.has_work():
-            return self._save_and_send(message)
-        else:
-            self._begin(message)
+        if self.failure is None or message.get("status", 200) < 400:  # an error page after a failed save saves nothing
+            self.failure = None
+            if self._is_saved(message) and self.has_work():
+                return self._save_and_send(message)
+        self._begin(message)
         return self._send_message(message)
 
     async def save_late(self) -> None:
@@ -140,7 +139,6 @@ class Exchange(SessionContext):
 
     def _begin(self, message: Message) -> None:
         """Start the response: no cookie can be sent after this."""
-        self.failure = None
         self.writable = False
         self.started = True
         self._write_headers(message)
@@ -158,6 +156,7 @@ class Exchange(SessionContext):
     def _write_headers(self, message: Message) -> None:
         http, cookie, session = self._http, self.cookie, self.session
         headers: Headers = list(message.get("headers", ()))
+        message["headers"] = headers
         has_length = sets_our_cookie = False
         vary = None
         for header in headers:
@@ -174,7 +173,6 @@ class Exchange(SessionContext):
             http.warn_once(_TWO_MIDDLEWARES)
         if not session.accessed and cookie is None and (has_length or not may_have_body(message)):
             return
-        message["headers"] = headers
         if vary is None:
             headers.append(VARY)
         else:

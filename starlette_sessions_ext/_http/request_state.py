@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from ..session import Session
@@ -50,6 +50,16 @@ class RequestState(MutableMapping[str, Any]):
 
     def __contains__(self, key: object) -> bool:
         return key == self._name or key in self.server_state
+
+    def copy(self) -> dict[str, Any]:
+        """Return a plain dict, as the state of a server without this middleware would."""
+        return dict(self)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self, **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self}
 
     def __repr__(self) -> str:
         return f"RequestState({list(self)})"  # no values: a repr ends up in logs

@@ -23,6 +23,8 @@ FRAGMENTS = [
     b"s1 \x80 17 18 - \x82\n",
     b"s1 \x80 1 2 60 \x82\n{}",
     b"a1 \x80 17 \x82 \x81\n",
+    b"a2 ",
+    b"a2 \x80 7 17 \x82 \x81\n",
 ]
 
 
@@ -52,6 +54,12 @@ def _reference(data: bytes) -> Record | Alias | None:
             if key != KEY.encode() or not _is_number(until) or not _is_nonce(nonce) or body or not _is_key(target):
                 return None
             return Alias(KEY, int(until), nonce.decode(), target.decode())
+        case [b"a2", key, made_at, until, nonce, target]:
+            if key != KEY.encode() or not _is_number(until) or not _is_nonce(nonce) or body or not _is_key(target):
+                return None
+            if not _is_number(made_at):
+                return None
+            return Alias(KEY, int(until), nonce.decode(), target.decode(), int(made_at))
         case _:
             return None
 
