@@ -15,6 +15,7 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.migrations import apply, find, pending, split
 from starlette_sessions_ext.stores.database import DatabaseStore
 
+from .asyncio_only import anyio_backend as anyio_backend
 from .mariadb_server import PASSWORD, PHP_TABLES, USER, MariaDBServer, running_mariadb
 
 pytestmark = pytest.mark.anyio
@@ -33,11 +34,6 @@ SELECT_ROWS = """
 SELECT session_id, data, created_at, modified_at FROM session_data ORDER BY session_id;
 SELECT id, modified, data FROM php_session ORDER BY id;
 """
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

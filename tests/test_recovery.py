@@ -18,6 +18,7 @@ from starlette_sessions_ext.guard import Guard
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
 from .asgi import Browser, make_app
+from .asyncio_only import anyio_backend as anyio_backend
 from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
 from .redis_server import RedisServer
@@ -31,11 +32,6 @@ CLIENTS = 20
 TIMEOUT = 2.0
 HANG = 60.0
 """Seconds after which nothing will come any more."""
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Backend(NamedTuple):

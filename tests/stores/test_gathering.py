@@ -11,12 +11,9 @@ import pytest
 
 from starlette_sessions_ext.stores._gathering import Gathering
 
+from ..asyncio_only import anyio_backend as anyio_backend
+
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Oracle:

@@ -10,12 +10,9 @@ import pytest
 from starlette_sessions_ext import StoreTimeout
 from starlette_sessions_ext.stores._own_task import Left, in_own_task
 
+from ..asyncio_only import anyio_backend as anyio_backend
+
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Store:
