@@ -52,7 +52,16 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module", params=SETTINGS.values(), ids=list(SETTINGS))
+DEFAULT = {"memory-asyncio", "memory-trio", "sqlite-asyncio", *(name for name in SETTINGS if "uvloop" in name)}
+"""Each store on one event loop, those of servers on the one that their contracts leave to scripts/test --full."""
+
+PARAMS = [
+    pytest.param(setting, id=name, marks=[] if name in DEFAULT else [pytest.mark.exhaustive])
+    for name, setting in SETTINGS.items()
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def setting(request: pytest.FixtureRequest) -> Setting:
     value: Setting = request.param
     return value
