@@ -28,6 +28,7 @@ from starlette_sessions_ext.testing import FakeClock, StoreContract
 from ..asgi import Browser, make_app
 from ..mariadb_server import MariaDBServer
 from ..redis_server import RedisServer, let_pass
+from ..trio_in_full import anyio_backend as anyio_backend
 from .instruments import CountingStore, GatedStore
 
 pytestmark = pytest.mark.anyio
