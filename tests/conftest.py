@@ -22,6 +22,18 @@ from .redis_server import RedisServer, running_redis
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
+TICKS = {0, 1, 2, 4, 8, 16}
+"""Where a call is interrupted by default, in steps of the event loop."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what repeats a case at another tick: `exhaustive`."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec and callspec.params.get("ticks", 0) not in TICKS:
+            item.add_marker("exhaustive")
+
 
 @pytest.fixture(autouse=True)
 def blockbuster() -> Iterator[None]:
