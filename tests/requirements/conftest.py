@@ -61,6 +61,10 @@ PARAMS = [
 ]
 
 
+memory_only = pytest.mark.parametrize("setting", [SETTINGS["memory-asyncio"]], indirect=True, ids=["any-store"])
+"""For what no store and no event loop has a part in."""
+
+
 @pytest.fixture(scope="module", params=PARAMS)
 def setting(request: pytest.FixtureRequest) -> Setting:
     value: Setting = request.param

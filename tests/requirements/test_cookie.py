@@ -30,12 +30,19 @@ from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Browser, Handler, make_app
 from ..stores.instruments import CountingStore
+from .conftest import SETTINGS, Setting
 
 pytestmark = pytest.mark.anyio
 
 DAY = 24 * 60 * 60
 Advance = Callable[[float], Awaitable[None]]
 RawHeader = tuple[bytes, bytes]
+
+
+@pytest.fixture(scope="module")
+def setting() -> Setting:
+    """No store and no event loop has a part in what is sent and which cookies are taken for ours."""
+    return SETTINGS["memory-asyncio"]
 
 
 async def view(request: Request) -> Any:

@@ -22,6 +22,7 @@ from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import Answer, Browser, Handler, make_app
 from ..stores.instruments import CountingStore, DownStore, WrappedStore
+from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +135,7 @@ async def test_F1_anonymous_serves_readers_with_an_empty_session(down: DownStore
     assert (await Browser(browser.app).get("/degraded")).json() is False, "who has no session misses none"
 
 
+@memory_only
 @pytest.mark.parametrize(
     "path", ["/put?a=1", "/save", "/atomic", "/clear", "/logout", "/rotate", "/renew", "/remember"]
 )

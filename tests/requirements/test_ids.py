@@ -39,6 +39,7 @@ from starlette_sessions_ext.testing import FakeClock
 from ..asgi import SECRET, Answer, Browser, make_app
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, GatedStore, WrappedStore
+from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
 
@@ -312,6 +313,7 @@ async def assert_anonymous(store: CountingStore, browser: Browser, values: list[
     assert store.calls == []
 
 
+@memory_only
 async def test_I3_a_damaged_cookie_is_anonymous(store: CountingStore) -> None:
     browser = Browser(make_app(store, HANDLERS))
     await browser.get("/put?user=ann")
@@ -319,6 +321,7 @@ async def test_I3_a_damaged_cookie_is_anonymous(store: CountingStore) -> None:
     assert (await browser.get("/")).json() == {"user": "ann"}
 
 
+@memory_only
 async def test_I3_a_cookie_signed_otherwise_or_not_at_all_is_anonymous(store: CountingStore) -> None:
     browser = Browser(make_app(store, HANDLERS))
     await browser.get("/put?user=ann")
@@ -328,6 +331,7 @@ async def test_I3_a_cookie_signed_otherwise_or_not_at_all_is_anonymous(store: Co
     assert (await browser.get("/")).json() == {"user": "ann"}
 
 
+@memory_only
 async def test_I3_the_cookie_of_starlettes_own_sessions_is_anonymous(store: CountingStore) -> None:
     browser = Browser(make_app(store, HANDLERS))
     await assert_anonymous(
@@ -335,6 +339,7 @@ async def test_I3_the_cookie_of_starlettes_own_sessions_is_anonymous(store: Coun
     )
 
 
+@memory_only
 async def test_I3_a_write_after_a_forged_cookie_starts_a_session_of_its_own(store: CountingStore) -> None:
     browser = Browser(make_app(store, HANDLERS))
     await browser.get("/put?user=ann")
@@ -532,6 +537,7 @@ async def test_I6_a_cookie_signed_by_an_older_secret_is_read_and_signed_again(st
     assert (await browser.get("/")).json() == {"cart": "1"}
 
 
+@memory_only
 async def test_I6_a_removed_secret_verifies_nothing(store: CountingStore) -> None:
     browser = Browser(make_app(store, HANDLERS, secret_key=[OLD]))
     await browser.get("/put?cart=1")
@@ -545,6 +551,7 @@ async def test_I6_a_removed_secret_verifies_nothing(store: CountingStore) -> Non
     assert (await browser.get("/")).json() == {"cart": "1"}
 
 
+@memory_only
 async def test_I6_the_first_secret_signs_what_is_new(store: CountingStore) -> None:
     browser = Browser(make_app(store, HANDLERS, secret_key=[NEW, OLD]))
     await browser.get("/put?cart=1")

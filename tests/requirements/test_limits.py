@@ -23,7 +23,7 @@ from starlette_sessions_ext.legacy import find_legacy
 
 from ..asgi import SECRET, Browser, make_app
 from ..stores.instruments import CountingStore
-from .conftest import SETTINGS
+from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +64,7 @@ def forged() -> bytes:
     return b"session=" + new_id().encode() + b"." + signature
 
 
-@pytest.mark.parametrize("setting", [SETTINGS["memory-asyncio"]], indirect=True, ids=["any-store"])
+@memory_only
 async def test_L1_ten_thousand_forged_cookies_reach_no_store_and_take_no_memory(store: CountingStore) -> None:
     middleware = SessionMiddleware(view_alone, SECRET, store=store, migrate_from=[StarletteCookie(OTHERS_SECRET)])
     sizes: list[int] = []
@@ -146,6 +146,7 @@ def test_L2_the_work_for_a_cookie_header_grows_with_its_size(monkeypatch: pytest
             assert signatures <= MAX_CANDIDATES * 2, "for each of the secrets"
 
 
+@memory_only
 async def test_L2_legacy_cookies_in_a_long_header_are_bounded_work() -> None:
     read: list[str] = []
 
@@ -182,6 +183,7 @@ async def test_V2_events_and_the_log_name_a_session_by_a_handle_that_is_its_own(
         assert not any(handle in key or key in handle for key in keys)
 
 
+@memory_only
 async def test_V3_no_byte_of_a_cookie_reaches_the_log(store: CountingStore, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = make_app(store, HANDLERS, migrate_from=[StarletteCookie(OTHERS_SECRET)])

@@ -37,7 +37,7 @@ from starlette_sessions_ext.testing import FakeClock
 from ..asgi import SECRET, Answer, Browser, Handler, make_app
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, DownStore, GatedStore
-from .conftest import SETTINGS
+from .conftest import SETTINGS, memory_only
 
 pytestmark = pytest.mark.anyio
 
@@ -265,6 +265,7 @@ NOT_OURS: dict[str, Callable[[float], str]] = {
 }
 
 
+@memory_only
 @pytest.mark.parametrize("kind", NOT_OURS)
 async def test_what_doesnt_verify_costs_no_call(store: CountingStore, clock: FakeClock, kind: str) -> None:
     browser = await moved(store, clock)
