@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import anyio
 import pytest
 from redis.asyncio import Redis
-from starlette.requests import Request
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore
 from starlette_sessions_ext.breaker import FAILURES, PAUSE
@@ -19,6 +18,7 @@ from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
 from .asgi import Browser, make_app
 from .asyncio_only import anyio_backend as anyio_backend
+from .handlers import put, view
 from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
 from .redis_server import RedisServer
@@ -56,15 +56,6 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     mongo: MongoServer = request.getfixturevalue("mongo_server")
     url = mongo.url
     return Backend(mongo.port, lambda port: MongoStore(url.replace(str(mongo.port), str(port)), timeout=TIMEOUT))
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
 
 
 async def ask_all(browsers: list[Browser]) -> Counter[int]:

@@ -29,6 +29,7 @@ from starlette_sessions_ext.secret import derived_key
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Browser, Handler, make_app
+from ..handlers import clear, logout, put, untouched, view
 from ..stores.instruments import CountingStore
 from .conftest import SETTINGS, Setting
 
@@ -45,33 +46,9 @@ def setting() -> Setting:
     return SETTINGS["memory-asyncio"]
 
 
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-    return {}
-
-
 async def fill(request: Request) -> Any:
     """/fill?size=bytes"""
     request.state.session["filling"] = "x" * int(request.query_params["size"])
-    return {}
-
-
-async def untouched(request: Request) -> Any:
-    return {}
-
-
-async def destroy(request: Request) -> Any:
-    request.state.session.destroy()
-    return {}
-
-
-async def clear(request: Request) -> Any:
-    request.state.session.clear()
     return {}
 
 
@@ -80,7 +57,7 @@ HANDLERS = {
     "/put": put,
     "/fill": fill,
     "/untouched": untouched,
-    "/destroy": destroy,
+    "/destroy": logout,
     "/clear": clear,
 }
 

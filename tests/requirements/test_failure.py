@@ -21,6 +21,7 @@ from starlette_sessions_ext._core.repository import LATE_FOR
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import Answer, Browser, Handler, make_app
+from ..handlers import clear, logout, put, renew, rotate, view
 from ..stores.instruments import CountingStore, DownStore, WrappedStore
 from .conftest import memory_only
 
@@ -29,17 +30,8 @@ pytestmark = pytest.mark.anyio
 T = TypeVar("T")
 
 
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
 async def degraded(request: Request) -> Any:
     return request.state.session.degraded
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
 
 
 async def save(request: Request) -> Any:
@@ -48,22 +40,6 @@ async def save(request: Request) -> Any:
 
 async def atomic(request: Request) -> Any:
     await request.state.session.atomic(dict.copy)
-
-
-async def clear(request: Request) -> Any:
-    request.state.session.clear()
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
 
 
 async def remember(request: Request) -> Any:

@@ -37,6 +37,7 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, make_app
+from ..handlers import logout, put, untouched, view
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, GatedStore, WrappedStore
 from .conftest import memory_only
@@ -47,16 +48,6 @@ DAY = 24 * 60 * 60
 ID_CHARACTERS = set(string.ascii_lowercase + "234567")
 Advance = Callable[[float], Awaitable[None]]
 Dump = Callable[[], Awaitable[bytes]]
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-    return {}
 
 
 async def put_and_save(request: Request) -> Any:
@@ -87,15 +78,6 @@ async def upgrade(request: Request) -> Any:
     return {}
 
 
-async def destroy(request: Request) -> Any:
-    request.state.session.destroy()
-    return {}
-
-
-async def untouched(request: Request) -> Any:
-    return {}
-
-
 HANDLERS = {
     "/": view,
     "/put": put,
@@ -103,7 +85,7 @@ HANDLERS = {
     "/count": count,
     "/sign-in": sign_in,
     "/upgrade": upgrade,
-    "/destroy": destroy,
+    "/destroy": logout,
     "/untouched": untouched,
 }
 

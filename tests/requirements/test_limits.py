@@ -12,7 +12,6 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
@@ -22,33 +21,13 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.legacy import find_legacy
 
 from ..asgi import SECRET, Browser, make_app
+from ..handlers import logout, put, renew, rotate, view
 from ..stores.instruments import CountingStore
 from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
 
 OTHERS_SECRET = "what another middleware had"
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
 
 
 async def view_alone(scope: Scope, receive: Receive, send: Send) -> None:

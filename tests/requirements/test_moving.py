@@ -35,6 +35,7 @@ from starlette_sessions_ext.legacy import MAX_CANDIDATES
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, Handler, make_app
+from ..handlers import renew
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, DownStore, GatedStore
 from .conftest import SETTINGS, memory_only
@@ -57,10 +58,6 @@ async def put(request: Request) -> Any:
 
 async def logout(request: Request) -> Any:
     request.session.clear()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
 
 
 HANDLERS: dict[str, Handler] = {"/": view, "/put": put, "/logout": logout, "/renew": renew}

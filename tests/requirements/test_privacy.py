@@ -51,6 +51,7 @@ from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 
 from ..asgi import Browser, make_app
+from ..handlers import logout, renew, rotate
 from ..redis_server import RedisServer
 from ..servers import free_port
 from ..stores.instruments import CountingStore
@@ -83,21 +84,6 @@ async def put(request: Request) -> Any:
     """/put?key=more"""
     for key, more in request.query_params.items():
         request.state.session[key] = PAYLOAD + more
-    return {}
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-    return {}
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
-    return {}
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
     return {}
 
 

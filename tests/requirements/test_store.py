@@ -42,6 +42,7 @@ from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 
 from ..asgi import SECRET, Answer, Browser, make_app
+from ..handlers import logout, put, rotate, view
 from ..servers import free_port
 from ..stores.instruments import CountingStore
 from .conftest import SETTINGS, memory_only
@@ -52,26 +53,6 @@ Advance = Callable[[float], Awaitable[None]]
 Dump = Callable[[], Awaitable[bytes]]
 
 YEAR = 366 * 24 * 60 * 60
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-    return {}
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
-    return {}
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-    return {}
 
 
 async def remember(request: Request) -> Any:
