@@ -13,7 +13,7 @@ import pytest
 from .asyncio_only import anyio_backend as anyio_backend
 from .workers import port_of, running_workers
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PROCESSES = 4
 TASKS = 8

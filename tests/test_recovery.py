@@ -26,7 +26,7 @@ from .servers import free_port
 from .stores.handlersocket.stores import make_store
 from .stores.instruments import CountingStore
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 CLIENTS = 20
 TIMEOUT = 2.0

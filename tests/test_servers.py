@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 from .asyncio_only import anyio_backend as anyio_backend
 from .workers import GATE, port_of, running_workers
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180), pytest.mark.slow]
 
 IN_FLIGHT = 100
 HANG = 60.0

@@ -237,6 +237,7 @@ def check_attributes(line: str, expected: set[str]) -> None:
     assert AV_OCTETS.fullmatch("".join(found.values()))
 
 
+@pytest.mark.slow
 def test_C4_a_hundred_thousand_random_cookies_are_well_formed() -> None:
     random = Random(4)
     for _ in range(1_000):
@@ -245,6 +246,7 @@ def test_C4_a_hundred_thousand_random_cookies_are_well_formed() -> None:
             check_pair(cookie.render(SetCookie(new_id(), DAY), secure=True).decode("ascii"), cookie.name)
 
 
+@pytest.mark.slow
 @given(
     name=tokens | st.text(max_size=20),
     path=paths | st.text(max_size=20),

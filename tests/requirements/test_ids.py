@@ -101,6 +101,7 @@ def signed(session_id: str) -> str:
 # I1
 
 
+@pytest.mark.slow
 def test_I1_a_million_ids_are_unique() -> None:
     assert len({new_id() for _ in range(1_000_000)}) == 1_000_000
 

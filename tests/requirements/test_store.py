@@ -587,6 +587,7 @@ async def read_in_every_way(request: Request) -> Any:
     return [session.get("x"), "x" in session, len(session), list(session), bool(session), session == {}, session | {}]
 
 
+@pytest.mark.slow
 @memory_only
 async def test_S7_who_has_no_session_costs_nothing(store: CountingStore, dump: Dump) -> None:
     handlers = {"/": view, "/logout": logout, "/every": read_in_every_way}

@@ -18,7 +18,7 @@ from ..mongo_server import running_mongo
 from ..redis_server import RedisServer
 from ..servers import Server, running
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WRITERS = 8
 ENOUGH = 400
