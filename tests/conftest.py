@@ -16,6 +16,7 @@ from starlette_sessions_ext.testing import FakeClock
 from .given_servers import mongo_database, mysql_database, redis_database
 from .mariadb_server import MariaDBServer, make_databases, run_sql, running_mariadb
 from .mongo_server import MongoServer, running_mongo
+from .needed_servers import install_if_needed
 from .redis_server import RedisServer, running_redis
 
 # How long an example takes says more about the machine than about the package.
@@ -33,6 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         callspec = getattr(item, "callspec", None)
         if callspec and callspec.params.get("ticks", 0) not in TICKS:
             item.add_marker("exhaustive")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    install_if_needed(session.items)
 
 
 @pytest.fixture(autouse=True)
