@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from starlette_sessions_ext.testing import FakeClock
 
 from .given_servers import mongo_database, mysql_database, redis_database
-from .mariadb_server import MariaDBServer, make_databases, run_sql, running_mariadb
+from .mariadb_server import MariaDBServer, empty, make_databases, running_mariadb
 from .mongo_server import MongoServer, running_mongo
 from .needed_servers import install_if_needed
 from .redis_server import RedisServer, running_redis
@@ -137,8 +137,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sessions.db'}"
     if request.param == "mysql":
-        run_sql(request.getfixturevalue("mysql_url"), "DELETE FROM session_data")
+        empty(request.getfixturevalue("mysql_url"), "session_data")
     if request.param == "handlersocket":
-        run_sql(request.getfixturevalue("handlersocket_urls").mysql, "DELETE FROM php_session")
+        empty(request.getfixturevalue("handlersocket_urls").mysql, "php_session")
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
