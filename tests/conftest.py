@@ -14,13 +14,30 @@ from hypothesis import HealthCheck, settings
 from starlette_sessions_ext.testing import FakeClock
 
 from .given_servers import mongo_database, mysql_database, redis_database
-from .mariadb_server import MariaDBServer, make_databases, run_sql, running_mariadb
+from .mariadb_server import MariaDBServer, empty, make_databases, running_mariadb
 from .mongo_server import MongoServer, running_mongo
+from .needed_servers import install_if_needed
 from .redis_server import RedisServer, running_redis
 
 # How long an example takes says more about the machine than about the package.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
+
+TICKS = {0, 1, 2, 4, 8, 16}
+"""Where a call is interrupted by default, in steps of the event loop."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what repeats a case at another tick: `exhaustive`."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec and callspec.params.get("ticks", 0) not in TICKS:
+            item.add_marker("exhaustive")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    install_if_needed(session.items)
 
 
 @pytest.fixture(autouse=True)
@@ -120,8 +137,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sessions.db'}"
     if request.param == "mysql":
-        run_sql(request.getfixturevalue("mysql_url"), "DELETE FROM session_data")
+        empty(request.getfixturevalue("mysql_url"), "session_data")
     if request.param == "handlersocket":
-        run_sql(request.getfixturevalue("handlersocket_urls").mysql, "DELETE FROM php_session")
+        empty(request.getfixturevalue("handlersocket_urls").mysql, "php_session")
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url

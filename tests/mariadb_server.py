@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -104,16 +106,57 @@ def make_databases(server: MariaDBServer) -> None:
 
 def run_sql(url: str, sql: str) -> str:
     """Run statements in the database of a URL, as `MariaDBServer.run` does."""
+    return _query(*_account(url), sql)
+
+
+def empty(url: str, table: str) -> None:
+    """Delete all rows of a table in the database of a URL, by a client process that is kept for the run."""
+    _kept_client(url).run(f"DELETE FROM {table}")
+
+
+class _KeptClient:
+    """The command line client, which costs more to start than a statement does to run."""
+
+    def __init__(self, arguments: list[str], password: str) -> None:
+        self._process = subprocess.Popen(
+            ["mariadb", *_OPTIONS, "--unbuffered", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "MYSQL_PWD": password},
+        )
+        atexit.register(self._process.communicate)  # closes its input, which ends it
+
+    def run(self, sql: str) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{sql};\nSELECT 'done';\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if line != "done\n":
+            raise RuntimeError(line or "the client has ended")
+
+
+@cache
+def _kept_client(url: str) -> _KeptClient:
+    return _KeptClient(*_account(url))
+
+
+def _account(url: str) -> tuple[list[str], str]:
+    """The client's arguments, and the password."""
     parts = urlsplit(url)
     address = ["--protocol=tcp", f"--host={parts.hostname}", f"--port={parts.port or 3306}"]
     account = [f"--user={unquote(parts.username or '')}", *parts.path.split("/")[1:]]
-    return _query(address + account, unquote(parts.password or ""), sql)
+    return address + account, unquote(parts.password or "")
+
+
+_OPTIONS = ("--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4")
 
 
 def _query(arguments: list[str], password: str, sql: str, *, force: bool = False) -> str:
-    options = ["--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"]
     done = subprocess.run(
-        ["mariadb", *options, *arguments],
+        ["mariadb", *_OPTIONS, *arguments],
         input=sql,
         text=True,
         capture_output=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.metadata
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,14 @@ def running_members(folder: Path, count: int, *options: str, **settings: int) ->
             client.admin.command("replSetInitiate", {"_id": "rs", "members": hosts, "settings": settings})
         wait_until(lambda: sorted(map(state, started)) == sorted(["primary", *["secondary"] * (count - 1)]))
         yield started
+
+
+@cache
+def mongo_client(url: str) -> MongoClient[Any]:
+    """A client that is kept for the run, to look at a server's documents and delete them."""
+    client = MongoClient[Any](url)
+    atexit.register(client.close)
+    return client
 
 
 def state(member: MongoServer) -> str:

@@ -14,6 +14,8 @@ from benchmarks import apps
 from benchmarks.report import Ratio, Table, Target, as_markdown, as_text, write
 from benchmarks.rounds import Figure, Figures, Turn, turns
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_row_has_a_turn_in_every_round_in_changing_order() -> None:
     taken = list(turns("abcdef", 5, "test"))

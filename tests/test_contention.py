@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
 import anyio.lowlevel
 import pytest
-from starlette.requests import Request
 
 from starlette_sessions_ext import MemoryStore
 from starlette_sessions_ext._core.turns import Turns
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Browser, make_app
+from .handlers import put, view
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
@@ -27,15 +25,6 @@ class SlowStore(CountingStore):
     async def before(self, call: str) -> None:
         await super().before(call)
         await anyio.lowlevel.checkpoint()
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
 
 
 async def test_writers_of_one_session_wait_for_each_other(clock: FakeClock) -> None:

@@ -13,27 +13,15 @@ from starlette_sessions_ext._http.stray_cookies import MAX_REMOVALS, removals
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import SECRET, Answer, Browser, make_app
+from .handlers import logout, put, view
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
 
 
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
 async def sign_in(request: Request) -> Any:
     request.state.session["user"] = "ann"
     request.state.session.rotate()
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
 
 
 HANDLERS = {"/put": put, "/": view, "/sign-in": sign_in, "/logout": logout}

@@ -13,6 +13,7 @@ from starlette_sessions_ext._core.repository import LATE_FOR
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Answer, Browser, Handler, make_app
+from .handlers import logout, rotate
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
@@ -25,10 +26,6 @@ async def view(request: Request) -> Any:
 async def put(request: Request) -> Any:
     """/put?key=value"""
     request.session.update(request.query_params)
-
-
-async def destroy(request: Request) -> Any:
-    request.state.session.destroy()
 
 
 async def clear(request: Request) -> Any:
@@ -45,14 +42,10 @@ async def clear_and_refill(request: Request) -> Any:
     request.session["name"] = "bob"
 
 
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-
-
 HANDLERS: dict[str, Handler] = {
     "/": view,
     "/put": put,
-    "/destroy": destroy,
+    "/destroy": logout,
     "/clear": clear,
     "/destroy-and-refill": destroy_and_refill,
     "/clear-and-refill": clear_and_refill,

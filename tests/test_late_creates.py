@@ -17,6 +17,7 @@ from starlette_sessions_ext import MemoryStore, MigratingStore, SessionStore, St
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Browser, Handler, make_app
+from .handlers import renew, rotate, view
 from .stores.instruments import WrappedStore
 
 pytestmark = pytest.mark.anyio
@@ -49,20 +50,8 @@ class LateStore(WrappedStore):
         return await self.store.create(*row)
 
 
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
 async def sign_in(request: Request) -> Any:
     request.state.session["user"] = "ann"
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
 
 
 async def sign_out(request: Request) -> Any:

@@ -25,6 +25,7 @@ from starlette_sessions_ext import (
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import SECRET, Browser, make_app
+from .handlers import untouched
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
@@ -33,10 +34,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def store(clock: FakeClock) -> CountingStore:
     return CountingStore(MemoryStore(clock=clock))
-
-
-async def untouched(request: Request) -> Any:
-    return {}
 
 
 async def view(request: Request) -> Any:

@@ -17,6 +17,7 @@ from starlette_sessions_ext.stores.mysql.migrations import apply, find, pending,
 from starlette_sessions_ext.stores.mysql.names import MIGRATED
 from starlette_sessions_ext.stores.mysql.schema import php_session, session_data
 
+from .asyncio_only import anyio_backend as anyio_backend
 from .mariadb_server import PASSWORD, PHP_TABLES, USER, MariaDBServer, running_mariadb
 
 pytestmark = pytest.mark.anyio
@@ -35,11 +36,6 @@ SELECT_ROWS = """
 SELECT session_id, data, created_at, modified_at FROM session_data ORDER BY session_id;
 SELECT id, modified, data FROM php_session ORDER BY id;
 """
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from starlette_sessions_ext.breaker import FAILURES
 from starlette_sessions_ext.ids import key_of
 
 from .asgi import Browser, make_app
+from .asyncio_only import anyio_backend as anyio_backend
 from .mariadb_server import MariaDBServer
 from .redis_server import RedisServer
 from .stores.instruments import WrappedStore
@@ -119,11 +120,6 @@ async def test_new_sessions_that_dont_fit_leave_the_writes_of_others_alone() -> 
     assert set(await crowd.ask_in_turn("/put?a=1")) == {200}
     await store.delete(key_of(crowd.one.cookies["session"][:32]))
     assert (await Browser(crowd.one.app).get("/put?name=bob")).status == 200, "at once, when there is room"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"  # as the drivers
 
 
 @pytest.fixture

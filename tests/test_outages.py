@@ -22,6 +22,7 @@ from starlette_sessions_ext import (
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import SECRET, Answer, Browser, make_app
+from .handlers import logout, rotate, untouched
 from .stores.instruments import WrappedStore
 
 pytestmark = pytest.mark.anyio
@@ -47,10 +48,6 @@ async def view(request: Request) -> Any:
     return dict(request.session)
 
 
-async def untouched(request: Request) -> Any:
-    return {}
-
-
 async def put(request: Request) -> Any:
     """/put?key=value"""
     request.session.update(request.query_params)
@@ -59,14 +56,6 @@ async def put(request: Request) -> Any:
 async def put_and_redirect(request: Request) -> Any:
     request.session["a"] = 1
     return RedirectResponse("/")
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
 
 
 HANDLERS = {

@@ -101,6 +101,7 @@ def test_the_fastapi_module_says_what_to_install() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_extras_named_in_messages_exist(wheel: zipfile.ZipFile) -> None:
     [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
@@ -108,6 +109,7 @@ def test_the_extras_named_in_messages_exist(wheel: zipfile.ZipFile) -> None:
         assert f"Provides-Extra: {extra}" in lines
 
 
+@pytest.mark.slow
 def test_the_migrations_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     for name in ("0001_create", "0002_upgrade"):
         inside = wheel.read(f"starlette_sessions_ext/_migrations/{name}.sql")
@@ -146,6 +148,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     files = [path.relative_to(ROOT) for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     info = f"starlette_sessions_ext-{package.__version__}.dist-info/"
@@ -156,6 +159,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     assert "starlette_sessions_ext/stores/redis/store.py" in held
 
 
+@pytest.mark.slow
 def test_the_package_works_from_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
     done = python(f"sys.path.insert(0, {str(tmp_path)!r})\nimport starlette_sessions_ext as p\nprint(p.__file__)", "-P")

@@ -13,6 +13,7 @@ from starlette_sessions_ext.presets import AAL1, AAL2, AAL3, DAY, HOUR, MINUTE, 
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import SECRET, Browser, make_app
+from .handlers import rotate
 
 pytestmark = pytest.mark.anyio
 
@@ -33,10 +34,6 @@ async def sign_in(request: Request) -> Any:
 
 async def change(request: Request) -> Any:
     request.session["visits"] = request.session.get("visits", 0) + 1
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
 
 
 HANDLERS = {"/": view, "/sign_in": sign_in, "/change": change, "/rotate": rotate}

@@ -10,19 +10,15 @@ import anyio
 import httpx2
 import pytest
 
+from .asyncio_only import anyio_backend as anyio_backend
 from .workers import port_of, running_workers
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PROCESSES = 4
 TASKS = 8
 INCREMENTS = 100
 SESSIONS = 10
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 def browser(port: int, cookies: Any = None) -> httpx2.AsyncClient:

@@ -11,17 +11,13 @@ import pytest
 
 from starlette_sessions_ext.testing import FaultProxy
 
+from .asyncio_only import anyio_backend as anyio_backend
 from .servers import free_port
 
 pytestmark = pytest.mark.anyio
 
 HANG = 30.0
 """Seconds after which nothing will come any more."""
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture

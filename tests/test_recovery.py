@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import anyio
 import pytest
 from redis.asyncio import Redis
-from starlette.requests import Request
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore
 from starlette_sessions_ext.breaker import FAILURES, PAUSE
@@ -18,6 +17,8 @@ from starlette_sessions_ext.guard import Guard
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
 from .asgi import Browser, make_app
+from .asyncio_only import anyio_backend as anyio_backend
+from .handlers import put, view
 from .mariadb_server import MariaDBServer
 from .mongo_server import MongoServer
 from .redis_server import RedisServer
@@ -25,17 +26,12 @@ from .servers import free_port
 from .stores.handlersocket.stores import make_store
 from .stores.instruments import CountingStore
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 CLIENTS = 20
 TIMEOUT = 2.0
 HANG = 60.0
 """Seconds after which nothing will come any more."""
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Backend(NamedTuple):
@@ -60,15 +56,6 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     mongo: MongoServer = request.getfixturevalue("mongo_server")
     url = mongo.url
     return Backend(mongo.port, lambda port: MongoStore(url.replace(str(mongo.port), str(port)), timeout=TIMEOUT))
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
 
 
 async def ask_all(browsers: list[Browser]) -> Counter[int]:

@@ -12,6 +12,7 @@ from starlette_sessions_ext import MemoryStore, NotSerializable, Session, Sessio
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Browser, make_app
+from .handlers import put
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
@@ -22,11 +23,6 @@ Act = Callable[[Session], Awaitable[Any]]
 def increment(data: dict[str, Any]) -> int:
     data["count"] = data.get("count", 0) + 1
     return int(data["count"])
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
 
 
 class Site:

@@ -26,18 +26,10 @@ from starlette_sessions_ext.session import Session
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import SECRET, Browser, make_app
+from .handlers import put, view
 from .stores.instruments import CountingStore, DownStore
 
 pytestmark = pytest.mark.anyio
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
 
 
 class WithState:

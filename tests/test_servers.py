@@ -16,19 +16,15 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from .asyncio_only import anyio_backend as anyio_backend
 from .workers import GATE, port_of, running_workers
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180), pytest.mark.slow]
 
 IN_FLIGHT = 100
 HANG = 60.0
 """Seconds after which nothing will come any more."""
 TLS = ssl.create_default_context()  # not needed, but each client would make one of its own
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "hypercorn"])

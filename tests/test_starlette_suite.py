@@ -27,7 +27,7 @@ PLUGINS = Path(__file__).parent / "starlette_suite"
 THEIRS = "tests/middleware/test_session.py"
 VERSION = importlib.metadata.version("starlette")
 
-pytestmark = pytest.mark.timeout(300)  # the first run fetches the source distribution
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]  # the first run fetches the source distribution
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -17,28 +16,12 @@ from starlette_sessions_ext.ids import key_of
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Answer, Browser, Handler, Talk, make_app
+from .handlers import logout, put, renew, view
 from .stores.instruments import CountingStore
 
 pytestmark = pytest.mark.anyio
 
 DENIALS = {"websocket.http.response": dict[str, Any]()}
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
 
 
 HANDLERS: dict[str, Handler] = {"/": view, "/put": put, "/logout": logout, "/renew": renew}

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket
 from starlette_sessions_ext import SessionConflict, store_from_url
 
 from .asgi import Handler, make_app
+from .handlers import put, view
 from .servers import answers, die_with_parent, free_port
 
 START_WITHIN = 90.0
@@ -28,16 +29,6 @@ PATIENCE = 30.0
 
 GATE = "SESSIONS_TEST_GATE"
 """The environment variable that names a file: `/slow` is under way until there is one."""
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-    return {}
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
 
 
 async def count(request: Request) -> Any:

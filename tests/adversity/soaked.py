@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 from starlette_sessions_ext import store_from_url
 
 from ..asgi import Handler, make_app
-from ..workers import count, put, stream, view
+from ..handlers import put, view
+from ..workers import count, stream
 from .application import CancelOnDisconnect
 
 

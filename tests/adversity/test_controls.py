@@ -10,6 +10,8 @@ from .calls import Harm
 from .stand import standing
 from .trial import for_seconds, run
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3.0
 """After so many it is looked at, and if nothing has come to light, it is tried again. Longer than a grace lasts."""
 

@@ -15,6 +15,8 @@ import pytest
 from .clusters import CLUSTERS, Cluster
 from .failover import FAULTS, Fault, fail_over
 
+pytestmark = pytest.mark.slow
+
 
 class Named(NamedTuple):
     name: str

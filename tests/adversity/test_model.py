@@ -70,11 +70,13 @@ def subjects(
         runner.run(subject.aclose())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300 + EXAMPLES)
 def test_no_store_differs_from_another(subjects: list[Subject], clock: FakeClock, runner: asyncio.Runner) -> None:
     play(SideBySide, subjects, clock, runner, max_examples=EXAMPLES)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300 + EXAMPLES)
 def test_nobody_sees_by_its_sessions_which_store_a_site_has(
     subjects: list[Subject], clock: FakeClock, runner: asyncio.Runner

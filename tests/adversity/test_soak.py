@@ -8,6 +8,8 @@ import pytest
 
 from .soak import Verdict, report, soak, verdict
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(300)
 def test_L4_nothing_grows(tmp_path: Path) -> None:

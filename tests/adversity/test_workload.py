@@ -25,6 +25,8 @@ from .faults import (
 from .stand import standing
 from .trial import run, until_normal
 
+pytestmark = pytest.mark.slow
+
 LASTING = 1.0
 """Seconds of each fault."""
 

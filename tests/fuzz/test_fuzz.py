@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from . import cookies, records, replies
+
+pytestmark = pytest.mark.slow
 
 Bytes = st.SearchStrategy[bytes]
 

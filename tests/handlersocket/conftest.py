@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from starlette_sessions_ext.handlersocket import Client, Index
 
 from ..mariadb_server import MariaDBServer
+from ..stores.event_loops import anyio_backend as anyio_backend
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS people (id VARBINARY(16) PRIMARY KEY, name VARBINARY(20) NOT NULL,
@@ -25,11 +25,6 @@ NAMES = Index(1, "other", "people", "PRIMARY", ("id", "name"), echo=0)
 AMOUNTS = Index(2, "other", "people", "PRIMARY", ("amount",))
 BY_AMOUNT = Index(3, "other", "people", "amount", ("id", "amount"))
 THINGS = Index(4, "other", "things", "PRIMARY", ("name", "amount"))
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return "asyncio", {"use_uvloop": request.param}
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from pymongo import MongoClient
 from redis.asyncio import Redis
 
 from starlette_sessions_ext import (
@@ -22,7 +21,8 @@ from starlette_sessions_ext import (
 from starlette_sessions_ext.testing import FakeClock
 
 from ..conftest import HandlerSocketURLs
-from ..mariadb_server import run_sql
+from ..mariadb_server import empty, run_sql
+from ..mongo_server import mongo_client
 from ..redis_server import let_pass
 from ..stores.instruments import CountingStore
 
@@ -52,7 +52,20 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module", params=SETTINGS.values(), ids=list(SETTINGS))
+DEFAULT = {"memory-asyncio", "memory-trio", "sqlite-asyncio", *(name for name in SETTINGS if "uvloop" in name)}
+"""Each store on one event loop, those of servers on the one that their contracts leave to scripts/test --full."""
+
+PARAMS = [
+    pytest.param(setting, id=name, marks=[] if name in DEFAULT else [pytest.mark.exhaustive])
+    for name, setting in SETTINGS.items()
+]
+
+
+memory_only = pytest.mark.parametrize("setting", [SETTINGS["memory-asyncio"]], indirect=True, ids=["any-store"])
+"""For what no store and no event loop has a part in."""
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def setting(request: pytest.FixtureRequest) -> Setting:
     value: Setting = request.param
     return value
@@ -104,14 +117,13 @@ async def store(
             await client.flushdb()
         inner = RedisStore(redis, clock=clock)
     elif handlersocket is not None:
-        run_sql(handlersocket.mysql, "DELETE FROM php_session")
+        empty(handlersocket.mysql, "php_session")
         inner = store_from_url(handlersocket.store, clock=clock)
     elif mysql is not None:
-        run_sql(mysql, "DELETE FROM session_data")
+        empty(mysql, "session_data")
         inner = DatabaseStore(mysql, clock=clock)
     elif mongo is not None:
-        with MongoClient[Any](mongo) as client:
-            client.get_default_database().drop_collection("session_data")
+        mongo_client(mongo).get_default_database()["session_data"].delete_many({})
         inner = MongoStore(mongo, clock=clock)
     elif setting.store == "sqlite":
         inner = SQLiteStore(tmp_path / "sessions.db", clock=clock)
@@ -154,8 +166,7 @@ def dump(
         if handlersocket is not None:
             return run_sql(handlersocket.mysql, "SELECT * FROM php_session").encode()
         if mongo is not None:
-            with MongoClient[Any](mongo) as client:
-                return repr(list(client.get_default_database()["session_data"].find())).encode()
+            return repr(list(mongo_client(mongo).get_default_database()["session_data"].find())).encode()
         if isinstance(store.store, MemoryStore):
             return repr(store.store._rows).encode()
         return b"\n".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))

@@ -15,6 +15,7 @@ from starlette_sessions_ext import EventKind, SessionConflict, SessionEvent, Ses
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import Answer, Browser, Handler, make_app
+from ..handlers import logout, put, view
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, GatedStore
 
@@ -24,23 +25,8 @@ Advance = Callable[[float], Awaitable[None]]
 HOUR = 3600
 
 
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-    return {}
-
-
 async def ping(request: Request) -> Any:
     """Doesn't look at the session, but is a use of it."""
-    return {}
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
     return {}
 
 

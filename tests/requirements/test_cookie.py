@@ -28,7 +28,9 @@ from starlette_sessions_ext.ids import new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Browser, Handler, make_app
+from ..handlers import clear, logout, put, untouched, view
 from ..stores.instruments import CountingStore
+from .conftest import SETTINGS, Setting
 
 pytestmark = pytest.mark.anyio
 
@@ -37,14 +39,10 @@ Advance = Callable[[float], Awaitable[None]]
 RawHeader = tuple[bytes, bytes]
 
 
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-    return {}
+@pytest.fixture(scope="module")
+def setting() -> Setting:
+    """No store and no event loop has a part in what is sent and which cookies are taken for ours."""
+    return SETTINGS["memory-asyncio"]
 
 
 async def fill(request: Request) -> Any:
@@ -53,26 +51,12 @@ async def fill(request: Request) -> Any:
     return {}
 
 
-async def untouched(request: Request) -> Any:
-    return {}
-
-
-async def destroy(request: Request) -> Any:
-    request.state.session.destroy()
-    return {}
-
-
-async def clear(request: Request) -> Any:
-    request.state.session.clear()
-    return {}
-
-
 HANDLERS = {
     "/": view,
     "/put": put,
     "/fill": fill,
     "/untouched": untouched,
-    "/destroy": destroy,
+    "/destroy": logout,
     "/clear": clear,
 }
 
@@ -252,6 +236,7 @@ def check_attributes(line: str, expected: set[str]) -> None:
     assert AV_OCTETS.fullmatch("".join(found.values()))
 
 
+@pytest.mark.slow
 def test_C4_a_hundred_thousand_random_cookies_are_well_formed() -> None:
     random = Random(4)
     for _ in range(1_000):
@@ -260,6 +245,7 @@ def test_C4_a_hundred_thousand_random_cookies_are_well_formed() -> None:
             check_pair(cookie.render(SetCookie(new_id(), DAY), secure=True).decode("ascii"), cookie.name)
 
 
+@pytest.mark.slow
 @given(
     name=tokens | st.text(max_size=20),
     path=paths | st.text(max_size=20),

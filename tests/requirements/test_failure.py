@@ -21,24 +21,17 @@ from starlette_sessions_ext._core.repository import LATE_FOR
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import Answer, Browser, Handler, make_app
+from ..handlers import clear, logout, put, renew, rotate, view
 from ..stores.instruments import CountingStore, DownStore, WrappedStore
+from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
 
 T = TypeVar("T")
 
 
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
 async def degraded(request: Request) -> Any:
     return request.state.session.degraded
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
 
 
 async def save(request: Request) -> Any:
@@ -47,22 +40,6 @@ async def save(request: Request) -> Any:
 
 async def atomic(request: Request) -> Any:
     await request.state.session.atomic(dict.copy)
-
-
-async def clear(request: Request) -> Any:
-    request.state.session.clear()
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
 
 
 async def remember(request: Request) -> Any:
@@ -134,6 +111,7 @@ async def test_F1_anonymous_serves_readers_with_an_empty_session(down: DownStore
     assert (await Browser(browser.app).get("/degraded")).json() is False, "who has no session misses none"
 
 
+@memory_only
 @pytest.mark.parametrize(
     "path", ["/put?a=1", "/save", "/atomic", "/clear", "/logout", "/rotate", "/renew", "/remember"]
 )

@@ -11,7 +11,6 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
@@ -22,33 +21,13 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.legacy import find_legacy
 
 from ..asgi import SECRET, Browser, make_app
+from ..handlers import logout, put, renew, rotate, view
 from ..stores.instruments import CountingStore
-from .conftest import SETTINGS
+from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
 
 OTHERS_SECRET = "what another middleware had"
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-
-
-async def rotate(request: Request) -> Any:
-    request.state.session.rotate()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
 
 
 async def view_alone(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +43,7 @@ def forged() -> bytes:
     return b"session=" + new_id().encode() + b"." + signature
 
 
-@pytest.mark.parametrize("setting", [SETTINGS["memory-asyncio"]], indirect=True, ids=["any-store"])
+@memory_only
 async def test_L1_ten_thousand_forged_cookies_reach_no_store_and_take_no_memory(store: CountingStore) -> None:
     middleware = SessionMiddleware(view_alone, SECRET, store=store, migrate_from=[StarletteCookie(OTHERS_SECRET)])
     sizes: list[int] = []
@@ -146,6 +125,7 @@ def test_L2_the_work_for_a_cookie_header_grows_with_its_size(monkeypatch: pytest
             assert signatures <= MAX_CANDIDATES * 2, "for each of the secrets"
 
 
+@memory_only
 async def test_L2_legacy_cookies_in_a_long_header_are_bounded_work() -> None:
     read: list[str] = []
 
@@ -182,6 +162,7 @@ async def test_V2_events_and_the_log_name_a_session_by_a_handle_that_is_its_own(
         assert not any(handle in key or key in handle for key in keys)
 
 
+@memory_only
 async def test_V3_no_byte_of_a_cookie_reaches_the_log(store: CountingStore, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = make_app(store, HANDLERS, migrate_from=[StarletteCookie(OTHERS_SECRET)])

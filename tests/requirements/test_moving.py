@@ -35,9 +35,10 @@ from starlette_sessions_ext.legacy import MAX_CANDIDATES
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, Handler, make_app
+from ..handlers import renew
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, DownStore, GatedStore
-from .conftest import SETTINGS
+from .conftest import SETTINGS, memory_only
 
 pytestmark = pytest.mark.anyio
 
@@ -57,10 +58,6 @@ async def put(request: Request) -> Any:
 
 async def logout(request: Request) -> Any:
     request.session.clear()
-
-
-async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
 
 
 HANDLERS: dict[str, Handler] = {"/": view, "/put": put, "/logout": logout, "/renew": renew}
@@ -265,6 +262,7 @@ NOT_OURS: dict[str, Callable[[float], str]] = {
 }
 
 
+@memory_only
 @pytest.mark.parametrize("kind", NOT_OURS)
 async def test_what_doesnt_verify_costs_no_call(store: CountingStore, clock: FakeClock, kind: str) -> None:
     browser = await moved(store, clock)

@@ -19,6 +19,7 @@ from starlette_sessions_ext.ids import Successors, key_of
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, Handler, make_app
+from ..handlers import logout, put, view
 from ..interleaving import Turnstile, every_order
 from ..stores.instruments import CountingStore, DownStore, GatedStore, WrappedStore
 
@@ -29,15 +30,6 @@ HOUR = 3600
 Advance = Callable[[float], Awaitable[None]]
 Dump = Callable[[], Awaitable[bytes]]
 Check = Callable[[list[Browser], list[Answer]], Awaitable[None]]
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
 
 
 async def ping(request: Request) -> Any:
@@ -54,10 +46,6 @@ async def renew(request: Request) -> Any:
 async def sign_in(request: Request) -> Any:
     request.state.session["user"] = "ann"
     request.state.session.rotate()
-
-
-async def logout(request: Request) -> Any:
-    request.state.session.destroy()
 
 
 HANDLERS: dict[str, Handler] = {

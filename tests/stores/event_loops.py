@@ -10,6 +10,9 @@ ASYNCIO = ("asyncio", {"use_uvloop": False})
 UVLOOP = ("asyncio", {"use_uvloop": True})
 
 
-@pytest.fixture(scope="module", params=[ASYNCIO, UVLOOP], ids=["asyncio", "uvloop"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(ASYNCIO, id="asyncio"), pytest.param(UVLOOP, id="uvloop", marks=pytest.mark.exhaustive)],
+)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param

@@ -11,12 +11,9 @@ import pytest
 
 from starlette_sessions_ext.stores._support.batching import Batcher
 
+from ..asyncio_only import anyio_backend as anyio_backend
+
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Oracle:

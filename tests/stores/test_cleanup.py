@@ -16,6 +16,7 @@ from starlette_sessions_ext.stores._support import cleanup
 from starlette_sessions_ext.stores._support.cleanup import delete_in_batches
 from starlette_sessions_ext.testing import FakeClock
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..mariadb_server import MariaDBServer
 from ..mongo_server import MongoServer
 
@@ -26,11 +27,6 @@ LARGEST_STEP = 100
 """Rows: about as much work as a few ordinary writes."""
 HANG = 60.0
 """Seconds after which nothing will come any more."""
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(params=["sqlite", "mysql", "mongo", "handlersocket"])

@@ -12,12 +12,13 @@ import pytest
 from starlette_sessions_ext import SessionStore, StoreUnavailable, store_from_url
 from starlette_sessions_ext.ids import key_of, new_id
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..mariadb_server import MariaDBServer
 from ..mongo_server import running_mongo
 from ..redis_server import RedisServer
 from ..servers import Server, running
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WRITERS = 8
 ENOUGH = 400
@@ -27,11 +28,6 @@ ENOUGH = 400
 class Killable(NamedTuple):
     server: Server
     store: SessionStore
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(params=["redis", "mysql", "handlersocket", "mongo"])

@@ -124,6 +124,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_L3_a_million_short_sessions_reach_a_plateau() -> None:
     """A thousand come every minute, each for a minute; some end early, some are used a little longer.
@@ -139,6 +140,7 @@ def test_L3_a_million_short_sessions_reach_a_plateau() -> None:
     assert size == 4 * rows
 
 
+@pytest.mark.slow
 async def test_L3_memory_itself_stops_growing(clock: FakeClock) -> None:
     store = MemoryStore(clock=clock)
 

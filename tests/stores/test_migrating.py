@@ -28,6 +28,7 @@ from starlette_sessions_ext.testing import FakeClock, StoreContract
 from ..asgi import Browser, make_app
 from ..mariadb_server import MariaDBServer
 from ..redis_server import RedisServer, let_pass
+from ..trio_in_full import anyio_backend as anyio_backend
 from .instruments import CountingStore, GatedStore
 
 pytestmark = pytest.mark.anyio
@@ -36,10 +37,15 @@ pytestmark = pytest.mark.anyio
 class Unmoved(MigratingStore):
     """Sessions are made in the old store, so that whatever is done to one moves it first."""
 
+    def __init__(self, new: SessionStore, old: SessionStore) -> None:
+        super().__init__(new, old)
+        self._creating = anyio.Lock()
+
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         if len(data) > (self.max_data_bytes or 0):
             raise SessionTooLarge
-        return await self.load(key) is None and await self._old.create(key, data, expires_at)
+        async with self._creating:  # else a load moves the row away between another's look and its create
+            return await self.load(key) is None and await self._old.create(key, data, expires_at)
 
 
 class PairContract(StoreContract):

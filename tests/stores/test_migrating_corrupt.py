@@ -24,14 +24,10 @@ from starlette_sessions_ext import (
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..mongo_server import MongoServer
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture

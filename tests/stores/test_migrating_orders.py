@@ -15,15 +15,11 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.migrating import _CLAIM
 from starlette_sessions_ext.testing import FakeClock
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..interleaving import Turnstile, actor, every_order
 from .instruments import GatedStore
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"  # the order is chosen here, and not by the event loop
 
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from starlette_sessions_ext import RedisStore
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis.sharded import DEFAULT_PREFIX, pick
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..redis_server import RedisServer
 from ..servers import running
 
@@ -31,11 +32,6 @@ while ($id = trim(fgets(STDIN))) {
 """
 
 WEIGHTS = pytest.mark.parametrize("weights", [[1], [1, 1], [3, 1], [1, 2, 4], [5, 2, 1], [2, 7, 2]], ids=str)
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..mariadb_server import MariaDBServer
 from ..mongo_server import MongoServer
 from ..redis_server import RedisServer
@@ -27,11 +28,6 @@ CROWD = 10 * SIZE
 CANCELS = 10_000
 HASTY, PATIENT = 2.0, 60.0
 """Seconds for an operation: where no answer comes, and where as many as want may be ahead."""
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Backend(NamedTuple):

@@ -235,6 +235,7 @@ async def test_a_frozen_server_ends_in_a_timeout(redis_server: RedisServer, key:
         assert await store.load(key) is None
 
 
+@pytest.mark.slow
 async def test_a_connection_that_is_closed_under_a_command_is_unavailable(cluster: tuple[RedisServer, ...]) -> None:
     """As redis-py closes those of a whole Cluster where one command found a node gone."""
     outcomes: list[bool | BaseException] = []

@@ -25,6 +25,7 @@ from starlette_sessions_ext import ConfigurationError, RedisStore, SessionMiddle
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..redis_server import RedisServer
 from ..servers import free_port, wait_until
 
@@ -140,11 +141,6 @@ async def test_a_forked_child_leaves_its_parents_connections_alone(redis_server:
     row = await store.load(key)
     assert row is not None
     await store.aclose()
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 # A client that was given

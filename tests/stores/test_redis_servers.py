@@ -13,17 +13,13 @@ from starlette_sessions_ext.stores.base import SupportsSharding
 from starlette_sessions_ext.stores.redis.sharded import Server, parse_save_path, pick
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
+from ..asyncio_only import anyio_backend as anyio_backend
 from ..redis_server import RedisServer, let_pass
 from ..servers import running
 
 pytestmark = pytest.mark.anyio
 
 PREFIX = "PHPREDIS_SESSION:"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,9 @@ import pytest
 from starlette_sessions_ext import StoreTimeout
 from starlette_sessions_ext.stores._support.shielding import DetachedTasks, shielded
 
+from ..asyncio_only import anyio_backend as anyio_backend
+
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Store:

@@ -224,6 +224,7 @@ async def make(store: SQLiteStore, key: str, *versions: bytes, expires_at: int) 
         assert await store.replace(key, data, expires_at, row.version)
 
 
+@pytest.mark.slow
 async def test_V4_a_delete_removes_the_bytes_from_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
 ) -> None:

@@ -21,6 +21,8 @@ from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.sqlite import checkpointer, database_file
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
+from ..trio_in_full import anyio_backend as anyio_backend
+
 pytestmark = pytest.mark.anyio
 
 

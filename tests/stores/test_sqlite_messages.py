@@ -20,6 +20,8 @@ from starlette_sessions_ext.errors import StoreFull
 from starlette_sessions_ext.stores.sqlite import errors
 from starlette_sessions_ext.stores.sqlite.errors import path_problem
 
+from ..trio_in_full import anyio_backend as anyio_backend
+
 pytestmark = pytest.mark.anyio
 
 NOBODY = 65534

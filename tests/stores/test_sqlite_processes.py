@@ -21,7 +21,7 @@ from starlette_sessions_ext.stores.sqlite.connections import (
     _before_fork,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 THREADS = 4
 CALLS = 150

@@ -16,6 +16,8 @@ from starlette_sessions_ext.errors import StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
+from ..trio_in_full import anyio_backend as anyio_backend
+
 pytestmark = pytest.mark.anyio
 
 LOOSE = """

@@ -7,7 +7,7 @@ import pytest
 from starlette_sessions_ext import HandlerSocketStore, JSONSerializer, SessionStore
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
 
-from ...mariadb_server import MariaDBServer
+from ...mariadb_server import MariaDBServer, empty
 from ..event_loops import anyio_backend as anyio_backend
 from .stores import make_store
 
@@ -20,7 +20,7 @@ class TestFreshTable(NetworkStoreContract):
 
     @pytest.fixture
     async def store(self, mariadb: MariaDBServer, clock: FakeClock) -> AsyncIterator[HandlerSocketStore]:
-        mariadb.run("DELETE FROM php_session", self.database)
+        empty(mariadb.url(self.database), "php_session")
         async with make_store(mariadb, self.database, timeout=PATIENCE, clock=clock) as store:
             yield store
 
@@ -55,6 +55,6 @@ class TestUpgradedTable(TestFreshTable):
 class TestConfirmedWrites(TestFreshTable):
     @pytest.fixture
     async def store(self, mariadb: MariaDBServer, clock: FakeClock) -> AsyncIterator[HandlerSocketStore]:
-        mariadb.run("DELETE FROM php_session", self.database)
+        empty(mariadb.url(self.database), "php_session")
         async with make_store(mariadb, self.database, verify_writes=True, timeout=PATIENCE, clock=clock) as store:
             yield store

@@ -25,6 +25,7 @@ from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.mongo.errors import is_refusal, to_store_error
 
+from ...asyncio_only import anyio_backend as anyio_backend
 from ...mongo_server import MongoServer, running_members, running_mongo, state
 from ...servers import answers, free_port, running
 from .clients import DRIVERS, client_of, load, one_of_each
@@ -35,11 +36,6 @@ from .tls import TLSServer, running_tls
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 Call = Callable[[], Awaitable[Any]]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 def calls_of(store: MongoStore, key: str, soon: int) -> dict[str, Call]:
