@@ -14,7 +14,8 @@ from dataclasses import replace
 from redis.asyncio import Connection, Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starlette_sessions_ext import Session, Stored, record, rows
+from starlette_sessions_ext import Session, Stored, record
+from starlette_sessions_ext._core import repository
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._time import MAX_TIMESTAMP
 from starlette_sessions_ext.ids import new_id
@@ -69,7 +70,7 @@ class Adopting:
         self._app = app
         self._cookie = SessionCookie("session", SECRET)
         self._chosen: ContextVar[str | None] = ContextVar("chosen", default=None)
-        vars(rows)["new_id"] = lambda: self._chosen.get() or new_id()
+        vars(repository)["new_id"] = lambda: self._chosen.get() or new_id()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -91,7 +92,7 @@ def adopting() -> ASGIApp:
 
 def credulous() -> ASGIApp:
     """Whatever the store gives is taken for what was asked."""
-    vars(rows)["decode"] = lambda raw, key: record.decode(raw, raw.split()[1].decode())
+    vars(repository)["decode"] = lambda raw, key: record.decode(raw, raw.split()[1].decode())
     return make_application(NaiveStore(os.environ["SESSIONS"]))
 
 
@@ -109,7 +110,7 @@ def clinging() -> ASGIApp:
         found = record.decode(raw, key)
         return replace(found, until=MAX_TIMESTAMP) if isinstance(found, record.Alias) else found
 
-    vars(rows)["decode"] = decode
+    vars(repository)["decode"] = decode
     return make_application(RedisStore(os.environ["SESSIONS"]))
 
 
