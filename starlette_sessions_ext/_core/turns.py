@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from anyio.lowlevel import current_token
 
 Place = tuple[object, str]
 """An event loop and a session's key."""
@@ -24,7 +25,7 @@ class Turns:
 
     def begin_alone(self, key: str) -> Place | None:
         """Begin to write without waiting; None if there are other writers. `end_alone` has to follow."""
-        place = (current_token(), key)
+        place = (_event_loop(), key)
         if place in self._writers:
             return None
         self._writers[place] = place
@@ -38,7 +39,7 @@ class Turns:
     @asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:
         """Wait for a turn, first come first served, and hold it."""
-        place = (current_token(), key)
+        place = (_event_loop(), key)
         queue = self._writers.get(place)
         if not isinstance(queue, _Queue):
             queue = self._writers[place] = _Queue()
@@ -50,6 +51,11 @@ class Turns:
             queue.length -= 1
             if not queue.length:
                 del self._writers[place]
+
+
+def _event_loop() -> object:
+    """Return the running loop of asyncio; elsewhere the thread, which has one event loop at a time."""
+    return asyncio._get_running_loop() or threading.get_ident()
 
 
 class _Queue:
