@@ -26,7 +26,7 @@ from starlette_sessions_ext import (
     SQLiteStore,
     store_from_url,
 )
-from starlette_sessions_ext.ids import key_of
+from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext.stores.handlersocket.columns import to_time
 from tests.mariadb_server import MIGRATIONS, run_sql
 

@@ -18,9 +18,9 @@ from starlette.middleware.sessions import SessionMiddleware as CookieMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starlette_sessions_ext import MemoryStore, SessionMiddleware
+from starlette_sessions_ext._core.ids import key_of
+from starlette_sessions_ext._core.record import Record, decode
 from starlette_sessions_ext._http.cookie import SessionCookie
-from starlette_sessions_ext.ids import key_of
-from starlette_sessions_ext.record import Record, decode
 from starlette_sessions_ext.serializers import JSONSerializer
 
 from .apps import SECRET, SESSION

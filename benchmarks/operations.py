@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from statistics import quantiles
 
 from starlette_sessions_ext import SessionStore
-from starlette_sessions_ext.ids import key_of, new_id, new_nonce
-from starlette_sessions_ext.record import Record
+from starlette_sessions_ext._core.ids import key_of, new_id, new_nonce
+from starlette_sessions_ext._core.record import Record
 from starlette_sessions_ext.serializers import JSONSerializer
 
 from .apps import SESSION

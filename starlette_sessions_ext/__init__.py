@@ -20,7 +20,7 @@ from .errors import (
     StoreUnavailable,
 )
 from .events import EventKind, SessionEvent
-from .legacy import LegacyCookie, LegacySession, StarletteCookie
+from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
 from .middleware import SessionMiddleware
 from .serializers import JSONSerializer, Serializer
 from .session import Session

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 import anyio
 
+from ._core.ids import handle_of
+from ._core.record import Alias, decode
 from .errors import ConfigurationError, CorruptRecord, SessionError
-from .ids import handle_of
-from .record import Alias, decode
 from .stores.base import SessionStore, SupportsDiagnosis, SupportsListing
 from .stores.url import EXAMPLES, store_from_url
 

@@ -11,9 +11,9 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from ._http.path_filter import SKIPPED
 from .errors import ConfigurationError
 from .session import Session
-from .skip import SKIPPED
 
 
 def get_session(connection: HTTPConnection) -> Session:

@@ -15,21 +15,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from ._callables import is_async
+from ._core.circuit_breaker import Guard
 from ._core.context import SessionConfig
+from ._core.ids import Successors
+from ._core.lifetimes import Lifetimes
 from ._core.repository import SessionRepository
+from ._core.secret_keys import SecretKey, is_published, is_short, read_secrets
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
+from ._http.path_filter import SKIPPED, Skip, read_skip
+from ._http.responses import send_unavailable
 from .errors import ConfigurationError, SessionError, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
-from .guard import Guard
-from .ids import Successors
-from .legacy import LegacyCookie, find_legacy, read_legacy
+from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .lifespan import live
-from .record import Lifetimes
-from .refusal import refuse
-from .secret import SecretKey, is_published, is_short, read_secrets
 from .serializers import Serializer, read_serializer
-from .skip import SKIPPED, Skip, read_skip
 from .stores.base import SessionStore
 from .stores.memory import MemoryStore
 
@@ -212,7 +212,7 @@ class SessionMiddleware:
             else:
                 await response(scope, receive, send)
                 return
-        await refuse(scope, send)
+        await send_unavailable(scope, send)
 
     def _emit(self, event: SessionEvent) -> None:
         log_event(event)

@@ -16,8 +16,7 @@ from starlette_sessions_ext import (
     StoreTimeout,
     StoreUnavailable,
 )
-from starlette_sessions_ext.breaker import FAILURES, PAUSE, REPEAT, Breaker
-from starlette_sessions_ext.guard import Guard
+from starlette_sessions_ext._core.circuit_breaker import FAILURES, PAUSE, REPEAT, Breaker, Guard
 from starlette_sessions_ext.testing import FakeClock
 
 KEYS = [letter * 32 for letter in "abcdefgh"]

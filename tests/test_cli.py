@@ -18,9 +18,9 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import SQLiteStore, store_from_url
+from starlette_sessions_ext._core.ids import handle_of, key_of, new_id, new_nonce
+from starlette_sessions_ext._core.record import Alias, Record
 from starlette_sessions_ext.cli import main
-from starlette_sessions_ext.ids import handle_of, key_of, new_id, new_nonce
-from starlette_sessions_ext.record import Alias, Record
 from starlette_sessions_ext.testing import FakeClock
 
 from .mariadb_server import MariaDBServer

@@ -29,10 +29,10 @@ from starlette_sessions_ext import (
     StoreTimeout,
     StoreUnavailable,
 )
+from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext._core.turns import Turns
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._http.stray_cookies import removals
-from starlette_sessions_ext.ids import key_of
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import SECRET, Browser, make_app

@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
 from starlette_sessions_ext import MemoryStore, MigratingStore, SessionMiddleware, SQLiteStore, presets
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 
 from . import pages
 from .pages import DOCS, ROOT

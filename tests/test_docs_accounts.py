@@ -20,7 +20,7 @@ from starlette_sessions_ext import (
     StoreError,
     cli,
 )
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 
 from . import pages
 from .mariadb_server import MIGRATIONS, MariaDBServer, run_sql

@@ -10,8 +10,8 @@ import asyncmy
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.cli import main
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.mysql import DatabaseStore, migrations
 from starlette_sessions_ext.stores.mysql.migrations import apply, find, pending, split
 from starlette_sessions_ext.stores.mysql.names import MIGRATED

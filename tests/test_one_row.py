@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 
 from starlette_sessions_ext import DatabaseStore, MemoryStore, RedisStore, SessionStore, Stored, StoreTimeout
-from starlette_sessions_ext.breaker import FAILURES
-from starlette_sessions_ext.ids import key_of
+from starlette_sessions_ext._core.circuit_breaker import FAILURES
+from starlette_sessions_ext._core.ids import key_of
 
 from .asgi import Browser, make_app
 from .asyncio_only import anyio_backend as anyio_backend

@@ -11,8 +11,8 @@ import pytest
 from starlette.requests import Request
 
 from starlette_sessions_ext import MemoryStore, Session
-from starlette_sessions_ext.ids import key_of
-from starlette_sessions_ext.record import Record, decode
+from starlette_sessions_ext._core.ids import key_of
+from starlette_sessions_ext._core.record import Record, decode
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Browser, make_app

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from starlette_sessions_ext._core.lifetimes import Lifetimes
 from starlette_sessions_ext._core.plan import CookieState, Entry, Plan, Write, plan
-from starlette_sessions_ext.record import Lifetimes, Record
+from starlette_sessions_ext._core.record import Record
 from starlette_sessions_ext.session import NO_INTENT, Intent
 
 NOW = 1000

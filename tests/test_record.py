@@ -10,16 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from starlette_sessions_ext import ConfigurationError, CorruptRecord
+from starlette_sessions_ext._core.ids import key_of, new_id, new_nonce
+from starlette_sessions_ext._core.lifetimes import DEFAULT_IDLE, RENEW_GRACE, Lifetimes
+from starlette_sessions_ext._core.record import Alias, Record, decode
 from starlette_sessions_ext._time import MAX_TIMESTAMP, parse_duration
-from starlette_sessions_ext.ids import key_of, new_id, new_nonce
-from starlette_sessions_ext.record import (
-    DEFAULT_IDLE,
-    RENEW_GRACE,
-    Alias,
-    Lifetimes,
-    Record,
-    decode,
-)
 
 HUNDRED_YEARS = 100 * 366 * 24 * 60 * 60
 KEY = "abcdefghijklmnopqrstuvwxyz234567"

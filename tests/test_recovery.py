@@ -12,8 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore
-from starlette_sessions_ext.breaker import FAILURES, PAUSE
-from starlette_sessions_ext.guard import Guard
+from starlette_sessions_ext._core.circuit_breaker import FAILURES, PAUSE, Guard
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
 from .asgi import Browser, make_app

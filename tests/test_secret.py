@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, MemoryStore, SessionMiddleware
-from starlette_sessions_ext.secret import is_published, is_short, read_secrets
+from starlette_sessions_ext._core.secret_keys import is_published, is_short, read_secrets
 
 from .asgi import SECRET, make_app
 from .pages import DOCS, ROOT

@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.types import Scope
 
 from starlette_sessions_ext import ConfigurationError, MemoryStore
-from starlette_sessions_ext.skip import read_skip
+from starlette_sessions_ext._http.path_filter import read_skip
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Browser, Handler, make_app

@@ -11,8 +11,8 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from starlette_sessions_ext import MemoryStore, SessionGone, SessionNotSaved, StoreUnavailable
+from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext._core.repository import ALIAS_RETENTION
-from starlette_sessions_ext.ids import key_of
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Answer, Browser, Handler, Talk, make_app

@@ -15,11 +15,11 @@ import anyio
 
 from ..errors import CorruptRecord, NotSerializable, SessionGone, StoreUnavailable
 from ..events import EventHandler, EventKind, SessionEvent, logger
-from ..ids import handle_of, id_of_legacy, key_of
-from ..legacy import LegacySession
+from ..legacy_cookies import LegacySession
 from ..serializers import Serializer
 from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
+from .ids import handle_of, id_of_legacy, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan
 from .repository import ALIAS_RETENTION, Replaced, SessionRepository

@@ -6,8 +6,9 @@ from collections.abc import Hashable
 from enum import Enum
 from typing import NamedTuple
 
-from ..record import Lifetimes, Record
 from ..session import Intent
+from .lifetimes import Lifetimes
+from .record import Record
 
 
 class Entry(NamedTuple):

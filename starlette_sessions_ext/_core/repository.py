@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from .._time import MAX_TIMESTAMP
 from ..errors import SessionGone, StoreError, StoreUnavailable
-from ..guard import Guard
-from ..ids import Successors, key_of, new_id, new_nonce
-from ..record import Alias, Lifetimes, Record, decode
 from ..stores.base import SessionStore, Stored
 from .backoff import Backoff
+from .circuit_breaker import Guard
+from .ids import Successors, key_of, new_id, new_nonce
+from .lifetimes import Lifetimes
 from .plan import Entry
+from .record import Alias, Record, decode
 from .turns import Turns
 
 ID_TRIES = 3

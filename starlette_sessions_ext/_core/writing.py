@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CorruptRecord, SessionConflict, SessionGone, SessionNotSaved, StoreUnavailable
 from ..events import EventKind, logger
-from ..record import RENEW_GRACE
 from ..session import NO_INTENT, Intent
 from .atomic import AtomicUpdate
+from .lifetimes import RENEW_GRACE
 from .merge import merge
 from .plan import ClearCookie, Entry, Plan, Write
 

@@ -12,8 +12,8 @@ from typing import Literal
 from itsdangerous import Signer
 
 from .._core.plan import ClearCookie, SetCookie
+from .._core.secret_keys import SecretKey
 from ..errors import ConfigurationError
-from ..secret import SecretKey
 from .cookie_signer import LENGTH, VALUE, CookieSigner, Forged, Found
 
 SameSite = Literal["lax", "strict", "none"]

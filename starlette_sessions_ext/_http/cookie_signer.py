@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from itsdangerous import Signer
 
-from ..secret import SecretKey, derived_key, read_secrets
+from .._core.secret_keys import SecretKey, derived_key, read_secrets
 
 VERIFIED_CACHE_SIZE = 2048
 """How many values that verified are known again without being verified: a page is many requests."""

@@ -14,8 +14,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from .._core.ids import key_of, new_id
 from ..errors import SessionTooLarge
-from ..ids import key_of, new_id
 from ..stores.base import SessionStore, Stored
 from ._named import named
 from .clock import FakeClock

@@ -8,8 +8,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from .._core.ids import key_of, new_id
 from ..errors import StoreTimeout, StoreUnavailable
-from ..ids import key_of, new_id
 from ..stores.base import SessionStore
 from ._ticks import counting_ticks
 from .contract import StoreContract

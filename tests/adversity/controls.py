@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_sessions_ext import Session, Stored, record
 from starlette_sessions_ext._core import repository
+from starlette_sessions_ext._core.ids import new_id
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._time import MAX_TIMESTAMP
-from starlette_sessions_ext.ids import new_id
 from starlette_sessions_ext.stores.redis import RedisStore
 
 from ..asgi import SECRET

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from redis.asyncio import Redis
 
 from starlette_sessions_ext import RedisStore, SessionStore, Stored
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.base import SupportsListing
 from starlette_sessions_ext.testing import FakeClock
 

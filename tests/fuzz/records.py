@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from starlette_sessions_ext._core.record import Alias, Record, decode
 from starlette_sessions_ext.errors import CorruptRecord
-from starlette_sessions_ext.record import Alias, Record, decode
 
 KEY, OTHER, NONCE = "a" * 32, "b" * 32, "0123456789abcdef"
 

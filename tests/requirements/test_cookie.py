@@ -21,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from starlette_sessions_ext import ConfigurationError, EventKind, MemoryStore, SessionEvent, SessionMiddleware
+from starlette_sessions_ext._core.ids import new_id
 from starlette_sessions_ext._core.plan import SetCookie
 from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, SessionCookie
 from starlette_sessions_ext._http.cookie_signer import Found, Signature
-from starlette_sessions_ext.ids import new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Browser, Handler, make_app

@@ -31,9 +31,9 @@ from starlette_sessions_ext import (
     StoreError,
     StoreUnavailable,
 )
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext._core.repository import ID_TRIES, LATE_FOR
 from starlette_sessions_ext._http.cookie import SessionCookie
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, make_app
@@ -141,7 +141,7 @@ def test_I1_a_patched_random_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 FORK = """
 import os
-from starlette_sessions_ext.ids import new_id
+from starlette_sessions_ext._core.ids import new_id
 
 new_id()
 reader, writer = os.pipe()

@@ -15,10 +15,10 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from starlette_sessions_ext import SessionEvent, SessionMiddleware, StarletteCookie
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, SessionCookie
 from starlette_sessions_ext._http.cookie_signer import Signature
-from starlette_sessions_ext.ids import key_of, new_id
-from starlette_sessions_ext.legacy import find_legacy
+from starlette_sessions_ext.legacy_cookies import find_legacy
 
 from ..asgi import SECRET, Browser, make_app
 from ..handlers import logout, put, renew, rotate, view

@@ -30,8 +30,8 @@ from starlette_sessions_ext import (
     SessionStore,
     StarletteCookie,
 )
-from starlette_sessions_ext.ids import Successors, id_of_legacy, key_of
-from starlette_sessions_ext.legacy import MAX_CANDIDATES
+from starlette_sessions_ext._core.ids import Successors, id_of_legacy, key_of
+from starlette_sessions_ext.legacy_cookies import MAX_CANDIDATES
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, Handler, make_app

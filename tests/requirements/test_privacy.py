@@ -41,12 +41,12 @@ from starlette_sessions_ext import (
     StarletteCookie,
     StoreUnavailable,
 )
+from starlette_sessions_ext._core.circuit_breaker import Guard
 from starlette_sessions_ext._core.context import SessionContext
+from starlette_sessions_ext._core.ids import Successors, key_of, new_id, new_nonce
 from starlette_sessions_ext._core.plan import Entry, SetCookie
+from starlette_sessions_ext._core.record import Alias, Record, decode
 from starlette_sessions_ext._http.cookie import SessionCookie
-from starlette_sessions_ext.guard import Guard
-from starlette_sessions_ext.ids import Successors, key_of, new_id, new_nonce
-from starlette_sessions_ext.record import Alias, Record, decode
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 

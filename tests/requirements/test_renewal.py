@@ -14,8 +14,8 @@ import pytest
 from starlette.requests import Request
 
 from starlette_sessions_ext import EventKind, MemoryStore, SessionEvent, SessionStore, StoreUnavailable
+from starlette_sessions_ext._core.ids import Successors, key_of
 from starlette_sessions_ext._core.repository import ALIAS_RETENTION
-from starlette_sessions_ext.ids import Successors, key_of
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asgi import SECRET, Answer, Browser, Handler, make_app

@@ -35,9 +35,9 @@ from starlette_sessions_ext import (
     Stored,
     StoreUnavailable,
 )
+from starlette_sessions_ext._core.ids import handle_of, key_of, new_id, new_nonce
+from starlette_sessions_ext._core.record import Record, decode
 from starlette_sessions_ext._http.cookie import SessionCookie
-from starlette_sessions_ext.ids import handle_of, key_of, new_id, new_nonce
-from starlette_sessions_ext.record import Record, decode
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..redis_server import RedisServer, running_cluster

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, SessionStore, SQLiteStore, store_from_url
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support import cleanup
 from starlette_sessions_ext.stores._support.cleanup import delete_in_batches
 from starlette_sessions_ext.testing import FakeClock

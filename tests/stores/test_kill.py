@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import SessionStore, StoreUnavailable, store_from_url
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 
 from ..asyncio_only import anyio_backend as anyio_backend
 from ..mariadb_server import MariaDBServer

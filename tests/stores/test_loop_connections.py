@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext import DatabaseStore, SessionStore
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 
 from ..mariadb_server import MariaDBServer

@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 
 from starlette_sessions_ext import ConfigurationError, MemoryStore, StoreFull
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 from ..asgi import Browser, make_app

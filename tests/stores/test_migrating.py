@@ -22,7 +22,7 @@ from starlette_sessions_ext import (
     StoreTimeout,
     StoreUnavailable,
 )
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 from ..asgi import Browser, make_app

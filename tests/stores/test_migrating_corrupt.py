@@ -21,7 +21,7 @@ from starlette_sessions_ext import (
     SQLiteStore,
     Stored,
 )
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..asyncio_only import anyio_backend as anyio_backend

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from starlette_sessions_ext import MemoryStore, MigratingStore, Stored
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.migrating import _CLAIM
 from starlette_sessions_ext.testing import FakeClock
 

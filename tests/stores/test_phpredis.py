@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from starlette_sessions_ext import RedisStore
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis.sharded import DEFAULT_PREFIX, pick
 
 from ..asyncio_only import anyio_backend as anyio_backend

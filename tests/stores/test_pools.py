@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore, StoreTimeout
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 

@@ -16,7 +16,7 @@ from starlette_sessions_ext import (
     StoreTimeout,
     StoreUnavailable,
 )
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis.diagnosis import findings
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 

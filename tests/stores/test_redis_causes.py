@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from starlette_sessions_ext import RedisStore, StoreFull, StoreTimeout, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis.errors import Server, cause_of, code_of, explain
 from starlette_sessions_ext.testing import FaultProxy
 

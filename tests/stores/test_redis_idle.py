@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from starlette_sessions_ext import RedisStore, StoreTimeout, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 
 from ..redis_server import RedisServer

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from starlette_sessions_ext import ConfigurationError, RedisStore, SessionMiddleware, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
 from ..asyncio_only import anyio_backend as anyio_backend

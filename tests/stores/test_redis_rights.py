@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis, RedisCluster
 
 from starlette_sessions_ext import RedisStore, StoreFull, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis.errors import DIAGNOSIS, RIGHTS
 
 from ..redis_server import RedisServer

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from starlette_sessions_ext import CorruptRecord, RedisStore, Stored, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis.scripts import MAX_BATCHED_CALLS
 from starlette_sessions_ext.testing import FaultProxy
 

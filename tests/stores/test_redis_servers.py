@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from starlette_sessions_ext import ConfigurationError, RedisStore, SessionStore, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.base import SupportsSharding
 from starlette_sessions_ext.stores.redis.sharded import Server, parse_save_path, pick
 from starlette_sessions_ext.testing import FakeClock, StoreContract

@@ -17,7 +17,7 @@ import anyio.lowlevel
 import pytest
 
 from starlette_sessions_ext import DatabaseStore, RedisStore, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 
 from .event_loops import anyio_backend as anyio_backend
 

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, SQLiteStore, StoreTimeout, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.sqlite import checkpointer
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 

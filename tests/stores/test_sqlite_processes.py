@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 
 from starlette_sessions_ext import SQLiteStore
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.sqlite.connections import (
     _after_fork_in_child,
     _after_fork_in_parent,
@@ -36,7 +36,7 @@ PREAMBLE = """
 import asyncio, ctypes, os, sqlite3, sys, threading
 import anyio
 from starlette_sessions_ext import SQLiteStore, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.sqlite import checkpointer
 
 path = sys.argv[1]

@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import CorruptRecord, SQLiteStore, StoreUnavailable
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import StoreFull
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..trio_in_full import anyio_backend as anyio_backend

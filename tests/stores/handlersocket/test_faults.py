@@ -13,9 +13,9 @@ import anyio.to_thread
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.handlersocket import Client, ServerError
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.handlersocket.errors import to_store_error
 from starlette_sessions_ext.stores.mysql.schema import php_session
 from starlette_sessions_ext.testing import FaultProxy

@@ -11,8 +11,8 @@ import anyio.to_thread
 import pytest
 
 from starlette_sessions_ext import HandlerSocketStore, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import SessionUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
 
 from ...mariadb_server import MIGRATIONS, MariaDBServer, running_mariadb
 from ..mysql.control import connect, load, more, query, status, until

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, HandlerSocketStore, SessionError, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 
 from ...mariadb_server import MariaDBServer
 from ...servers import free_port

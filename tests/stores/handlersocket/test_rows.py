@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext import HandlerSocketStore
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.handlersocket.frames import FENCE
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.handlersocket import columns as rows
 from starlette_sessions_ext.testing import FaultProxy
 

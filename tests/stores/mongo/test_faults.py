@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from pymongo.monitoring import CommandStartedEvent
 
 from starlette_sessions_ext import MongoStore, Stored, StoreTimeout, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
 from ...mongo_server import MongoServer

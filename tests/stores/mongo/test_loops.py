@@ -15,7 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
 
 from starlette_sessions_ext import MongoStore, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
 from ...mongo_server import MongoServer, running_mongo
@@ -150,7 +150,7 @@ def test_aclose_ends_the_client_of_its_own_loop_alone(server: MongoServer, key: 
 FORK = """
 import asyncio, os, sys, time
 from starlette_sessions_ext import MongoStore
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 
 store = MongoStore(sys.argv[1])
 keys = [key_of(new_id()) for _ in range(2)]

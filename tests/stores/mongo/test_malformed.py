@@ -17,7 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from starlette_sessions_ext import CorruptRecord, MongoStore, Stored
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -21,8 +21,8 @@ from starlette_sessions_ext import (
     StoreTimeout,
     StoreUnavailable,
 )
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.mongo.errors import is_refusal, to_store_error
 
 from ...asyncio_only import anyio_backend as anyio_backend

@@ -23,7 +23,7 @@ from starlette_sessions_ext import (
     Stored,
     StoreUnavailable,
 )
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ...mongo_server import MongoServer

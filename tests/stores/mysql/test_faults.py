@@ -12,8 +12,8 @@ import asyncmy.errors
 import pytest
 
 from starlette_sessions_ext import SessionTooLarge, StoreError, StoreTimeout, StoreUnavailable
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.stores.mysql.errors import to_store_error
 from starlette_sessions_ext.testing import FakeClock, FaultProxy

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, SessionError, StoreUnavailable
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import StoreFull
-from starlette_sessions_ext.ids import key_of, new_id
 from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.stores.mysql.url import settings_of
 

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from starlette_sessions_ext import StoreTimeout, StoreUnavailable
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.stores.mysql.pool import OwnedPool
 from starlette_sessions_ext.stores.mysql.url import settings_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext import ConfigurationError, SessionTooLarge, Stored
-from starlette_sessions_ext.ids import key_of, new_id
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.stores.mysql import statements as rows
 from starlette_sessions_ext.testing import FakeClock

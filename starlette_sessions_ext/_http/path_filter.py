@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from starlette.types import Scope
 
-from ._callables import is_async
-from .errors import ConfigurationError
+from .._callables import is_async
+from ..errors import ConfigurationError
 
 SKIPPED = "starlette_sessions_ext.skipped"
 """The key in the scope of a request that was skipped, for messages that say why there is no session."""

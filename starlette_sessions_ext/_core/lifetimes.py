@@ -1,122 +1,21 @@
-"""What is stored for a session, and how long it lives. Pure.
-
-A stored record is one header line and the serialized data:
-
-    s1 <key> <created_at> <issued_at> <lifetime> <nonce>\\n<body>
-
-`created_at` is when the session began and `issued_at` when it got its present id, in unix seconds;
-`lifetime` is in seconds, or `-` where the middleware's settings hold. The record names its own
-key: bytes that end up under another session's key, by whatever fault of a server, a pool or a
-backup, are refused instead of shown to somebody else. The nonce is new for every write, so that a
-writer whose answer was lost can tell its own bytes from equal data that a parallel request wrote.
-
-Where a session was renewed its old row has become an alias, which leads to the new one:
-
-    a2 <key> <made_at> <until> <nonce> <key of the new id>\\n
-
-`made_at` and `until` (unix seconds) stand in the bytes, where nothing that moves a row's expiry can
-move them. `a1` lacks `made_at`: version 0.1 made such aliases, and those of legacy cookies are such.
-The new id itself isn't there: it follows from the old id, the nonce and the secret.
-"""
+"""How long sessions live: idle, absolute, touched and renewed. Pure."""
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from functools import cached_property
 
-from ._time import MAX_DURATION, MAX_TIMESTAMP, Duration, parse_duration
-from .errors import ConfigurationError, CorruptRecord
-
-HEADER_CACHE_SIZE = 2048
-"""How many header lines are known again without being read: a page is many requests."""
-
-_HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-) ")
-_ALIAS = re.compile(
-    rb"(?:a1 ([a-z2-7]{32})|a2 ([a-z2-7]{32}) ([0-9]{1,12})) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n"
-)
-_HEX_DIGITS = b"0123456789abcdef"
-_NO_RECORD = "a stored row isn't a session record; it was left as it is"
-_FOREIGN = "a stored record belongs to another session; it was left as it is"
+from .._time import MAX_DURATION, MAX_TIMESTAMP, Duration, parse_duration
+from ..errors import ConfigurationError
+from .record import Record
 
 DEFAULT_IDLE = 14 * 24 * 60 * 60
 """Seconds that a browser-session cookie's session (`max_age=None`) lives without use."""
 
 RENEW_GRACE = 10
 """Seconds for which the old id still leads to a session that `renew_after` renewed: any page has loaded by then."""
-
-
-class Record(NamedTuple):
-    """One session as the store holds it. `lifetime` (seconds) is set by `Session.set_lifetime`."""
-
-    key: str
-    created_at: int
-    issued_at: int
-    lifetime: int | None
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"Record(created_at={self.created_at}, issued_at={self.issued_at}, lifetime={self.lifetime})"
-
-    def encode(self, nonce: str) -> bytes:
-        """The bytes to store. `nonce` is 16 hex digits, another one for every write."""
-        lifetime = "-" if self.lifetime is None else self.lifetime
-        return f"s1 {self.key} {self.created_at} {self.issued_at} {lifetime} {nonce}\n".encode() + self.body
-
-
-@dataclass(frozen=True, slots=True)
-class Alias:
-    """What is left under an old id: until when (unix seconds) it leads to the session under the key `target`.
-
-    `made_at` is when it was made (unix seconds), where that is known.
-    """
-
-    key: str = field(repr=False)
-    until: int
-    nonce: str = field(repr=False)
-    target: str = field(repr=False)
-    made_at: int | None = None
-
-    def encode(self) -> bytes:
-        """Return the bytes to store."""
-        kind = f"a1 {self.key}" if self.made_at is None else f"a2 {self.key} {self.made_at}"
-        return f"{kind} {self.until} {self.nonce} {self.target}\n".encode()
-
-
-def decode(raw: bytes, key: str) -> Record | Alias:
-    """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
-    if raw.startswith(b"a"):
-        return _decode_alias(raw, key)
-    end = raw.find(b"\n") + 1
-    if not end or raw[end - 17 : end - 1].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
-        raise CorruptRecord(_NO_RECORD)
-    found_key, created_at, issued_at, lifetime = _read_header(raw[: end - 17])
-    if found_key != key:
-        raise CorruptRecord(_FOREIGN)
-    return Record(key, created_at, issued_at, lifetime, raw[end:])
-
-
-@lru_cache(HEADER_CACHE_SIZE)
-def _read_header(header: bytes) -> tuple[str, int, int, int | None]:
-    """Return key, times and lifetime of a record's header line without its nonce. Raises `CorruptRecord`."""
-    match = _HEADER.fullmatch(header)
-    if match is None:
-        raise CorruptRecord(_NO_RECORD)
-    key, created_at, issued_at, lifetime = match.groups()
-    return key.decode(), int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime)
-
-
-def _decode_alias(raw: bytes, key: str) -> Alias:
-    match = _ALIAS.fullmatch(raw)
-    if match is None:
-        raise CorruptRecord(_NO_RECORD)
-    old_key, new_key, made_at, until, nonce, target = match.groups()
-    if (old_key or new_key).decode() != key:
-        raise CorruptRecord(_FOREIGN)
-    return Alias(key, int(until), nonce.decode(), target.decode(), None if made_at is None else int(made_at))
 
 
 @dataclass(frozen=True)

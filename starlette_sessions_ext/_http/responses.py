@@ -18,7 +18,7 @@ _TEXT = re.compile(r"text/[^\s/;]+")
 _WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 
 
-async def refuse(scope: Scope, send: Send) -> None:
+async def send_unavailable(scope: Scope, send: Send) -> None:
     """Answer 503 (RFC 9110, 15.6.4), and leave the cookie as it is.
 
     The body is text, or FastAPI's `{"detail": "..."}` where the client prefers JSON.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from starlette.datastructures import Secret
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 SecretKey = str | Secret | Sequence[str | Secret]
 

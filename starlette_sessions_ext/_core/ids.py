@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 
-from .secret import derived_key
+from .secret_keys import derived_key
 
 ID_BYTES = 20
 """160 random bits, above the 128 that OWASP's session management rules ask for."""
