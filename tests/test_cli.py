@@ -265,7 +265,7 @@ def test_a_mistyped_path_is_an_error_and_nothing_is_made(
     ("arguments", "message"),
     [
         (["doctor", "nonsense://canary"], "sqlite:///sessions.db"),
-        (["gc", f"redis://:canary@127.0.0.1:{free_port()}"], "can't serve sessions"),
+        (["gc", f"redis://:canary@127.0.0.1:{free_port()}"], "refuses connections: start the server"),
         (["migrate", f"mysql://user:canary@127.0.0.1:{free_port()}/app"], "can't connect"),
         (["show", "0123", "memory://"], "can't go through its sessions"),
     ],

@@ -57,13 +57,14 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
     if context.doubted:
         entry = entry._replace(version=None)  # only another load can tell what is stored
     planned = context.plan(entry, body, intent)
+    in_doubt = bool(context.doubted)
 
     def rebase(theirs: Entry) -> Entry | None:
-        nonlocal planned
+        nonlocal planned, in_doubt
         planned = context.plan(theirs, _merged(context, entry.record.body, body, theirs), intent)
+        in_doubt = False
         return planned.entry
 
-    is_asked = planned.is_asked or bool(context.doubted)
     try:
         if planned.changes_id:
             await _change_id(context, entry, intent, planned, rebase)
@@ -75,11 +76,11 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
         elif planned.sends_cookie:
             await _send_current_id(context, entry)
     except SessionGone:
-        if is_asked:
+        if planned.is_asked or in_doubt:
             context.lose(entry.record.key)
             raise
     except StoreUnavailable as error:
-        if is_asked:
+        if planned.is_asked or in_doubt:
             raise
         # Nothing is lost but time: the next request does it.
         logger.warning("a session's expiry couldn't be moved, or its id renewed: %s", error)
