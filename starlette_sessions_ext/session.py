@@ -118,22 +118,23 @@ class Session(StarletteSession):
         self.accessed = True
         return self._degraded
 
-    def rotate(self, grace: int | timedelta | None = None) -> None:
+    def rotate(self) -> None:
         """Give the session a new id when it is saved; the old one is worthless at once.
 
         Call it at every change of privilege, sign-in above all, so that an id known to others
         before is useless afterwards (session fixation). Parallel requests that still hold the old
         id end normally, and what they would write is dropped.
-
-        With `grace` (seconds or timedelta) the id is only renewed: for so long the old one leads to
-        the session, requests with it are given the new cookie, and no change is lost. A thief of
-        the old id keeps the session, so this is never enough for a change of privilege. Raises
-        `ConfigurationError` unless it is positive.
         """
-        if grace is None:
-            self._ask(Intent(rotate=True))
-        else:
-            self._ask(Intent(renew_grace=parse_duration(grace, "grace")))
+        self._ask(Intent(rotate=True))
+
+    def renew(self, grace: int | timedelta) -> None:
+        """Give the session a new id when it is saved; for `grace` the old one still leads to it.
+
+        `grace` is in seconds or a timedelta. Requests with the old id are given the new cookie, and
+        no change is lost. A thief of the old id keeps the session, so this is never enough for a
+        change of privilege: `rotate` is. Raises `ConfigurationError` unless it is positive.
+        """
+        self._ask(Intent(renew_grace=parse_duration(grace, "grace")))
 
     def regenerate_id(self) -> None:
         """Rotate the id, under the name that packages written for starsessions call."""

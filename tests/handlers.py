@@ -37,5 +37,5 @@ async def rotate(request: Request) -> Any:
 
 
 async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=10)
+    request.state.session.renew(grace=10)
     return {}

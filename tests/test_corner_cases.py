@@ -162,12 +162,12 @@ async def touch_after(site: Site, store: PausingStore, act: Act, clock: FakeCloc
 
 
 async def test_a_touch_during_a_renewal_leaves_the_old_id_its_grace(store: SessionStore, clock: FakeClock) -> None:
-    """rotate(grace=60) promises that the old id leads to the session for 60 s; a touch must not end that."""
+    """renew(grace=60) promises that the old id leads to the session for 60 s; a touch must not end that."""
     pausing = PausingStore(store)
     site = Site(pausing, clock, max_age=None)
 
     async def renew(session: Session) -> None:
-        session.rotate(grace=60)
+        session.renew(grace=60)
 
     old = await touch_after(site, pausing, renew, clock)
     assert await site.view(old) == {"user": "alice"}

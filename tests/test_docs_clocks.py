@@ -82,4 +82,4 @@ class TestClocks:
 
 
 async def renew(request: Request) -> None:
-    request.state.session.rotate(grace=10)
+    request.state.session.renew(grace=10)

@@ -227,7 +227,7 @@ async def test_a_sign_in_with_a_replaced_id_begins_a_session(store: CountingStor
 
 async def test_an_id_renewed_twice_is_late_too(clock: FakeClock, store: CountingStore) -> None:
     async def renew(request: Request) -> Any:
-        request.state.session.rotate(grace=5)
+        request.state.session.renew(grace=5)
 
     browser = Browser(make_app(store, {**HANDLERS, "/renew": renew}, clock=clock))
     await browser.get("/put?name=ann")
@@ -243,7 +243,7 @@ async def test_an_id_renewed_twice_is_late_too(clock: FakeClock, store: Counting
 
 async def test_a_clock_that_was_set_back_reopens_no_alias(clock: FakeClock, store: CountingStore) -> None:
     async def renew(request: Request) -> Any:
-        request.state.session.rotate(grace=5)
+        request.state.session.renew(grace=5)
 
     browser = Browser(make_app(store, {**HANDLERS, "/renew": renew}, clock=clock))
     await browser.get("/put?name=ann")

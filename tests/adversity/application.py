@@ -69,7 +69,7 @@ async def rotate(request: Request) -> Any:
 
 async def renew(request: Request) -> Any:
     """/renew?grace=seconds"""
-    request.state.session.rotate(grace=int(request.query_params["grace"]))
+    request.state.session.renew(grace=int(request.query_params["grace"]))
     return {"owner": request.state.session["owner"]}
 
 

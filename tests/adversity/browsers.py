@@ -40,7 +40,7 @@ async def rotate(request: Request) -> Any:
 
 
 async def renew(request: Request) -> Any:
-    request.state.session.rotate(grace=GRACE)
+    request.state.session.renew(grace=GRACE)
     return await view(request)
 
 

@@ -98,8 +98,7 @@ def credulous() -> ASGIApp:
 
 def abrupt() -> ASGIApp:
     """A renewal is a rotation: other tabs lose the session."""
-    rotate = Session.rotate
-    Session.rotate = lambda session, grace=None: rotate(session)  # type: ignore[method-assign, assignment]
+    Session.renew = lambda session, grace: session.rotate()  # type: ignore[method-assign, assignment]
     return make_application(RedisStore(os.environ["SESSIONS"]))
 
 

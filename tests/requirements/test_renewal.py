@@ -1,6 +1,6 @@
 """A new id without a change of privilege: the old one leads to the session for a moment, and never to more.
 
-I5 and K4 for renewed sessions; what `rotate()` without a grace does is in test_ids.py.
+I5 and K4 for renewed sessions; what `rotate()` does is in test_ids.py.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ async def renew(request: Request) -> Any:
     """/renew?key=value"""
     if request.state.session:
         request.state.session.update(request.query_params)
-        request.state.session.rotate(grace=GRACE)
+        request.state.session.renew(grace=GRACE)
 
 
 async def sign_in(request: Request) -> Any:
