@@ -22,7 +22,7 @@ from .atomic import refuse_async
 from .ids import handle_of, id_of_legacy, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan
-from .repository import ALIAS_RETENTION, Replaced, SessionRepository
+from .repository import Replaced, SessionRepository
 from .writing import write, write_atomically
 
 T = TypeVar("T")
@@ -49,9 +49,7 @@ class SessionContext:
 
     __slots__ = (
         "_idle",
-        "_is_busy",
         "_is_socket",
-        "_looked_at",
         "_next_write_at",
         "_outdated",
         "client_id",
@@ -60,7 +58,9 @@ class SessionContext:
         "doubted",
         "ended_key",
         "entry",
+        "is_busy",
         "is_gone",
+        "kept_alive_at",
         "other_ids",
         "replaced_key",
         "session",
@@ -83,9 +83,9 @@ class SessionContext:
         self.replaced_key: str | None = None  # the client's id was replaced a moment ago
         self.is_gone = False  # another request has ended the session
         self._next_write_at = 0.0  # unix seconds: before that a mere use has nothing to write and no cookie to send
-        self._is_busy = False
+        self.is_busy = False
         self._idle: anyio.Event | None = None
-        self._looked_at = 0.0  # when `keep_alive` last did, in unix seconds
+        self.kept_alive_at = 0.0  # when `keep_alive` last looked, in unix seconds
 
     async def load(self, session_ids: Sequence[str], *, outdated: bool = False) -> None:
         """Fill the session with the first of the client's ids that has one. Otherwise it stays new.
@@ -160,9 +160,9 @@ class SessionContext:
 
         `refreshes`: where there is nothing to save, load what others have saved.
         """
-        if self._is_busy:
+        if self.is_busy:
             await self._turn()
-        self._is_busy = True
+        self.is_busy = True
         session, before = self.session, self.entry
         intent, modified = session._intent, session.modified
         session._intent, session.modified = NO_INTENT, False
@@ -193,56 +193,28 @@ class SessionContext:
         if self.session._degraded:
             self.refuse()
         while True:
-            if self._is_busy:
+            if self.is_busy:
                 await self._turn()
             intent = self.session._intent
             if not (intent.end or intent.rotate or self.is_gone):
                 break
             await self.commit()  # what fn changes must not end up under an id that is about to go
-        self._is_busy = True
+        self.is_busy = True
         try:
             return await write_atomically(self, fn)
         finally:
             self._release()
 
-    def start_keep_alive(self) -> None:
-        """Note that this is a socket, for which `keep_alive` will be called."""
-        self._looked_at = self.config.repository.clock()
-
-    async def keep_alive(self) -> None:
-        """Move the expiry of a socket's session now and then, without a cookie.
-
-        Also follows renewals while the alias exists. Errors surface on the next `save`.
-        """
-        entry, repository = self.entry, self.config.repository
-        now = repository.clock()
-        if entry is None or self._is_busy:  # an operation under way is a use as well
-            return
-        if now - self._looked_at < min(repository.lifetimes.touch_every(entry.record), ALIAS_RETENTION // 2):
-            return
-        self._looked_at = now
-        try:
-            latest = await repository.refresh(entry)
-            if repository.lifetimes.touch_due(latest.record, latest.expires_at, now):
-                latest = await repository.touch(latest) or latest
-        except (SessionGone, CorruptRecord):
-            return
-        except StoreUnavailable as error:
-            logger.warning("a session's expiry couldn't be moved: %s", error)
-            return
-        if self.entry is entry:  # an operation may have saved it in between
-            self.set_entry(_with_body_of(entry, latest))
-
     # Operations, one at a time
 
     async def _turn(self) -> None:
-        while self._is_busy:
+        while self.is_busy:
             if self._idle is None:
                 self._idle = anyio.Event()
             await self._idle.wait()
 
     def _release(self) -> None:
-        self._is_busy = False
+        self.is_busy = False
         if self._idle is not None:
             self._idle.set()
             self._idle = None
@@ -338,10 +310,3 @@ class SessionContext:
 
     def emit(self, kind: EventKind, key: str) -> None:
         self.config.emit(SessionEvent(kind, handle_of(key)))
-
-
-def _with_body_of(entry: Entry, latest: Entry) -> Entry:
-    """Return the latest entry, but with the body that the session's data is compared with."""
-    if latest.record.body == entry.record.body:
-        return latest
-    return latest._replace(record=latest.record._replace(body=entry.record.body), version=None)

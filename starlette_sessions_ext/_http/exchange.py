@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from .._core.context import SessionConfig, SessionContext
+from .._core.keep_alive import keep_alive
 from .._core.plan import ClearCookie, SetCookie
 from ..errors import ConfigurationError, SessionGone
 from ..events import logger
@@ -92,12 +93,12 @@ class Exchange(SessionContext):
 
     def watch(self, receive: Receive) -> Receive:
         """Return `receive` of a socket. Each message is a use of its session."""
-        self.start_keep_alive()
+        self.kept_alive_at = self.config.repository.clock()
 
         async def receive_message() -> Message:
             message = await receive()
             if message["type"] == "websocket.receive":
-                await self.keep_alive()
+                await keep_alive(self)
             return message
 
         return receive_message

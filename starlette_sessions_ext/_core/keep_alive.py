@@ -1,0 +1,45 @@
+"""A WebSocket in use keeps its session alive, though it sends no further cookie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import CorruptRecord, SessionGone, StoreUnavailable
+from ..events import logger
+from .plan import Entry
+from .repository import ALIAS_RETENTION
+
+if TYPE_CHECKING:
+    from .context import SessionContext
+
+
+async def keep_alive(context: SessionContext) -> None:
+    """Move the expiry of a socket's session now and then.
+
+    Also follows renewals while the alias exists. Errors surface on the next `save`.
+    """
+    entry, repository = context.entry, context.config.repository
+    now = repository.clock()
+    if entry is None or context.is_busy:  # an operation under way is a use as well
+        return
+    if now - context.kept_alive_at < min(repository.lifetimes.touch_every(entry.record), ALIAS_RETENTION // 2):
+        return
+    context.kept_alive_at = now
+    try:
+        latest = await repository.refresh(entry)
+        if repository.lifetimes.touch_due(latest.record, latest.expires_at, now):
+            latest = await repository.touch(latest) or latest
+    except (SessionGone, CorruptRecord):
+        return
+    except StoreUnavailable as error:
+        logger.warning("a session's expiry couldn't be moved: %s", error)
+        return
+    if context.entry is entry:  # an operation may have saved it in between
+        context.set_entry(_with_body_of(entry, latest))
+
+
+def _with_body_of(entry: Entry, latest: Entry) -> Entry:
+    """Return the latest entry, but with the body that the session's data is compared with."""
+    if latest.record.body == entry.record.body:
+        return latest
+    return latest._replace(record=latest.record._replace(body=entry.record.body), version=None)
