@@ -78,6 +78,7 @@ class Ports:
             return await self._attempt(self.reading, request, *arguments, **options)
         except LOST:
             self.reading.forget_idle()  # what a firewall did to one connection it did to all that were silent
+            self.writing.forget_idle()
             return await self._attempt(self.reading, request, *arguments, **options)
 
     async def write(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:

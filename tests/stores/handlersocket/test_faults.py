@@ -103,7 +103,7 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
         reading.forget()
         writing.forget()
         assert (await load(store, key)).data == b"data"
-        assert await store.create(key_of(new_id()), b"new", soon), "it is looked for on a new connection"
+        assert await store.create(key_of(new_id()), b"new", soon), "it is sent on a new connection"
 
 
 async def made(proxy: FaultProxy, count: int) -> bool:
