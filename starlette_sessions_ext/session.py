@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from starlette.middleware.sessions import Session as StarletteSession
 
@@ -178,13 +178,7 @@ class Session(StarletteSession):
         """
         await self._bound().save()
 
-    @overload
-    def atomic(self, fn: Callable[[dict[str, Any]], Awaitable[Any]]) -> None: ...  # type: ignore[overload-overlap]
-
-    @overload
-    def atomic(self, fn: Callable[[dict[str, Any]], T]) -> Coroutine[Any, Any, T]: ...
-
-    async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:  # type: ignore[misc]
+    async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
         """Run `fn` on the freshest data and save what it changed, until no other request came between.
 
         `fn` is a plain function that gets a dict to change. It may run several times, and the result
