@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starlette_sessions_ext import JSONSerializer
-from starlette_sessions_ext._core.merge import merge
+from starlette_sessions_ext._core.merge import adopt, is_same, merge
 
 dumps = JSONSerializer().dumps
 
@@ -87,3 +87,33 @@ def test_cases_of_merging(
     merged = merge(base, mine, theirs, dumps)
     assert json.dumps(merged.data, sort_keys=True) == json.dumps(data, sort_keys=True)
     assert merged.contested == contested
+
+
+class Unlike:
+    """Compares as arrays do: the result is no bool."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_values_that_cant_be_compared_are_serialized() -> None:
+    assert is_same("a", Unlike(), Unlike(), lambda data: b"the same")
+    answers = iter([b"one", b"other"])
+    assert not is_same("a", Unlike(), Unlike(), lambda data: next(answers))
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [([1], [1, 2]), ({"a": 1}, {"b": 2}), ([], [{}])])
+def test_what_a_handler_holds_takes_their_value(mine: Any, theirs: Any) -> None:
+    session: dict[str, Any] = {"held": mine}
+    adopt(session, {"held": type(mine)(mine)}, {"held": theirs}, dumps)
+    assert session["held"] is mine
+    assert mine == theirs
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [([1], {"a": 1}), (1, [1]), ("a", "b"), (None, 0)])
+def test_another_kind_of_value_takes_its_place(mine: Any, theirs: Any) -> None:
+    session = {"held": mine}
+    adopt(session, {"held": mine}, {"held": theirs}, dumps)
+    assert session["held"] is theirs

@@ -240,6 +240,13 @@ async def refused_by_type_checkers(session: Session) -> int:
     return await session.atomic(count)
 
 
+class Later:
+    """An awaitable that is no coroutine, as a Future is."""
+
+    def __await__(self) -> Any:
+        raise AssertionError("awaited")
+
+
 class AsyncCall:
     async def __call__(self, data: dict[str, Any]) -> None:
         raise AssertionError("ran")
@@ -252,10 +259,11 @@ class AsyncCall:
         partial(coroutine_function),
         AsyncCall(),
         lambda data: coroutine_function(data),
+        lambda data: Later(),
         lambda data: data.update(b=1) or anyio.Event,
         5,
     ],
-    ids=["function", "partial", "object", "lambda", "plain", "number"],
+    ids=["function", "partial", "object", "lambda", "awaitable", "plain", "number"],
 )
 async def test_atomic_takes_no_async_function(site: Site, fn: Any, request: pytest.FixtureRequest) -> None:
     async def act(session: Session) -> None:
@@ -279,6 +287,20 @@ async def test_regenerate_id_is_rotate_under_the_name_that_others_look_for(site:
     await site.do(act)
     assert await site.stored(before) == {}
     assert await site.stored() == {"a": 0}
+
+
+async def test_a_nested_value_that_cant_be_saved_fails_the_request(site: Site) -> None:
+    async def begin(session: Session) -> None:
+        session["cart"] = []
+
+    async def act(session: Session) -> None:
+        session["cart"].append(object())
+
+    await site.do(begin)
+    site.store.calls.clear()
+    with pytest.raises(NotSerializable, match="cart"):
+        await site.do(act)
+    assert site.store.calls == ["load"]
 
 
 # After the response, and after the request

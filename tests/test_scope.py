@@ -110,6 +110,8 @@ async def test_the_state_is_a_mapping_with_the_session_in_front() -> None:
     assert state["session"] == "the application's own"
     assert outer == {"session": "hidden"}
     assert repr(state) == "RequestState(['session'])"
+    assert state | {"b": 2} == {"session": "the application's own", "b": 2}
+    assert {"b": 2, **state} == {"b": 2} | state
 
 
 # Vary
@@ -251,6 +253,22 @@ async def test_starlettes_middleware_inside_is_warned_of(
     messages = [record.message for record in caplog.records if "session_cookie" in record.message]
     assert len(messages) == 1
     assert "keep one of them" in messages[0]
+
+
+async def test_starlettes_middleware_inside_under_another_name_is_warned_of(
+    store: CountingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its cookie is another one, but `request.session` is its session."""
+    app = Starlette(
+        routes=[Route("/", lambda request: JSONResponse(None))],
+        middleware=[
+            Middleware(SessionMiddleware, SECRET, store=store),
+            Middleware(StarletteMiddleware, SECRET, session_cookie="inner"),
+        ],
+    )
+    for _ in range(2):
+        await Browser(app).get("/")
+    assert caplog.text.count("another session middleware serves the same requests") == 1
 
 
 async def test_starlettes_middleware_outside_is_warned_of(

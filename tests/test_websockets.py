@@ -458,6 +458,20 @@ async def test_what_is_set_before_the_client_leaves_is_saved(store: Unreachable)
     assert await socket.session() == {"user": "ann", "last": "two"}
 
 
+async def test_a_client_that_leaves_without_a_change_writes_nothing(store: Unreachable) -> None:
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+
+    socket = Socket(store, greet)
+    await socket.connect()
+    socket.talk = listen
+    store.calls.clear()
+    with pytest.raises(WebSocketDisconnect):
+        await socket.connect()
+    assert store.calls == ["load"]
+
+
 async def test_what_cant_be_saved_when_the_client_leaves_is_logged(
     store: Unreachable, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -92,6 +92,7 @@ class NetworkStoreContract(StoreContract):
         row = await proxied.load(key)
         assert row is not None
         proxy.silent = True
+        waited = []
         for call in (
             lambda: proxied.load(key),
             lambda: proxied.create(key_of(new_id()), b"data", soon),
@@ -102,7 +103,8 @@ class NetworkStoreContract(StoreContract):
             async with counting_ticks(self.timeout / 20) as ticks:
                 with anyio.fail_after(HANG), pytest.raises(StoreTimeout):
                     await call()
-            assert ticks.count < 35, "one deadline covers all that an operation waits for"
+            waited.append(ticks.count)
+        assert max(waited) < 35, "one deadline covers all that an operation waits for"
 
     async def test_it_recovers_by_itself(self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int) -> None:
         await proxied.create(key, b"data", soon)
