@@ -6,11 +6,17 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import chart, growth, http, inprocess, stores
+from . import bytecodes, chart, growth, http, inprocess, stores
 from .about import ROOT, about
 from .report import Target, as_text, table_of, write
 
-PARTS = {"inprocess": inprocess.measure, "http": http.measure, "stores": stores.measure, "growth": growth.measure}
+PARTS = {
+    "bytecodes": bytecodes.measure,
+    "inprocess": inprocess.measure,
+    "http": http.measure,
+    "stores": stores.measure,
+    "growth": growth.measure,
+}
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ class Caller:
 
     async def ask(self, kind: str, cookie: bytes, requests: int) -> tuple[float, float]:
         """Microseconds of a request, and those that the start of its response took."""
-        headers = _headers(kind, cookie)
+        headers = headers_of(kind, cookie)
         path = "/write" if kind == "write" else "/read"
         self._inner.starting = 0.0
         before = time.thread_time()
@@ -124,7 +124,7 @@ async def _measure(rounds: int, requests: int) -> Findings:
 
 async def _phases(store: MemoryStore, cookie: bytes) -> Mapping[str, Step]:
     """What the middleware does before it calls the application, step by step."""
-    found, headers, serializer = SessionCookie("session", SECRET), _headers("read", cookie), JSONSerializer()
+    found, headers, serializer = SessionCookie("session", SECRET), headers_of("read", cookie), JSONSerializer()
     session_id = found.find(headers).session_id
     assert session_id is not None
     stored = await store.load(key_of(session_id))
@@ -151,7 +151,7 @@ async def _time(step: Step, times: int) -> float:
     return (time.thread_time() - before) / times * 1e6
 
 
-def _headers(kind: str, cookie: bytes) -> Headers:
+def headers_of(kind: str, cookie: bytes) -> Headers:
     """What a browser sends."""
     others = [(b"host", b"localhost"), (b"user-agent", b"Mozilla/5.0"), (b"accept", b"text/html"), (b"dnt", b"1")]
     if kind == "anonymous":
