@@ -45,7 +45,7 @@ templates = Jinja2Templates(Path(__file__).with_name("demo_templates"))
 
 
 class WrongInput(HTTPException):
-    """Input to correct: the page comes back with the message beside `field`, and with what was typed and checked."""
+    """Input to correct: the page comes back with the message next to `field`, and with what was typed and checked."""
 
     def __init__(self, field: str, message: str, typed: str = "", checked: bool = False) -> None:
         super().__init__(400, message)
@@ -74,7 +74,7 @@ async def sign_in(request: Request) -> Response:
         raise WrongInput("name", "Please tell us your name.", checked=remembered)
     if len(name) > LONGEST_NAME or not name.isprintable():
         raise WrongInput("name", f"At most {LONGEST_NAME} letters, on one line, please.", name, remembered)
-    session.rotate()  # whoever knew the id from before must not be signed in now
+    session.rotate()  # an id that was known before must not be signed in now
     session.set_lifetime(REMEMBERED if remembered else None)
     session.update(user=name, message=f"Welcome, {name}! Your session has a new id now.")
     return back_to("/")
@@ -208,7 +208,7 @@ def create_app(store: SessionStore) -> Starlette:
         # Without SECRET_KEY nobody's cookie is worth anything once this process has ended.
         secret_key=os.environ.get("SECRET_KEY") or secrets.token_hex(32),
         store=store,
-        max_age=None,  # the cookie ends with the browser, unless somebody asks to be remembered
+        max_age=None,  # the cookie ends with the browser, unless the user asks to be remembered
         idle_timeout=timedelta(minutes=30),
         absolute_timeout=timedelta(days=90),  # longer than REMEMBERED: it holds for remembered sessions too
         touch_interval=1,  # each page view writes its counter anyway, and moves the expiry for free

@@ -3,7 +3,7 @@
 -- Each table is changed by one statement, so it is changed as a whole or not at all, and only if it has no `version`
 -- yet. MySQL knows no ADD COLUMN IF NOT EXISTS, so the statement is chosen by asking the schema. `modified` loses its
 -- default: '0000-00-00 00:00:00' is an error under NO_ZERO_DATE. Rows with that very date must survive nevertheless,
--- so the mode is set aside meanwhile; it stays strict, for an id that doesn't fit must stop the upgrade.
+-- so the mode is set aside for that; it stays strict, for an id that doesn't fit must stop the upgrade.
 
 SET @starlette_sessions_mode = @@SESSION.sql_mode;
 

@@ -88,7 +88,7 @@ async def gc(options: argparse.Namespace) -> int:
 
 
 async def doctor(options: argparse.Namespace) -> int:
-    """Look at the server and its settings; say what is wrong and what mends it."""
+    """Check the server and its settings; say what is wrong, and the remedy."""
     async with _store(options.url) as store:
         findings = await store.diagnose() if isinstance(store, SupportsDiagnosis) else []
     for finding in findings:

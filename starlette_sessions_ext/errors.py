@@ -28,7 +28,7 @@ class SessionConflict(SessionError):
 
 
 class SessionGone(SessionError):
-    """The session was destroyed, rotated or expired meanwhile, so there is nothing to save to."""
+    """Another request ended or rotated the session, or it expired: there is nothing to save to."""
 
 
 class SessionNotSaved(SessionError):

@@ -1,4 +1,4 @@
-"""What happened to a session, told to the application's `on_event` and to the log."""
+"""Report what happens to sessions, to the application's `on_event` and to the log."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class EventKind(Enum):
     RENEWED = "renewed"  # a new id, to which the old one leads for a moment
     MIGRATED = "migrated"  # another middleware's cookie became a session, see `migrate_from`
     DESTROYED = "destroyed"
-    MERGED = "merged"  # a parallel request had written meanwhile; both changes are kept
+    MERGED = "merged"  # a parallel request had written; both changes are kept
     OVERWRITTEN = "overwritten"  # both had changed the same key; the later write won
     DROPPED = "dropped"  # the session was gone when its changes should be saved
     CORRUPT = "corrupt"  # the stored row isn't a record of this session; it was left alone
-    DUPLICATE_COOKIES = "duplicate_cookies"  # two valid cookies of our name: somebody may be tossing cookies
+    DUPLICATE_COOKIES = "duplicate_cookies"  # two valid cookies of our name: perhaps an attack (cookie tossing)
 
 
 @dataclass(frozen=True, slots=True)

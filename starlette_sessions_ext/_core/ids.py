@@ -15,7 +15,7 @@ ID_BYTES = 20
 """160 random bits, above the 128 that OWASP's session management rules ask for."""
 
 REMEMBERED = 2048
-"""How many ids' keys are known again without being reckoned: a page is many requests."""
+"""Keys remembered by id: a page is many requests."""
 
 _PURPOSE = b"starlette_sessions_ext.successor"
 
@@ -59,7 +59,7 @@ def id_of_legacy(identity: str) -> str:
 class Successors:
     """The ids that follow from another one by renewal.
 
-    Whoever holds the old id, the nonce and the secret can find the new id, so that the store needs
+    The old id, the nonce and the secret together give the new id, so the store needs
     to keep none of the two ids; without the secret nobody can. As with cookies the first secret
     makes new ones, and all of them are tried in looking for one.
     """

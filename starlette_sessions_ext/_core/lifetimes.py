@@ -132,7 +132,7 @@ class Lifetimes:
 
     @cached_property
     def _usual_pace(self) -> tuple[int, int]:
-        """That of sessions without a lifetime of their own; reckoned once, for every request asks."""
+        """Return the pace of sessions without a separate lifetime; computed once, for every request asks."""
         idle = self.max_age if self.idle is None else self.idle
         return self._pace_of(DEFAULT_IDLE if idle is None else max(idle, 0))
 

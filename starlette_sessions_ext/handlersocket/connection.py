@@ -170,7 +170,7 @@ def read_inserted(reply: Reply) -> int | None:
 
 
 def read_count(reply: Reply) -> int:
-    """`0 1 <n>`: so many rows were changed."""
+    """`0 1 <n>`: n rows were changed."""
     return _number(reply)
 
 

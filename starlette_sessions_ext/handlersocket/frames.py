@@ -2,7 +2,7 @@
 
 This is the only place where a line is made. Rule: whatever comes from a caller goes through
 `_escape` or `_number`, because a tab or a newline that isn't escaped starts another token or
-another request; with one of those a value could delete somebody else's row.
+another request; with one of those a value could delete another user's row.
 
 A line is tokens between tabs, ended by a newline. In a token the bytes 0x00 to 0x0f are sent as
 0x01 and the byte + 0x40; a token that is one bare 0x00 is SQL's NULL; an empty one is the empty

@@ -21,7 +21,7 @@ _HIGH_WATER = 1024 * 1024
 """With more than this unsent, requests wait until the server has taken some."""
 
 _ACKNOWLEDGE = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)
-"""Only Linux can be told to; what is set elsewhere is set already."""
+"""Only Linux has the option; what is set elsewhere is set already."""
 
 
 _KEEPALIVE = [
@@ -166,7 +166,7 @@ class Pipeline(asyncio.Protocol):
     def _acknowledge(self) -> None:
         """Tell the server that this has come: it sends the next answer only then (Nagle's algorithm).
 
-        By itself the system waits up to 40 ms for something to send along.
+        Without that the system waits up to 40 ms for something to send along.
         """
         self._socket.setsockopt(socket.IPPROTO_TCP, _ACKNOWLEDGE, 1)
 
@@ -196,7 +196,7 @@ class Pipeline(asyncio.Protocol):
     def _end(self, error: HandlerSocketError) -> None:
         """The end of the connection, for all who wait on it."""
         for slot in self._connection.fail(error):
-            _fail(slot, type(error)(*error.args))  # one each, as each gets a traceback of its own
+            _fail(slot, type(error)(*error.args))  # one each, as each gets a separate traceback
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -207,5 +207,5 @@ class Pipeline(asyncio.Protocol):
 
 
 def _fail(slot: _Slot, error: HandlerSocketError) -> None:
-    if not slot.answer.done():  # else whoever asked has gone
+    if not slot.answer.done():  # else the caller has gone
         slot.answer.set_exception(error)

@@ -3,7 +3,7 @@
 Since requests are pipelined nobody checks a connection out: everybody asks on the one that has the
 fewest answers to come. Connections are made when they are needed, and made anew when they have
 failed or were idle for long; between failed attempts there is a pause, so that a server that is
-down isn't dialed by every request.
+down isn't tried by every request.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Pool:
         self._size = size
         self._timeout = timeout
         self.clients: list[Client] = []
-        self._dial: asyncio.Task[Client] | None = None  # one at a time, for all who wait
+        self._connecting: asyncio.Task[Client] | None = None  # one at a time, for all who wait
         self._pause = 0.0  # seconds between attempts, longer after each that failed
         self._not_before = 0.0
         self._closed = False
@@ -65,21 +65,21 @@ class Pool:
             if best is None or in_flight < fewest:
                 best, fewest = client, in_flight
         if fewest and len(self.clients) < self._size:
-            self._start_dial()
+            self._start_connecting()
         return best
 
     async def drain(self, hold: float = 0.0) -> None:
         """Close all connections, each when what is under way on it is answered.
 
         While any is open the server can't alter its tables. For `hold` seconds no new one is made,
-        and who asks waits; after that service goes on by itself.
+        and who asks waits; after that service resumes.
         """
         self._not_before = self.loop.time() + hold
         clients, self.clients = self.clients, []
         closings: list[Awaitable[object]] = [client.aclose() for client in clients]
-        if self._dial is not None:
-            self._dial.cancel()  # who waits for it starts another
-            closings.append(asyncio.wait([self._dial]))
+        if self._connecting is not None:
+            self._connecting.cancel()  # who waits for it starts another
+            closings.append(asyncio.wait([self._connecting]))
         try:
             await asyncio.gather(*closings)
         finally:
@@ -111,20 +111,20 @@ class Pool:
         self.clients = [client for client in self.clients if client.pipeline.is_usable]
         return self
 
-    def _start_dial(self) -> asyncio.Task[Client]:
-        if self._dial is None or self._dial.done():
-            self._dial = self.loop.create_task(self._connect())
-            self._dial.add_done_callback(_retrieve)
-        return self._dial
+    def _start_connecting(self) -> asyncio.Task[Client]:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = self.loop.create_task(self._connect())
+            self._connecting.add_done_callback(_retrieve)
+        return self._connecting
 
     # Waiting
 
     async def _wait(self) -> Client:
         while not self._closed:
-            dial = self._start_dial()
-            await asyncio.wait([dial])  # which goes on for others if its first asker leaves
-            if not dial.cancelled():
-                return dial.result()
+            connecting = self._start_connecting()
+            await asyncio.wait([connecting])  # which goes on for others if its first asker leaves
+            if not connecting.cancelled():
+                return connecting.result()
         raise ConnectionLost("the connections to HandlerSocket were closed")
 
     async def _connect(self) -> Client:
@@ -142,7 +142,7 @@ class Pool:
         return client
 
 
-def _retrieve(dial: asyncio.Task[Client]) -> None:
+def _retrieve(connecting: asyncio.Task[Client]) -> None:
     """Let asyncio know that a failure is no surprise, should nobody be waiting for the connection."""
-    if not dial.cancelled():
-        dial.exception()
+    if not connecting.cancelled():
+        connecting.exception()

@@ -35,7 +35,7 @@ ANY_BYTES = [b"", b"\0", b"\t\n\r\\'\"`%_;--", bytes(range(256)), b"\xff\xfe\xc3
 
 
 class StoreContract:
-    """What every store does. Override `store`, and `advance` where the server keeps time by itself."""
+    """What every store does. Override `store`, and `advance` where the server has a clock."""
 
     pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ class FaultProxy:
     """Forwards connections from a free port of 127.0.0.1 to `host:port`. asyncio only.
 
     Set `silent` to let nothing more through to the client (a black hole), `refusing` to close what
-    connects, `delay` to keep all bytes back for up to so many seconds, either way, `single_bytes` to
+    connects, `delay` to keep all bytes back for up to that many seconds, either way, `single_bytes` to
     give the client its replies byte by byte; `drop_reply()` swallows the next bytes that the server
-    sends, `cut_reply(after)` closes the connection after so many of them, and `hold_replies()`
+    sends, `cut_reply(after)` closes the connection after that many of them, and `hold_replies()`
     keeps them back until `release()`. `heal()` puts an end to all of these. `forget()` lets what is
     sent on the present connections vanish, either way and for good, as a firewall does that dropped
     them; new ones are served. `reset()` cuts every connection. `connections` counts all, `current`
@@ -140,7 +140,7 @@ class FaultProxy:
             while len(data) > 1 and not writer.is_closing():
                 writer.write(data[:1])
                 data = data[1:]
-                await asyncio.sleep(0)  # whoever reads in this event loop may see it alone
+                await asyncio.sleep(0)  # a reader in this event loop may see it alone
         writer.write(data)
         await writer.drain()
 

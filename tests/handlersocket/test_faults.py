@@ -404,7 +404,7 @@ async def test_a_dial_that_nobody_waits_for_any_more_may_fail(server: MariaDBSer
         only.cancel()
         await asyncio.wait([only])
         proxy.reset()
-        await until(lambda: pool._dial is not None and pool._dial.done())
+        await until(lambda: pool._connecting is not None and pool._connecting.done())
         proxy.release()
         assert await (await pool.client()).find(NAMES, A) == []
         await pool.aclose()
