@@ -89,6 +89,25 @@ def test_cases_of_merging(
     assert merged.contested == contested
 
 
+@pytest.mark.parametrize(
+    ("theirs", "data"),
+    [
+        ({"a": 2}, {"a": 1}),  # the attempt took place, and is taken back
+        ({"a": 1}, {"a": 1}),  # it didn't
+        ({"a": 3}, {"a": 3}),  # another request has written since
+        ({}, {}),  # or has deleted it
+        ({"a": 2, "b": 1}, {"a": 1, "b": 1}),
+    ],
+)
+def test_what_an_attempt_stored_is_taken_back_and_nothing_else(theirs: Side, data: Side) -> None:
+    assert merge({"a": 1}, {"a": 1}, theirs, dumps, [{"a": 2}]) == (data, ())
+
+
+def test_a_key_that_an_attempt_added_or_removed_is_taken_back() -> None:
+    assert merge({}, {}, {"a": 1}, dumps, [{"a": 1}]) == ({}, ())
+    assert merge({"a": 1}, {"a": 1}, {}, dumps, [{}]) == ({"a": 1}, ())
+
+
 class Unlike:
     """Compares as arrays do: the result is no bool."""
 

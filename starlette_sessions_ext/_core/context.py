@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 
 import anyio
 
-from ..errors import CorruptRecord, NotSerializable, SessionGone, StoreUnavailable
+from ..errors import (
+    CorruptRecord,
+    NotSerializable,
+    SessionConflict,
+    SessionGone,
+    SessionNotSaved,
+    SessionTooLarge,
+    StoreUnavailable,
+)
 from ..events import EventHandler, EventKind, SessionEvent, logger
 from ..legacy_cookies import LegacySession
 from ..serializers import Serializer
@@ -40,6 +48,10 @@ class SessionConfig:
     emit: EventHandler
 
 
+_NOTHING_WRITTEN = (SessionConflict, SessionGone, SessionNotSaved, SessionTooLarge)
+"""What a save raises where it is sure to have stored nothing."""
+
+
 class SessionContext:
     """The session of one request, and in `cookie` what the response has to say about its cookie.
 
@@ -52,10 +64,10 @@ class SessionContext:
         "_is_socket",
         "_next_write_at",
         "_outdated",
+        "attempts",
         "client_id",
         "config",
         "cookie",
-        "doubted",
         "ended_key",
         "entry",
         "is_busy",
@@ -78,7 +90,7 @@ class SessionContext:
         self.client_id: str | None = None  # the id that the client has, or is about to be given
         self._outdated = False  # the client's cookie has to be sent again
         self.other_ids: Sequence[str] = ()  # of further cookies that verified
-        self.doubted: frozenset[str] = frozenset()  # keys that a write of unknown outcome may have stored
+        self.attempts: tuple[bytes, ...] = ()  # what writes of unknown outcome may have stored
         self.ended_key: str | None = None  # of a session that this request has ended
         self.replaced_key: str | None = None  # the client's id was replaced a moment ago
         self.is_gone = False  # another request has ended the session
@@ -146,7 +158,7 @@ class SessionContext:
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
         session, entry = self.session, self.entry
-        if session.modified or self.doubted:
+        if session.modified or self.attempts:
             return True
         if not session._lent or entry is None:
             return False
@@ -172,11 +184,11 @@ class SessionContext:
             await write(self, intent, body)
             if refreshes and before is not None and self.entry is before:
                 await self._refresh(before)
-        except BaseException:
+        except BaseException as error:
             session._intent = intent.then(session._intent)
             session.modified = session.modified or modified
-            if body is not None:
-                self._doubt(body)
+            if body is not None and self.entry is not None and not isinstance(error, _NOTHING_WRITTEN):
+                self.attempts = (*self.attempts, body)
             raise
         finally:
             self._release()
@@ -238,13 +250,6 @@ class SessionContext:
         self.adopt(entry.record.body, latest.record.body)
 
     # Writing
-
-    def _doubt(self, body: bytes) -> None:
-        """Note the keys that a failed write of `body` may have stored after all."""
-        if self.entry is not None and body != self.entry.record.body:
-            before, after = self.loads(self.entry.record.body), self.loads(body)
-            keys = before.keys() | after.keys()
-            self.doubted |= {key for key in keys if before.get(key) != after.get(key)}
 
     def _body(self, modified: bool) -> bytes:
         """Return the session as bytes. Raises `NotSerializable`."""

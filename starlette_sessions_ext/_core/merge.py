@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import NotSerializable
@@ -20,14 +20,15 @@ class Merged(NamedTuple):
     contested: tuple[str, ...]
 
 
-def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps, doubted: Set[str] = frozenset()) -> Merged:
+def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps, attempts: Sequence[Data] = ()) -> Merged:
     """Put what I changed since `base` onto `theirs`, one top-level key at a time.
-
-    `doubted` are keys that a write of unknown outcome may have stored: they count as changed by me.
 
     Values are compared as serialized, so that 1, 1.0 and True are three different values. Where
     both sides changed a key, mine wins: it is the later write. Only a key that they deleted, and in
     whose container I changed something, stays deleted: a logout by `del session["user"]` is final.
+
+    `attempts` are writes of mine with an unknown outcome. Where `theirs` shows that one of them took
+    place, its value was mine, and is replaced by what I have now.
     """
 
     def same(key: str, one: Data, other: Data) -> bool:
@@ -35,17 +36,19 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps, doubted: Set[str] 
             return (key in one) == (key in other)
         return is_same(key, one[key], other[key], dumps)
 
+    def was_mine(key: str) -> bool:
+        return any(same(key, attempt, theirs) and not same(key, attempt, base) for attempt in attempts)
+
     data = dict(theirs)
     contested: list[str] = []
-    for key in {**base, **mine, **dict.fromkeys(doubted)}:
-        if key in doubted:
-            contested.extend(() if same(key, mine, theirs) else (key,))
-        elif same(key, base, mine):
-            continue
-        elif not same(key, base, theirs) and not same(key, mine, theirs):
-            contested.append(key)
-            if key not in theirs and _may_be_nested_change(base[key], mine[key]):
+    for key in {**base, **mine, **(theirs if attempts else {})}:
+        if not was_mine(key):
+            if same(key, base, mine):
                 continue
+            if not same(key, base, theirs) and not same(key, mine, theirs):
+                contested.append(key)
+                if key not in theirs and _may_be_nested_change(base[key], mine[key]):
+                    continue
         if key in mine:
             data[key] = mine[key]
         else:

@@ -54,10 +54,10 @@ async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]
 
 
 async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, body: bytes) -> None:
-    if context.doubted:
+    if context.attempts:
         entry = entry._replace(version=None)  # only another load can tell what is stored
     planned = context.plan(entry, body, intent)
-    in_doubt = bool(context.doubted)
+    in_doubt = bool(context.attempts)
 
     def rebase(theirs: Entry) -> Entry | None:
         nonlocal planned, in_doubt
@@ -68,7 +68,7 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
     try:
         if planned.changes_id:
             await _change_id(context, entry, intent, planned, rebase)
-        elif planned.write is Write.UPDATE or planned.write is Write.DELETE or context.doubted:
+        elif planned.write is Write.UPDATE or planned.write is Write.DELETE or context.attempts:
             saved = await context.config.repository.update(entry, planned.entry, rebase)
             await _after_update(context, entry, saved, planned)
         elif planned.write is Write.TOUCH:
@@ -95,7 +95,7 @@ async def _change_id(
     """Rotate or renew the session's id."""
 
     def change(theirs: Entry) -> Entry | None:
-        return planned.entry if theirs is entry and not context.doubted else rebase(theirs)
+        return planned.entry if theirs is entry and not context.attempts else rebase(theirs)
 
     _require_writable(context)
     repository = context.config.repository
@@ -178,10 +178,10 @@ async def _send_current_id(context: SessionContext, entry: Entry) -> None:
 
 def _merged(context: SessionContext, base: bytes, mine: bytes, theirs: Entry) -> bytes:
     """Put the change of `base` into `mine` onto what another request has saved."""
-    if theirs.record.body == base and not context.doubted:
+    if theirs.record.body == base and not context.attempts:
         return mine
     sides = (context.loads(base), context.loads(mine), context.loads(theirs.record.body))
-    merged = merge(*sides, context.dumps, context.doubted)
+    merged = merge(*sides, context.dumps, [context.loads(attempt) for attempt in context.attempts])
     if merged.contested and not context.config.overwrites:
         keys = ", ".join(map(repr, merged.contested))
         raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
@@ -199,7 +199,7 @@ def _require_writable(context: SessionContext) -> None:
 
 
 async def _after_update(context: SessionContext, entry: Entry, saved: Entry | None, planned: Plan) -> None:
-    context.doubted = frozenset()
+    context.attempts = ()
     if saved is None:
         context.set_entry(None)
         _after_end(context, entry)
@@ -211,7 +211,7 @@ async def _after_update(context: SessionContext, entry: Entry, saved: Entry | No
 
 
 async def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | None, kind: EventKind) -> None:
-    context.doubted = frozenset()
+    context.attempts = ()
     if saved is None:
         context.set_entry(None)
         _after_end(context, entry)
