@@ -7,6 +7,7 @@ by the environment.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -79,6 +80,14 @@ async def end(request: Request) -> Any:
     return {"owner": owner}
 
 
+class Abandoned(Exception):
+    """A socket ends without the save at its end.
+
+    What was put is in the session still, and would be saved once more: perhaps over what is newer, if the
+    save that failed had taken place. A value that comes twice proves nothing.
+    """
+
+
 async def talk(websocket: WebSocket) -> None:
     """Hears `read`, `save key nonce`, `link nonce`, and answers each as the paths above do, with a status."""
     session: Session = websocket.state.session
@@ -88,7 +97,6 @@ async def talk(websocket: WebSocket) -> None:
     await websocket.accept()
     async for text in websocket.iter_text():
         kind, *words = text.split()
-        before = dict(session)
         try:
             if kind == "link":
                 answer = await _link(session, *words)
@@ -101,13 +109,8 @@ async def talk(websocket: WebSocket) -> None:
         except SessionGone:
             await websocket.send_json({"status": 410})
         except (SessionConflict, StoreUnavailable):
-            # What was put is in the session still, and would be saved once more at the end: perhaps over what is
-            # newer, if this time it was done but nobody was told. A value that comes twice proves nothing.
-            for key in dict(session).keys() - before.keys():
-                del session[key]
-            session.update(before)
             await websocket.send_json({"status": 503})
-            break
+            raise Abandoned from None
 
 
 def _put(session: Session, key: str, nonce: str) -> None:
@@ -153,7 +156,8 @@ class CancelOnDisconnect:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            with suppress(Abandoned):
+                await self._app(scope, receive, send)
             return
         request: Message | None = await receive()
 
