@@ -14,8 +14,8 @@ from dataclasses import replace
 from redis.asyncio import Connection, Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starlette_sessions_ext import Session, Stored, record
-from starlette_sessions_ext._core import repository
+from starlette_sessions_ext import Session, Stored
+from starlette_sessions_ext._core import record, repository
 from starlette_sessions_ext._core.ids import new_id
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._time import MAX_TIMESTAMP
