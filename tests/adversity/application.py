@@ -39,6 +39,7 @@ async def start(request: Request) -> Any:
     session.update(owner=request.query_params["owner"], version=0, nonce="", previous="", filler="")
     if "lifetime" in request.query_params:
         session.set_lifetime(int(request.query_params["lifetime"]))
+    session.rotate()  # as a sign-in does: the client's id may be one that was replaced a moment ago
     return {"owner": session["owner"]}
 
 
