@@ -106,7 +106,7 @@ class Lifetimes:
         return at if self.renew_after is None else min(at, record.issued_at + self.renew_after)
 
     def renew_due(self, record: Record, now: float) -> bool:
-        """Whether the session has had its id for so long that a use gives it another."""
+        """Return whether the id is old enough for a use to renew it."""
         return self.renew_after is not None and now - record.issued_at >= self.renew_after
 
     def cookie_max_age(self, record: Record, now: float) -> int | None:

@@ -201,9 +201,7 @@ def _require_writable(context: SessionContext) -> None:
 async def _after_update(context: SessionContext, entry: Entry, saved: Entry | None, planned: Plan) -> None:
     context.attempts = ()
     if saved is None:
-        context.set_entry(None)
-        _after_end(context, entry)
-        await _end_others(context)
+        await _after_emptied(context, entry)
         return
     if planned.sends_cookie:
         context.send_id(saved)
@@ -213,13 +211,18 @@ async def _after_update(context: SessionContext, entry: Entry, saved: Entry | No
 async def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | None, kind: EventKind) -> None:
     context.attempts = ()
     if saved is None:
-        context.set_entry(None)
-        _after_end(context, entry)
-        await _end_others(context)
+        await _after_emptied(context, entry)
         return
     context.send_id(saved)
     context.set_entry(saved)
     context.emit(kind, saved.record.key)
+
+
+async def _after_emptied(context: SessionContext, entry: Entry) -> None:
+    """End a session of which a change, merged or not, has left nothing."""
+    context.set_entry(None)
+    _after_end(context, entry)
+    await _end_others(context)
 
 
 def _after_end(context: SessionContext, entry: Entry) -> None:

@@ -57,10 +57,10 @@ async def test_open_refuses_a_table_and_says_what_mends_it(
                 await store.load(key)
             for message in messages:
                 assert message in str(refusal.value)
-            mend = str(refusal.value).partition("Repair it: ")[2]
+            remedy = str(refusal.value).partition("Repair it: ")[2]
             if "PRIMARY KEY (session_id(20))" in change:
                 await query(control, "ALTER TABLE other.session_data DROP PRIMARY KEY")
-            await query(control, mend)
+            await query(control, remedy)
             await store.open()
             assert await store.load(key) is None
     finally:
