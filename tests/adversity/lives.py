@@ -43,7 +43,7 @@ def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
     told, answers = 0, by_end(calls)
     for call in by_begin(calls):
         while answers[told].ended < call.began:
-            if answers[told].outcome is Outcome.DONE:
+            if _prolongs(answers[told], used_before, start.lifetime):
                 used_before = max(used_before, answers[told].began)
             told += 1
         if call.owner:
@@ -64,6 +64,15 @@ def check_lives(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
                 yield Finding(Harm.LOST, call, "a session is gone that nobody had ended")
         if call.outcome is not Outcome.ABSENT:
             used_until = max(used_until, call.until)
+
+
+def _prolongs(use: Call, used_before: float, lifetime: float | None) -> bool:
+    """Whether a use is sure to make its session live longer.
+
+    It may find the session alive, and move the expiry only after that has come: a worker frozen in between.
+    """
+    in_time = lifetime is None or use.ended < used_before + lifetime - _CLOCK_STEP
+    return use.outcome is Outcome.DONE and in_time
 
 
 def _is_beside_a_use(absent: Call, calls: Sequence[Call]) -> bool:

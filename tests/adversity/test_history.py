@@ -229,6 +229,9 @@ def test_a_session_with_a_lifetime_is_gone_after_it_and_no_earlier() -> None:
 
     assert found(read(5.5, 5.6, seen()), call(10.7, 10.8, Kind.READ, ABSENT)) == set()
     assert found(call(2, 3, Kind.READ, ABSENT)) == {Harm.LOST}
+    assert found(read(2, 3, seen()), call(4.5, 4.9, Kind.READ, ABSENT)) == {Harm.LOST}
+    late = read(5.5, 6.2, seen())  # it may have loaded the session before its end, and moved the expiry after it
+    assert found(late, call(6.3, 6.4, Kind.READ, ABSENT)) == set()
     assert found(read(5, 6, seen()), read(12, 13, seen())) == {Harm.RESURRECTED}
     assert found(call(4, 5, Kind.READ, UNKNOWN), read(12, 13, seen())) == set(), "it may have been a use just now"
     gone = call(8, 8.5, Kind.READ, ABSENT)
