@@ -102,7 +102,9 @@ class Simulation:
         """The next step of one call."""
         call = pending.call
         if call.outcome is not Outcome.UNKNOWN and self._random.random() < 0.1:
-            pending.call = call._replace(outcome=Outcome.UNKNOWN, ended=self._tick(), owner="", seen=None)
+            pending.call = call._replace(
+                outcome=Outcome.UNKNOWN, ended=self._tick(), given="", cleared=False, owner="", seen=None
+            )
             self.calls.append(pending.call)
         elif pending.done:
             self._pending.remove(pending)
