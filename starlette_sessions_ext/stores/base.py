@@ -141,6 +141,37 @@ class SupportsListing(Protocol):
 
 
 @runtime_checkable
+class SupportsOwners(SessionStore, Protocol):
+    """A store that finds the sessions of one owner.
+
+    An owner is an opaque digest of 32 characters of a-z2-7, or None for a row that has none. It belongs
+    to the row: `create` and `replace` write it in the same step, and nothing else changes it.
+    """
+
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        """Make a row, as `SessionStore.create`, that belongs to `owner`."""
+        ...
+
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        """Compare and swap, as `SessionStore.replace`. `owner`, None included, takes the place of the row's."""
+        ...
+
+    async def keys_of(self, owner: str) -> list[str]:
+        """Return the keys of an owner's rows that haven't expired, in no order."""
+        ...
+
+    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
+        """Remove an owner's rows but for the key `keep`, and return how many were removed.
+
+        Every row of the owner that existed before the call is gone after it, also one that was
+        replaced meanwhile. A row that is created while it runs may stay.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsSharding(Protocol):
     """A store made of several servers, of which one may be down while the others serve."""
 
@@ -160,6 +191,12 @@ def check_key(key: str) -> None:
         raise TypeError("a session key is a str")
     if _KEY.fullmatch(key) is None:
         raise ValueError("a session key is 32 characters of a-z2-7")
+
+
+def check_owner(owner: str | None) -> None:
+    """Refuse what isn't an owner: it has the form of a key."""
+    if owner is not None:
+        check_key(owner)
 
 
 def check_expires_at(expires_at: int) -> None:
