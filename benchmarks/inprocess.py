@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starlette_sessions_ext import MemoryStore, SessionMiddleware
 from starlette_sessions_ext._core.ids import key_of
-from starlette_sessions_ext._core.record import Record, decode
+from starlette_sessions_ext._core.record import Alias, decode
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.serializers import JSONSerializer
 
@@ -137,9 +137,9 @@ async def _phases(store: MemoryStore, cookie: bytes) -> Mapping[str, Step]:
         return await store.load(key_of(session_id))
 
     async def read() -> object:
-        record = decode(stored.data, key_of(session_id))
-        assert isinstance(record, Record)
-        return serializer.loads(record.body)
+        found = decode(stored.data, key_of(session_id))
+        assert not isinstance(found, Alias)
+        return serializer.loads(found[1])
 
     return {"cookie": find, "load": load, "decode": read}
 

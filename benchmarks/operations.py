@@ -9,7 +9,7 @@ from statistics import quantiles
 
 from starlette_sessions_ext import SessionStore
 from starlette_sessions_ext._core.ids import key_of, new_id, new_nonce
-from starlette_sessions_ext._core.record import Record
+from starlette_sessions_ext._core.record import Header
 from starlette_sessions_ext.serializers import JSONSerializer
 
 from .apps import SESSION
@@ -22,7 +22,7 @@ BODY = JSONSerializer().dumps(SESSION)
 def encoded(key: str, body: bytes = BODY) -> bytes:
     """What is stored for a session, as the middleware writes it."""
     now = int(time.time())
-    return Record(key, now, now, None, body).encode(new_nonce())
+    return Header(key, now, now, None).encode(new_nonce(), body)
 
 
 async def create(store: SessionStore, count: int, body: bytes = BODY) -> list[str]:

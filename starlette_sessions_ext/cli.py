@@ -154,13 +154,14 @@ async def _show(store: SessionStore, key: str) -> None:
         return
     print(f"expires  {_moment(stored.expires_at)}\nsize     {len(stored.data)} bytes")
     with suppress(CorruptRecord):
-        record = decode(stored.data, key)
-        if isinstance(record, Alias):
-            print(f"renewed  the session has the handle {handle_of(record.target)} now")
+        found = decode(stored.data, key)
+        if isinstance(found, Alias):
+            print(f"renewed  the session has the handle {handle_of(found.target)} now")
             return
-        print(f"created  {_moment(record.created_at)}")
-        if record.lifetime is not None:
-            print(f"lifetime {record.lifetime} seconds without use")
+        header, _ = found
+        print(f"created  {_moment(header.created_at)}")
+        if header.lifetime is not None:
+            print(f"lifetime {header.lifetime} seconds without use")
 
 
 async def _revoke(store: SessionStore, key: str) -> None:

@@ -21,11 +21,12 @@ from ._core.ids import Successors
 from ._core.lifetimes import Lifetimes
 from ._core.repository import SessionRepository
 from ._core.secret_keys import SecretKey, is_published, is_short, read_secrets
-from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
+from ._http.cookie import NOTHING, HTTPSOnly, SameSite, SessionCookie
+from ._http.cookie_signer import Found
 from ._http.exchange import Exchange, HTTPConfig
 from ._http.path_filter import SKIPPED, Skip, read_skip
 from ._http.responses import send_unavailable
-from .errors import ConfigurationError, SessionError, StoreUnavailable
+from .errors import ConfigurationError, CorruptRecord, SessionError, StoreUnavailable
 from .events import EventHandler, EventKind, SessionEvent, log_event, logger
 from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .lifespan import live
@@ -125,9 +126,9 @@ class SessionMiddleware:
             logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
         if any(map(is_published, secrets)):
             logger.warning("secret_key is a placeholder of the documentation: make one with secrets.token_hex()")
-        repository = SessionRepository(store, lifetimes, clock, Successors(secrets), Guard(store))
+        self._repository = SessionRepository(store, lifetimes, clock, Successors(secrets), Guard(store))
         self._config = SessionConfig(
-            repository,
+            self._repository,
             serializer,
             empty_body=serializer.dumps({}),
             overwrites=on_conflict == "merge",
@@ -135,6 +136,7 @@ class SessionMiddleware:
             emit=self._emit,
         )
         self._http = HTTPConfig(cookie, state_attr, save_when)
+        self._find = cookie.find
         self._skips = read_skip(skip)
         self._legacy = read_legacy(migrate_from)
         self._on_event = on_event
@@ -147,14 +149,16 @@ class SessionMiddleware:
             return
         exchange = Exchange(self._config, self._http, scope, send)
         try:
-            cookie = self._http.cookie
-            found = cookie.find(scope["headers"], secure=cookie.is_secure(scope.get("scheme")))
-            if found.duplicates:
-                self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
-            if found.session_ids:
-                await exchange.load(found.session_ids, outdated=found.outdated)
-            elif self._legacy:
-                await self._import_legacy(exchange, scope)
+            found = self._find(scope["headers"], scope.get("scheme"))
+            if found is not NOTHING and not found.duplicates:
+                session_id = found.session_ids[0]
+                exchange.client_id = None if found.outdated else session_id
+                try:
+                    exchange.fill(await self._repository.get(session_id))
+                except (CorruptRecord, StoreUnavailable) as error:
+                    exchange.go_on_without(session_id, error)
+            elif found is not NOTHING or self._legacy:
+                await self._load_otherwise(exchange, found, scope)
             exchange.publish()
             if scope["type"] == "websocket":
                 receive = exchange.watch(receive)
@@ -175,10 +179,15 @@ class SessionMiddleware:
             scope[SKIPPED] = True
         await self.app(scope, receive, send)
 
-    async def _import_legacy(self, exchange: Exchange, scope: Scope) -> None:
-        """Fill the session from another middleware's cookie, if there is one."""
+    async def _load_otherwise(self, exchange: Exchange, found: Found, scope: Scope) -> None:
+        """Load the session of a client that has several cookies, or none but another middleware's."""
+        if found.duplicates:
+            self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
         try:
-            now = self._config.repository.clock()
+            if found.session_ids:
+                await exchange.load_first(found.session_ids)
+                return
+            now = self._repository.clock()
             legacy = await find_legacy(self._legacy, self._http.cookie.name, scope["headers"], now)
             if legacy is not None:
                 await exchange.import_legacy(legacy)

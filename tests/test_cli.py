@@ -19,7 +19,7 @@ import pytest
 
 from starlette_sessions_ext import SQLiteStore, store_from_url
 from starlette_sessions_ext._core.ids import handle_of, key_of, new_id, new_nonce
-from starlette_sessions_ext._core.record import Alias, Record
+from starlette_sessions_ext._core.record import Alias, Header
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.testing import FakeClock
 
@@ -41,8 +41,8 @@ def fill(url: str, count: int, expires_at: int, lifetime: int | None = None) -> 
     async def fill() -> None:
         async with store_from_url(url) as store:
             for key in keys:
-                record = Record(key, 1_700_000_000, 1_700_000_000, lifetime, b'{"secret":"canary"}')
-                await store.create(key, record.encode(new_nonce()), expires_at)
+                header = Header(key, 1_700_000_000, 1_700_000_000, lifetime)
+                await store.create(key, header.encode(new_nonce(), b'{"secret":"canary"}'), expires_at)
 
     anyio.run(fill)
     return keys

@@ -47,34 +47,19 @@ async def test_turns_are_taken_in_order_and_forgotten() -> None:
 
     async def writer(number: int) -> None:
         async with turns.turn("key"):
-            assert not turns.begin_alone("key")
+            assert not turns.is_alone("key")
+            assert turns.is_alone("other")
             await anyio.lowlevel.checkpoint()
             order.append(number)
 
-    alone = turns.begin_alone("key")
-    assert alone is not None
-    assert turns.begin_alone("key") is None
+    assert turns.is_alone("key")
     async with anyio.create_task_group() as group:
         for number in range(5):
             group.start_soon(writer, number)
             await anyio.lowlevel.checkpoint()
-        turns.end_alone(alone)  # the queue that has begun in between stays
     assert order == sorted(order)
-    assert turns._writers == {}
-
-
-async def test_a_writer_that_is_alone_may_end_after_a_queue_has_come_and_gone() -> None:
-    turns = Turns()
-    first = turns.begin_alone("key")
-    assert first is not None
-    async with turns.turn("key"):
-        pass
-    second = turns.begin_alone("key")
-    assert second is not None
-    turns.end_alone(first)
-    assert turns.begin_alone("key") is None, "the second still writes"
-    turns.end_alone(second)
-    assert turns._writers == {}
+    assert turns.is_alone("key")
+    assert turns.queues == {}
 
 
 async def test_a_writer_that_is_cancelled_leaves_the_queue() -> None:
@@ -89,7 +74,4 @@ async def test_a_writer_that_is_cancelled_leaves_the_queue() -> None:
             group.start_soon(writer)
             await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()
-        other = turns.begin_alone("other")
-        assert other is not None
-        turns.end_alone(other)
-    assert turns._writers == {}
+    assert turns.queues == {}

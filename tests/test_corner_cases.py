@@ -689,7 +689,7 @@ def test_an_event_loop_that_was_closed_in_the_middle_blocks_no_other_of_its_thre
             await asyncio.Event().wait()
 
     async def look() -> bool:
-        return turns.begin_alone("key") is None
+        return not turns.is_alone("key")
 
     loop = asyncio.new_event_loop()
     waiting = held_up()

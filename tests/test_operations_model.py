@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from starlette_sessions_ext import MemoryStore, Session
 from starlette_sessions_ext._core.ids import key_of
-from starlette_sessions_ext._core.record import Record, decode
+from starlette_sessions_ext._core.record import Alias, decode
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Browser, make_app
@@ -89,9 +89,9 @@ class Run:
         key = key_of(self.browser.cookies["session"][:32])
         row = await self.store.load(key)
         assert row is not None
-        record = decode(row.data, key)
-        assert isinstance(record, Record)
-        return record.lifetime
+        found = decode(row.data, key)
+        assert not isinstance(found, Alias)
+        return found[0].lifetime
 
     async def _request(self, act: Any) -> None:
         self.act = act

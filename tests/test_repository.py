@@ -48,7 +48,7 @@ async def test_a_rotation_that_leaves_nothing_deletes_what_is_there_by_then(cloc
     entry = await repository.create(b"{}", int(clock()), None)
     assert await repository.rotate(entry, lambda theirs: None) is None
     assert store.is_overtaken
-    assert await store.load(entry.record.key) is None
+    assert await store.load(entry.header.key) is None
 
 
 class Failing(WrappedStore):

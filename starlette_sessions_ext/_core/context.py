@@ -29,7 +29,7 @@ from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
 from .ids import handle_of, id_of_legacy, key_of
 from .merge import adopt
-from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan
+from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
 from .repository import Replaced, SessionRepository
 from .writing import write, write_atomically
 
@@ -55,73 +55,55 @@ _NOTHING_WRITTEN = (SessionConflict, SessionGone, SessionNotSaved, SessionTooLar
 class SessionContext:
     """The session of one request, and in `cookie` what the response has to say about its cookie.
 
-    `entry` is the session as the store has it as far as we know, None for not at all. `writable`:
-    the response's headers are still to come, so that a new id can be handed out.
+    `entry` is the session as the store has it as far as we know, None for not at all. `client_id` is
+    the id that the client has or is about to be given; None if its cookie has to be sent in any case.
+    `writable`: the response's headers are still to come, so that a new id can be handed out.
     """
 
-    __slots__ = (
-        "_idle",
-        "_is_socket",
-        "_next_write_at",
-        "_outdated",
-        "attempts",
-        "client_id",
-        "config",
-        "cookie",
-        "ended_key",
-        "entry",
-        "is_busy",
-        "is_gone",
-        "kept_alive_at",
-        "other_ids",
-        "replaced_key",
-        "session",
-        "writable",
-    )
+    __slots__ = ("__dict__", "client_id", "config", "cookie", "entry", "is_busy", "session", "writable")
 
-    def __init__(self, config: SessionConfig, *, is_socket: bool = False) -> None:
+    # What few requests need isn't set for each of them.
+    is_socket = False
+    other_ids: Sequence[str] = ()  # of further cookies that verified
+    attempts: tuple[bytes, ...] = ()  # what writes of unknown outcome may have stored
+    ended_key: str | None = None  # of a session that this request has ended
+    replaced_key: str | None = None  # the client's id was replaced a moment ago
+    is_gone = False  # another request has ended the session
+    kept_alive_at = 0.0  # when `keep_alive` last looked, in unix seconds
+    _idle: anyio.Event | None = None
+
+    def __init__(self, config: SessionConfig) -> None:
         self.config = config
-        self._is_socket = is_socket
-        self.session = Session()
-        self.session._persistence = self
+        self.session = session = Session()
+        session._persistence = self
         self.entry: Entry | None = None
         self.cookie: SetCookie | ClearCookie | None = None
+        self.client_id: str | None = None
         self.writable = True
-        self.client_id: str | None = None  # the id that the client has, or is about to be given
-        self._outdated = False  # the client's cookie has to be sent again
-        self.other_ids: Sequence[str] = ()  # of further cookies that verified
-        self.attempts: tuple[bytes, ...] = ()  # what writes of unknown outcome may have stored
-        self.ended_key: str | None = None  # of a session that this request has ended
-        self.replaced_key: str | None = None  # the client's id was replaced a moment ago
-        self.is_gone = False  # another request has ended the session
-        self._next_write_at = 0.0  # unix seconds: before that a mere use has nothing to write and no cookie to send
         self.is_busy = False
-        self._idle: anyio.Event | None = None
-        self.kept_alive_at = 0.0  # when `keep_alive` last looked, in unix seconds
 
-    async def load(self, session_ids: Sequence[str], *, outdated: bool = False) -> None:
+    def fill(self, found: Entry | Replaced | None) -> None:
+        """Take over what the store has under an id of the client. Raises `CorruptRecord`."""
+        if type(found) is Entry:
+            dict.update(self.session, self.config.serializer.loads(found.body))
+            self.entry = self.session._stored = found
+        elif found is not None:
+            self.replaced_key = found.key
+
+    async def load_first(self, session_ids: Sequence[str]) -> None:
         """Fill the session with the first of the client's ids that has one. Otherwise it stays new.
 
-        `outdated`: the first cookie has to be sent again, such as after a change of secret.
+        The client is sent the one in use, for it has several.
         """
-        if len(session_ids) == 1:
-            self.client_id, self._outdated = session_ids[0], outdated
-        else:  # the client has several ids, so it is sent the one in use
-            self.other_ids = session_ids
-        try:
-            for session_id in session_ids:
-                try:
-                    found = await self.config.repository.get(session_id)
-                    if isinstance(found, Entry):
-                        self._fill(found)
-                        return
-                except CorruptRecord:
-                    self.emit(EventKind.CORRUPT, key_of(session_id))
-                    continue
-                if found is not None:
-                    self.replaced_key = found.key
-        except StoreUnavailable as error:
-            self.degrade(error)
+        self.other_ids = session_ids
+        for session_id in session_ids:
+            try:
+                self.fill(await self.config.repository.get(session_id))
+            except CorruptRecord as error:
+                self.go_on_without(session_id, error)
+            if self.entry is not None:
+                self.replaced_key = None
+                return
 
     async def import_legacy(self, legacy: LegacySession) -> None:
         """Fill the session from another middleware's, or from what has become of it since."""
@@ -132,15 +114,20 @@ class SessionContext:
             logger.warning("another middleware's session was left out: %s", error)
             return
         try:
-            entry, is_new = await self.config.repository.import_once(legacy_id, body, legacy.valid_until)
-            if isinstance(entry, Replaced):
-                self.replaced_key = entry.key
-            elif entry is not None:
-                self._fill(entry)
-                if is_new:
-                    self.emit(EventKind.MIGRATED, entry.record.key)
+            found, is_new = await self.config.repository.import_once(legacy_id, body, legacy.valid_until)
+            self.fill(found)
         except CorruptRecord:
             self.emit(EventKind.CORRUPT, key_of(legacy_id))
+        else:
+            if is_new and self.entry is not None:
+                self.emit(EventKind.MIGRATED, self.entry.header.key)
+
+    def go_on_without(self, session_id: str, error: CorruptRecord | StoreUnavailable) -> None:
+        """Leave the session new, since the client's couldn't be read. Raises as `degrade` does."""
+        if isinstance(error, StoreUnavailable):
+            self.degrade(error)
+        else:
+            self.emit(EventKind.CORRUPT, key_of(session_id))
 
     def degrade(self, error: StoreUnavailable) -> None:
         """Go on with an empty session that can't be changed, if the settings say so, or raise."""
@@ -151,19 +138,20 @@ class SessionContext:
 
     def has_work(self) -> bool:
         """Return whether there is something to save, or upkeep that is due."""
-        if self.entry is not None and self.config.repository.clock() >= self._next_write_at:
+        session, entry = self.session, self.entry
+        if session.modified or (entry is not None and self._is_upkeep_due(entry)):
             return True
-        return self.has_changed()
+        return session._lent and self.has_changed()
 
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
         session, entry = self.session, self.entry
-        if session.modified or self.attempts:
+        if session.modified:
             return True
         if not session._lent or entry is None:
             return False
         try:
-            return self.dumps(session._data()) != entry.record.body
+            return self.dumps(session._data()) != entry.body
         except NotSerializable:  # the commit says why
             return True
 
@@ -181,7 +169,8 @@ class SessionContext:
         body = None
         try:
             body = self._body(modified)
-            await write(self, intent, body)
+            if intent is not NO_INTENT or before is None or not await self._replace(before, body):
+                await write(self, intent, body)
             if refreshes and before is not None and self.entry is before:
                 await self._refresh(before)
         except BaseException as error:
@@ -189,6 +178,7 @@ class SessionContext:
             session.modified = session.modified or modified
             if body is not None and self.entry is not None and not isinstance(error, _NOTHING_WRITTEN):
                 self.attempts = (*self.attempts, body)
+                session.modified = True
             raise
         finally:
             self._release()
@@ -231,13 +221,37 @@ class SessionContext:
             self._idle.set()
             self._idle = None
 
-    # Loading
+    # Loading and saving
 
-    def _fill(self, entry: Entry) -> None:
-        """Take over a loaded session. Raises `CorruptRecord`."""
-        dict.update(self.session, self.config.serializer.loads(entry.record.body))
-        self.replaced_key = None
-        self.set_entry(entry)
+    def _is_upkeep_due(self, entry: Entry) -> bool:
+        """Return whether the response has something to send or to write for a session that nobody changed."""
+        repository = self.config.repository
+        return entry.session_id != self.client_id or repository.lifetimes.upkeep_due(
+            entry.header, entry.expires_at, repository.clock()
+        )
+
+    async def _replace(self, entry: Entry, body: bytes) -> bool:
+        """Save the session where nothing but its data may have changed, as most requests do that save.
+
+        False: there is more to it, or another request has written or ended the session.
+        """
+        repository = self.config.repository
+        if (
+            self.attempts
+            or self.is_gone
+            or body == self.config.empty_body
+            or (self.writable and self._is_upkeep_due(entry))
+            or entry.version is None
+            or not repository.turns.is_alone(entry.header.key)
+        ):
+            return False
+        wanted = plan_data_only(entry, body)
+        if wanted is not entry:
+            if not await repository.replace(entry, wanted):
+                self.entry = entry._replace(version=None)
+                return False
+            self.set_entry(wanted)
+        return True
 
     async def _refresh(self, entry: Entry) -> None:
         """Take over what parallel requests have saved; nothing changed here."""
@@ -247,14 +261,12 @@ class SessionContext:
             self.is_gone = True
             raise
         self.set_entry(latest)
-        self.adopt(entry.record.body, latest.record.body)
-
-    # Writing
+        self.adopt(entry.body, latest.body)
 
     def _body(self, modified: bool) -> bytes:
         """Return the session as bytes. Raises `NotSerializable`."""
         if self.entry is not None and not modified and not self.session._lent:
-            return self.entry.record.body
+            return self.entry.body
         return self.dumps(self.session._data())
 
     def plan(self, entry: Entry, body: bytes, intent: Intent, *, renews: bool = True) -> Plan:
@@ -263,10 +275,10 @@ class SessionContext:
             entry,
             None if body == config.empty_body else body,
             intent,
-            CookieState(self.client_id, self._outdated, self.writable),
+            CookieState(self.client_id, self.writable),
             config.repository.lifetimes,
             config.repository.clock(),
-            renews=renews and not self._is_socket,  # some servers drop the headers of a handshake
+            renews=renews and not self.is_socket,  # some servers drop the headers of a handshake
         )
 
     def refuse(self) -> None:
@@ -279,19 +291,11 @@ class SessionContext:
     def set_entry(self, entry: Entry | None) -> None:
         """Record the entry as last read from, or written to, the store."""
         self.entry = self.session._stored = entry
-        if entry is None:
-            return
-        if self._outdated or (entry.session_id != self.client_id and self.writable):
-            self._next_write_at = 0.0
-        else:
-            repository = self.config.repository
-            self._next_write_at = repository.lifetimes.next_write_at(entry.record, entry.expires_at, repository.clock())
 
     def send_id(self, entry: Entry) -> None:
         repository = self.config.repository
-        self.cookie = SetCookie(entry.session_id, repository.lifetimes.cookie_max_age(entry.record, repository.clock()))
+        self.cookie = SetCookie(entry.session_id, repository.lifetimes.cookie_max_age(entry.header, repository.clock()))
         self.client_id = entry.session_id
-        self._outdated = False
 
     def lose(self, key: str) -> None:
         """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""

@@ -22,12 +22,12 @@ async def keep_alive(context: SessionContext) -> None:
     now = repository.clock()
     if entry is None or context.is_busy:  # an operation under way is a use as well
         return
-    if now - context.kept_alive_at < min(repository.lifetimes.touch_every(entry.record), ALIAS_RETENTION // 2):
+    if now - context.kept_alive_at < min(repository.lifetimes.touch_every(entry.header), ALIAS_RETENTION // 2):
         return
     context.kept_alive_at = now
     try:
         latest = await repository.refresh(entry)
-        if repository.lifetimes.touch_due(latest.record, latest.expires_at, now):
+        if repository.lifetimes.touch_due(latest.header, latest.expires_at, now):
             latest = await repository.touch(latest) or latest
     except (SessionGone, CorruptRecord):
         return
@@ -40,6 +40,6 @@ async def keep_alive(context: SessionContext) -> None:
 
 def _with_body_of(entry: Entry, latest: Entry) -> Entry:
     """Return the latest entry, but with the body that the session's data is compared with."""
-    if latest.record.body == entry.record.body:
+    if latest.body == entry.body:
         return latest
-    return latest._replace(record=latest.record._replace(body=entry.record.body), version=None)
+    return latest._replace(body=entry.body, version=None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
 from .._time import MAX_DURATION, MAX_TIMESTAMP, Duration, parse_duration
 from ..errors import ConfigurationError
-from .record import Record
+from .record import Header
 
 DEFAULT_IDLE = 14 * 24 * 60 * 60
 """Seconds that a browser-session cookie's session (`max_age=None`) lives without use."""
@@ -73,62 +72,56 @@ class Lifetimes:
                 f"renew_after must be longer than the {RENEW_GRACE} s for which the old id still leads to the session"
             )
 
-    def expires_at(self, record: Record, now: float) -> int:
+    def expires_at(self, header: Header, now: float) -> int:
         """When a session that is used now will expire (unix seconds)."""
-        return min(int(now) + self._pace(record)[0], self._absolute_end(record))
+        return min(int(now) + self._pace(header)[0], self._absolute_end(header))
 
-    def expired(self, record: Record, now: float) -> bool:
+    def expired(self, header: Header, now: float) -> bool:
         """Whether the absolute deadline has come. The idle one is the store's `expires_at`."""
-        return self.absolute is not None and now >= record.created_at + self.absolute
+        return self.absolute is not None and now >= header.created_at + self.absolute
 
-    def touch_every(self, record: Record) -> int:
+    def touch_every(self, header: Header) -> int:
         """How far (seconds) a session's expiry has to move before it is written."""
-        return self._pace(record)[1]
+        return self._pace(header)[1]
 
-    def touch_due(self, record: Record, expires_at: int, now: float) -> bool:
+    def touch_due(self, header: Header, expires_at: int, now: float) -> bool:
         """Return whether a use now moves the stored `expires_at` far enough to be written.
 
         It moves in both directions: a shorter idle timeout applies to the next use.
         """
-        return abs(self.expires_at(record, now) - expires_at) >= self.touch_every(record)
+        return abs(self.expires_at(header, now) - expires_at) >= self.touch_every(header)
 
-    def next_write_at(self, record: Record, expires_at: int, now: float) -> float:
-        """Return when (unix seconds) a use of the session will next move its expiry or renew its id."""
-        if record.lifetime is None and self._plain is not None:
+    def upkeep_due(self, header: Header, expires_at: int, now: float) -> bool:
+        """Return whether a use now moves the expiry or renews the id."""
+        if header.lifetime is None and self._plain is not None:
             idle, every = self._plain
-            return expires_at + every - idle if expires_at - int(now) < idle + every else now
-        idle, every = self._pace(record)
-        at: float = expires_at + every - idle
-        if self.absolute is not None and record.created_at + self.absolute - expires_at < every:
-            at = math.inf
-        if expires_at - self.expires_at(record, now) >= every:
-            at = now
-        return at if self.renew_after is None else min(at, record.issued_at + self.renew_after)
+            return not -every < expires_at - int(now) - idle < every
+        return self.touch_due(header, expires_at, now) or self.renew_due(header, now)
 
-    def renew_due(self, record: Record, now: float) -> bool:
+    def renew_due(self, header: Header, now: float) -> bool:
         """Return whether the id is old enough for a use to renew it."""
-        return self.renew_after is not None and now - record.issued_at >= self.renew_after
+        return self.renew_after is not None and now - header.issued_at >= self.renew_after
 
-    def cookie_max_age(self, record: Record, now: float) -> int | None:
+    def cookie_max_age(self, header: Header, now: float) -> int | None:
         """The cookie's Max-Age in seconds; None for a cookie that ends with the browser."""
-        max_age = self.max_age if record.lifetime is None else record.lifetime
+        max_age = self.max_age if header.lifetime is None else header.lifetime
         if max_age is None:
             return None
-        return min(max_age, self._absolute_end(record) - int(now))
+        return min(max_age, self._absolute_end(header) - int(now))
 
-    def touch_moves_cookie(self, record: Record, now: float) -> bool:
+    def touch_moves_cookie(self, header: Header, now: float) -> bool:
         """Whether a cookie sent now would outlive one sent earlier."""
-        max_age = self.max_age if record.lifetime is None else record.lifetime
-        return max_age is not None and int(now) + max_age < self._absolute_end(record)
+        max_age = self.max_age if header.lifetime is None else header.lifetime
+        return max_age is not None and int(now) + max_age < self._absolute_end(header)
 
     @cached_property
     def _plain(self) -> tuple[int, int] | None:
         """The usual pace, where nothing but use moves the expiry and no id is renewed."""
         return self._usual_pace if self.absolute is None and self.renew_after is None else None
 
-    def _pace(self, record: Record) -> tuple[int, int]:
+    def _pace(self, header: Header) -> tuple[int, int]:
         """How long it lives without use, and how far its expiry has to move before it is written."""
-        return self._usual_pace if record.lifetime is None else self._pace_of(record.lifetime)
+        return self._usual_pace if header.lifetime is None else self._pace_of(header.lifetime)
 
     @cached_property
     def _usual_pace(self) -> tuple[int, int]:
@@ -142,5 +135,5 @@ class Lifetimes:
             interval = idle // 10
         return idle, max(interval, 1)
 
-    def _absolute_end(self, record: Record) -> int:
-        return MAX_TIMESTAMP if self.absolute is None else record.created_at + self.absolute
+    def _absolute_end(self, header: Header) -> int:
+        return MAX_TIMESTAMP if self.absolute is None else header.created_at + self.absolute

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from ..errors import CorruptRecord
 
@@ -40,24 +40,23 @@ _NO_RECORD = "a stored row isn't a session record; it was left as it is"
 _FOREIGN = "a stored record belongs to another session; it was left as it is"
 
 
-class Record(NamedTuple):
-    """One session as the store holds it. `lifetime` (seconds) is set by `Session.set_lifetime`."""
+class Header(NamedTuple):
+    """What a record says of its session. `lifetime` (seconds) is set by `Session.set_lifetime`."""
 
     key: str
     created_at: int
     issued_at: int
     lifetime: int | None
-    body: bytes
 
     def __repr__(self) -> str:
-        return f"Record(created_at={self.created_at}, issued_at={self.issued_at}, lifetime={self.lifetime})"
+        return f"Header(created_at={self.created_at}, issued_at={self.issued_at}, lifetime={self.lifetime})"
 
-    def encode(self, nonce: str) -> bytes:
-        """The bytes to store. `nonce` is 16 hex digits, another one for every write."""
-        lifetime = "-" if self.lifetime is None else self.lifetime
-        return f"s1 {self.key} {self.created_at} {self.issued_at} {lifetime} {nonce}\n".encode() + self.body
+    def encode(self, nonce: str, body: bytes) -> bytes:
+        """Return the bytes to store. `nonce` is 16 hex digits, another one for every write."""
+        return f"{_line(self)}{nonce}\n".encode() + body
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Alias:
     """What is left under an old id: until when (unix seconds) it leads to the session under the key `target`.
@@ -77,27 +76,34 @@ class Alias:
         return f"{kind} {self.until} {self.nonce} {self.target}\n".encode()
 
 
-def decode(raw: bytes, key: str) -> Record | Alias:
-    """Read what is stored under `key`. Raise `CorruptRecord` if it is anything else."""
+def decode(raw: bytes, key: str) -> tuple[Header, bytes] | Alias:
+    """Read what is stored under `key`: a header and a body. Raise `CorruptRecord` if it is anything else."""
     if raw.startswith(b"a"):
         return _decode_alias(raw, key)
     end = raw.find(b"\n") + 1
     if not end or raw[end - 17 : end - 1].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
         raise CorruptRecord(_NO_RECORD)
-    found_key, created_at, issued_at, lifetime = _read_header(raw[: end - 17])
-    if found_key != key:
+    header = _read_header(raw[: end - 17])
+    if header.key != key:
         raise CorruptRecord(_FOREIGN)
-    return Record(key, created_at, issued_at, lifetime, raw[end:])
+    return header, raw[end:]
 
 
 @lru_cache(HEADER_CACHE_SIZE)
-def _read_header(header: bytes) -> tuple[str, int, int, int | None]:
-    """Return key, times and lifetime of a record's header line without its nonce. Raises `CorruptRecord`."""
-    match = _HEADER.fullmatch(header)
+def _line(header: Header) -> str:
+    """Return a header's line without its nonce."""
+    key, created_at, issued_at, lifetime = header
+    return f"s1 {key} {created_at} {issued_at} {'-' if lifetime is None else lifetime} "
+
+
+@lru_cache(HEADER_CACHE_SIZE)
+def _read_header(line: bytes) -> Header:
+    """Read a header's line without its nonce. Raise `CorruptRecord`, which isn't cached."""
+    match = _HEADER.fullmatch(line)
     if match is None:
         raise CorruptRecord(_NO_RECORD)
     key, created_at, issued_at, lifetime = match.groups()
-    return key.decode(), int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime)
+    return Header(key.decode(), int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime))
 
 
 def _decode_alias(raw: bytes, key: str) -> Alias:

@@ -17,8 +17,8 @@ from .backoff import Backoff
 from .circuit_breaker import Guard
 from .ids import Successors, key_of, new_id, new_nonce
 from .lifetimes import Lifetimes
-from .plan import Entry
-from .record import Alias, Record, decode
+from .plan import Entry, new_entry
+from .record import Alias, Header, decode
 from .turns import Turns
 
 ID_TRIES = 3
@@ -68,8 +68,8 @@ class SessionRepository:
         """
         key = key_of(session_id)
         if self.guard.failing:
-            found = await self._read(session_id)
-        else:  # as `_read` does, on the way of every request
+            stored = await self._load(key)
+        else:  # as `_load` does, on the way of every request
             try:
                 stored = await self.store.load(key)
             except StoreUnavailable as error:
@@ -77,18 +77,10 @@ class SessionRepository:
                 raise
             if self.guard.failing:
                 self.guard.succeeded("load", key)
-            found = None if stored is None else self._parse(session_id, key, stored)
-        if found is None or isinstance(found, Entry):
-            return found
-        now = self.clock()
-        was_set_back = found.made_at is not None and now < found.made_at - CLOCKS_APART  # which reopens no alias
-        if was_set_back or now >= found.until + LATE_FOR:
+        if stored is None:
             return None
-        if now < found.until and (successor := self._successor(session_id, found)) is not None:
-            target = await self._read(successor)
-            if not isinstance(target, Alias):
-                return target
-        return Replaced(found.key)
+        found = self._parse(session_id, key, stored)
+        return await self._follow(session_id, found) if type(found) is Alias else found
 
     async def refresh(self, entry: Entry) -> Entry:
         """Load a session that is in use again, under whatever id it has now. Raises `SessionGone`.
@@ -113,20 +105,34 @@ class SessionRepository:
                 return entry
         raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
 
+    async def replace(self, entry: Entry, wanted: Entry) -> bool:
+        """Compare-and-swap once. False: another request has written, or ended, what was loaded."""
+        key = entry.header.key
+        data = wanted.header.encode(new_nonce(), wanted.body)
+        self.turns.writing.add(key)
+        try:
+            if self.guard.failing:
+                return await self._replace(entry, data, wanted.expires_at)
+            try:  # as `_replace` does, on the way of most requests that write
+                replaced = await self.store.replace(key, data, wanted.expires_at, entry.version)
+            except StoreUnavailable as error:
+                self.guard.failed("replace", key, error)
+                raise
+            if self.guard.failing:
+                self.guard.succeeded("replace", key)
+            return replaced
+        finally:
+            self.turns.writing.discard(key)
+
     async def update(self, entry: Entry, wanted: Entry | None, rebase: Change) -> Entry | None:
-        """Compare-and-swap. Returns what the entry has become. Raises `SessionGone`, `SessionConflict`.
+        """Compare-and-swap until it succeeds. Returns what the entry has become.
 
         `wanted` is what it should become as far as the caller knows, `rebase` says it for what
-        another request has made of it.
+        another request has made of it. Raises `SessionGone` and `SessionConflict`.
         """
-        key = entry.record.key
-        if entry.version is not None and (place := self.turns.begin_alone(key)) is not None:
-            try:
-                if await self._put(entry, wanted):
-                    return wanted
-            finally:
-                self.turns.end_alone(place)
-        async with self.turns.turn(key):
+        if entry.version is not None and self.turns.is_alone(entry.header.key) and await self._put(entry, wanted):
+            return wanted
+        async with self.turns.turn(entry.header.key):
             backoff = Backoff()
             while True:
                 entry = await self.refresh(entry)
@@ -152,7 +158,7 @@ class SessionRepository:
                 if await self._delete(entry):
                     return None
             else:
-                moved = await self.create(wanted.record.body, wanted.created_at, wanted.lifetime)
+                moved = await self.create(wanted.body, wanted.created_at, wanted.lifetime)
                 if await self._mark_replaced(entry):
                     return moved
                 await self._delete(moved)
@@ -172,10 +178,10 @@ class SessionRepository:
         while entry.session_id == session_id and (wanted := change(entry)) is not None:
             nonce = new_nonce()
             successor = self.successors.make(session_id, nonce)
-            renewed = await self._create(successor, wanted.record.body, wanted.created_at, wanted.lifetime)
+            renewed = await self._create(successor, wanted.body, wanted.created_at, wanted.lifetime)
             if renewed is not None:
                 now = int(self.clock())
-                alias = Alias(entry.record.key, now + grace, nonce, renewed.record.key, made_at=now)
+                alias = Alias(entry.header.key, now + grace, nonce, renewed.header.key, made_at=now)
                 if await self._replace(entry, alias.encode(), now + max(grace, ALIAS_RETENTION)):
                     return renewed, True
                 await self._delete(renewed)
@@ -186,9 +192,9 @@ class SessionRepository:
 
     async def touch(self, entry: Entry) -> Entry | None:
         """Move the expiry of a session that is used now, whatever it holds; None if it is gone."""
-        expires_at = self.lifetimes.expires_at(entry.record, self.clock())
-        with self.guard.watch("touch", entry.record.key):
-            touched = await self.store.touch(entry.record.key, expires_at)
+        expires_at = self.lifetimes.expires_at(entry.header, self.clock())
+        with self.guard.watch("touch", entry.header.key):
+            touched = await self.store.touch(entry.header.key, expires_at)
         return entry._replace(expires_at=expires_at) if touched else None
 
     async def delete(self, entry: Entry, *, replaced: bool = False) -> Entry | None:
@@ -220,7 +226,7 @@ class SessionRepository:
             entry = await self._create(self.successors.make(legacy_id, nonce), body, int(self.clock()), None)
             if entry is not None:
                 until = min(valid_until + LEGACY_CLOCKS_APART, MAX_TIMESTAMP)
-                alias = Alias(key_of(legacy_id), until, nonce, entry.record.key)
+                alias = Alias(key_of(legacy_id), until, nonce, entry.header.key)
                 if await self._make(alias.key, alias.encode(), until):
                     return entry, True
                 await self._delete(entry)
@@ -231,24 +237,37 @@ class SessionRepository:
         alias = self._leading_nowhere(key)
         await self._make(key, alias.encode(), alias.until + LATE_FOR)
 
+    async def _follow(self, session_id: str, alias: Alias) -> Entry | Replaced | None:
+        """Return what the alias that was found under a client's id leads to now."""
+        now = self.clock()
+        was_set_back = alias.made_at is not None and now < alias.made_at - CLOCKS_APART  # which reopens no alias
+        if was_set_back or now >= alias.until + LATE_FOR:
+            return None
+        if now < alias.until and (successor := self._successor(session_id, alias)) is not None:
+            target = await self._read(successor)
+            if not isinstance(target, Alias):
+                return target
+        return Replaced(alias.key)
+
     async def _read(self, session_id: str | None) -> Entry | Alias | None:
         if session_id is None:
             return None
         key = key_of(session_id)
-        with self.guard.watch("load", key):
-            stored = await self.store.load(key)
+        stored = await self._load(key)
         return None if stored is None else self._parse(session_id, key, stored)
 
     def _parse(self, session_id: str, key: str, stored: Stored) -> Entry | Alias | None:
+        data, version, expires_at = stored
         now = self.clock()
-        if now >= stored.expires_at:
+        if now >= expires_at:
             return None
-        found = decode(stored.data, key)
-        if isinstance(found, Alias):
+        found = decode(data, key)
+        if type(found) is Alias:
             return found
-        if self.lifetimes.expired(found, now):
+        header, body = found
+        if self.lifetimes.absolute is not None and self.lifetimes.expired(header, now):
             return None
-        return Entry(session_id, found, stored.expires_at, stored.version)
+        return new_entry((session_id, header, body, expires_at, version))
 
     def _successor(self, session_id: str, alias: Alias) -> str | None:
         return self.successors.find(session_id, alias.nonce, alias.target)
@@ -256,14 +275,14 @@ class SessionRepository:
     async def _create(self, session_id: str, body: bytes, created_at: int, lifetime: int | None) -> Entry | None:
         """Make a row; None if the id is taken."""
         now = self.clock()
-        record = Record(key_of(session_id), created_at, int(now), lifetime, body)
-        expires_at = self.lifetimes.expires_at(record, now)
-        made = await self._make(record.key, record.encode(new_nonce()), expires_at)
-        return Entry(session_id, record, expires_at) if made else None
+        header = Header(key_of(session_id), created_at, int(now), lifetime)
+        expires_at = self.lifetimes.expires_at(header, now)
+        made = await self._make(header.key, header.encode(new_nonce(), body), expires_at)
+        return Entry(session_id, header, body, expires_at) if made else None
 
     async def _mark_replaced(self, entry: Entry) -> bool:
         """Turn the row into an alias that leads nowhere, if it is still what was loaded."""
-        alias = self._leading_nowhere(entry.record.key)
+        alias = self._leading_nowhere(entry.header.key)
         return await self._replace(entry, alias.encode(), alias.until + LATE_FOR)
 
     def _leading_nowhere(self, key: str) -> Alias:
@@ -273,20 +292,24 @@ class SessionRepository:
     async def _put(self, entry: Entry, wanted: Entry | None) -> bool:
         if wanted is None:
             return await self._delete(entry)
-        return await self._replace(entry, wanted.record.encode(new_nonce()), wanted.expires_at)
+        return await self.replace(entry, wanted)
+
+    async def _load(self, key: str) -> Stored | None:
+        with self.guard.watch("load", key):
+            return await self.store.load(key)
 
     async def _make(self, key: str, data: bytes, expires_at: int) -> bool:
         with self.guard.watch("create", key):
             return await self.store.create(key, data, expires_at)
 
     async def _replace(self, entry: Entry, data: bytes, expires_at: int) -> bool:
-        with self.guard.watch("replace", entry.record.key):
-            return await self.store.replace(entry.record.key, data, expires_at, entry.version)
+        with self.guard.watch("replace", entry.header.key):
+            return await self.store.replace(entry.header.key, data, expires_at, entry.version)
 
     async def _delete(self, entry: Entry) -> bool:
         """Delete the row if it is still what was loaded; one that was just made, whatever it is."""
-        with self.guard.watch("delete", entry.record.key):
-            return await self.store.delete(entry.record.key, entry.version)
+        with self.guard.watch("delete", entry.header.key):
+            return await self.store.delete(entry.header.key, entry.version)
 
     async def _fresh(self, entry: Entry) -> Entry:
         return entry if entry.version is not None else await self.refresh(entry)

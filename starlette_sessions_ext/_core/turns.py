@@ -21,28 +21,19 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._writers: dict[Place, _Queue | Place] = {}  # a place: a writer that is alone
+        self.queues: dict[Place, _Queue] = {}
+        self.writing: set[str] = set()
+        """Keys for which a write is under way, of whatever event loop."""
 
-    def begin_alone(self, key: str) -> Place | None:
-        """Begin to write without waiting; None if there are other writers. `end_alone` has to follow."""
-        place = (_event_loop(), key)
-        if place in self._writers:
-            return None
-        self._writers[place] = place
-        return place
-
-    def end_alone(self, place: Place) -> None:
-        """End what `begin_alone` began. Others may have begun, and ended, to queue in between."""
-        if self._writers.get(place) is place:
-            del self._writers[place]
+    def is_alone(self, key: str) -> bool:
+        """Return whether a writer would meet no other, so that it may go ahead without a queue."""
+        return key not in self.writing and not (self.queues and (_event_loop(), key) in self.queues)
 
     @asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:
         """Wait for a turn, first come first served, and hold it."""
         place = (_event_loop(), key)
-        queue = self._writers.get(place)
-        if not isinstance(queue, _Queue):
-            queue = self._writers[place] = _Queue()
+        queue = self.queues.setdefault(place, _Queue())
         queue.length += 1
         try:
             async with queue.lock:
@@ -50,7 +41,7 @@ class Turns:
         finally:
             queue.length -= 1
             if not queue.length:
-                del self._writers[place]
+                del self.queues[place]
 
 
 def _event_loop() -> object:

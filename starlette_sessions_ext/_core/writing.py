@@ -44,7 +44,7 @@ async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]
     """Save what `fn` changes, and return its result. See `Session.atomic`."""
     empty, entry, session = context.config.empty_body, context.entry, context.session
     mine = context.dumps(session._data())
-    update = AtomicUpdate(fn, context.config.serializer, empty if entry is None else entry.record.body, mine)
+    update = AtomicUpdate(fn, context.config.serializer, empty if entry is None else entry.body, mine)
     if entry is not None:
         await _update_atomically(context, entry, update)
     elif (body := update.apply(empty)) != empty:
@@ -61,7 +61,7 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
 
     def rebase(theirs: Entry) -> Entry | None:
         nonlocal planned, in_doubt
-        planned = context.plan(theirs, _merged(context, entry.record.body, body, theirs), intent)
+        planned = context.plan(theirs, _merged(context, entry.body, body, theirs), intent)
         in_doubt = False
         return planned.entry
 
@@ -77,14 +77,14 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
             await _send_current_id(context, entry)
     except SessionGone:
         if planned.is_asked or in_doubt:
-            context.lose(entry.record.key)
+            context.lose(entry.header.key)
             raise
     except StoreUnavailable as error:
         if planned.is_asked or in_doubt:
             raise
         # Nothing is lost but time: the next request does it.
         logger.warning("a session's expiry couldn't be moved, or its id renewed: %s", error)
-    stored = context.config.empty_body if context.entry is None else context.entry.record.body
+    stored = context.config.empty_body if context.entry is None else context.entry.body
     if stored != body:  # it holds what others changed
         context.adopt(body, stored)
 
@@ -111,11 +111,11 @@ async def _change_id(
 
 
 async def _update_atomically(context: SessionContext, entry: Entry, update: AtomicUpdate[T]) -> None:
-    planned = context.plan(entry, update.apply(entry.record.body), NO_INTENT, renews=False)
+    planned = context.plan(entry, update.apply(entry.body), NO_INTENT, renews=False)
 
     def rebase(theirs: Entry) -> Entry | None:
         nonlocal planned
-        planned = context.plan(theirs, update.apply(theirs.record.body), NO_INTENT, renews=False)
+        planned = context.plan(theirs, update.apply(theirs.body), NO_INTENT, renews=False)
         return planned.entry
 
     if planned.entry is entry:
@@ -123,7 +123,7 @@ async def _update_atomically(context: SessionContext, entry: Entry, update: Atom
     try:
         saved = await context.config.repository.update(entry, planned.entry, rebase)
     except SessionGone:
-        context.lose(entry.record.key)
+        context.lose(entry.header.key)
         raise
     await _after_update(context, entry, saved, planned)
 
@@ -149,7 +149,7 @@ async def _end(context: SessionContext, *, is_replaced: bool) -> None:
         context.is_gone = False
         context.set_entry(None)
         if removed is not None:  # if another request ended it, only that response clears the cookie
-            context.ended_key = None if is_replaced else removed.record.key
+            context.ended_key = None if is_replaced else removed.header.key
             _after_end(context, removed)
     await _end_others(context)
 
@@ -178,14 +178,14 @@ async def _send_current_id(context: SessionContext, entry: Entry) -> None:
 
 def _merged(context: SessionContext, base: bytes, mine: bytes, theirs: Entry) -> bytes:
     """Put the change of `base` into `mine` onto what another request has saved."""
-    if theirs.record.body == base and not context.attempts:
+    if theirs.body == base and not context.attempts:
         return mine
-    sides = (context.loads(base), context.loads(mine), context.loads(theirs.record.body))
+    sides = (context.loads(base), context.loads(mine), context.loads(theirs.body))
     merged = merge(*sides, context.dumps, [context.loads(attempt) for attempt in context.attempts])
     if merged.contested and not context.config.overwrites:
         keys = ", ".join(map(repr, merged.contested))
         raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
-    context.emit(EventKind.OVERWRITTEN if merged.contested else EventKind.MERGED, theirs.record.key)
+    context.emit(EventKind.OVERWRITTEN if merged.contested else EventKind.MERGED, theirs.header.key)
     return context.dumps(merged.data)
 
 
@@ -215,7 +215,7 @@ async def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | No
         return
     context.send_id(saved)
     context.set_entry(saved)
-    context.emit(kind, saved.record.key)
+    context.emit(kind, saved.header.key)
 
 
 async def _after_emptied(context: SessionContext, entry: Entry) -> None:
@@ -228,4 +228,4 @@ async def _after_emptied(context: SessionContext, entry: Entry) -> None:
 def _after_end(context: SessionContext, entry: Entry) -> None:
     context.cookie = ClearCookie()
     context.client_id = None
-    context.emit(EventKind.DESTROYED, entry.record.key)
+    context.emit(EventKind.DESTROYED, entry.header.key)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from itsdangerous import Signer
@@ -23,14 +24,16 @@ Headers = Collection[tuple[bytes, bytes]]
 MAX_CANDIDATES = 8
 """How many well-formed cookies of our name are verified in one request; what follows is ignored."""
 
+VERIFIED_CACHE_SIZE = 2048
+"""How many values that verified are known again without being verified: a page is many requests."""
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 _PATH = re.compile(r"/[\x21-\x2b\x2d-\x3a\x3c-\x7e]*")  # no control character, space, comma, semicolon
 _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-_ENDS = (b"", b";")
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-_NOTHING = Found()
+NOTHING = Found()
 
 
 class SessionCookie:
@@ -59,6 +62,7 @@ class SessionCookie:
         self.path = path
         self.domain = domain
         self._signer = CookieSigner(name, secret_key)
+        self._verify = lru_cache(VERIFIED_CACHE_SIZE)(self._verify_anew)  # keeps no forgery, for that raises
         self.prefix = name.encode() + b"="
         self._pattern = re.compile(re.escape(self.prefix) + b"(" + VALUE + rb")(?=;|\Z)")
         self._flags = f"httponly; samesite={same_site}"
@@ -78,30 +82,28 @@ class SessionCookie:
         domain = f"; domain={self.domain}" if self.domain else ""
         return self._flags + ("; secure" if secure else "") + domain + self._partitioned
 
-    def find(self, headers: Headers, *, secure: bool = False) -> Found:
+    def find(self, headers: Headers, scheme: str | None = None) -> Found:
         """Find our cookies in the request's headers: those of our name that verify.
 
         Several Cookie headers (HTTP/2) and several cookies of the name are looked at, up to
         `MAX_CANDIDATES`. Under a `__Host-` name no browser holds two, so two different ids count as
-        none. `secure`: a cookie sent now would be marked Secure.
+        none. `scheme` is the request's: over https a cookie that was sent without Secure is outdated.
         """
-        prefix, header = self.prefix, None
+        header = None
         for name, value in headers:
             if name == b"cookie":
                 if header is not None:  # HTTP/2 may split it (RFC 9113, 8.2.3)
-                    return self._find_in([value for name, value in headers if name == b"cookie"], secure)
+                    return self._find_in([value for name, value in headers if name == b"cookie"], scheme)
                 header = value
         if header is None:
-            return _NOTHING
-        before, _, value = header.partition(prefix)
-        if not value:
-            return _NOTHING
-        if (before and before[-2:] != b"; ") or value[LENGTH : LENGTH + 1] not in _ENDS or value.find(prefix) >= 0:
-            return self._find_in([header], secure)
+            return NOTHING
+        before, _, value = header.partition(self.prefix)
+        if len(value) != LENGTH or (before and before[-2:] != b"; "):
+            return self._find_among(header, before, value, scheme)
         try:
-            return self._signer.verify(value[:LENGTH], secure)
+            return self._verify(value, scheme)
         except Forged:
-            return _NOTHING
+            return NOTHING
 
     def sign(self, session_id: str, *, secure: bool = False) -> str:
         """Return the cookie's value for an id. `secure`: it is going to be sent with Secure."""
@@ -123,19 +125,33 @@ class SessionCookie:
         flags = self._flags + ("; secure" if secure else "") + (f"; domain={domain}" if domain else "")
         return f"{self.name}=; path={path}; expires={_EPOCH}; {flags}{self._partitioned}".encode("ascii")
 
-    def _find_in(self, cookie_headers: Sequence[bytes], secure: bool) -> Found:
+    def _find_among(self, header: bytes, before: bytes, value: bytes, scheme: str | None) -> Found:
+        """Find our cookie where others follow it. `before` and `value` are what our name stands between."""
+        if not value:
+            return NOTHING
+        if (before and before[-2:] != b"; ") or value[LENGTH : LENGTH + 1] != b";" or value.find(self.prefix) >= 0:
+            return self._find_in([header], scheme)
+        try:
+            return self._verify(value[:LENGTH], scheme)
+        except Forged:
+            return NOTHING
+
+    def _find_in(self, cookie_headers: Sequence[bytes], scheme: str | None) -> Found:
         """Find our cookies in headers that hold several of our name, or hold it in an unusual form."""
-        found = _NOTHING
+        found = NOTHING
         for value in self._candidates(cookie_headers):
             try:
-                verified = self._signer.verify(value, secure)
+                verified = self._verify(value, scheme)
             except Forged:
                 continue
-            if found is _NOTHING:
+            if found is NOTHING:
                 found = verified
             elif verified.session_ids[0] not in found.session_ids:
                 found = Found((*found.session_ids, *verified.session_ids), found.outdated, duplicates=True)
         return found._replace(session_ids=()) if self._single and found.duplicates else found
+
+    def _verify_anew(self, value: bytes, scheme: str | None) -> Found:
+        return self._signer.verify(value, secure=self.is_secure(scheme))
 
     def _candidates(self, cookie_headers: Sequence[bytes]) -> list[bytes]:
         """Return the values of what looks like our cookie."""

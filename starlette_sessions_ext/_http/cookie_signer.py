@@ -13,16 +13,12 @@ from __future__ import annotations
 import hmac
 import re
 from binascii import b2a_base64
-from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
 from itsdangerous import Signer
 
 from .._core.secret_keys import SecretKey, derived_key, read_secrets
-
-VERIFIED_CACHE_SIZE = 2048
-"""How many values that verified are known again without being verified: a page is many requests."""
 
 VALUE = rb"[a-z2-7]{32}[.~-][A-Za-z0-9_-]{43}"
 LENGTH = 32 + 1 + 43
@@ -65,7 +61,6 @@ class CookieSigner:
         self._keys = [derived_key(secret, _PURPOSE + b" " + name.encode()) for secret in secrets]
         self._signatures = [Signature(key) for key in self._keys]
         self._unbound = [Signature(derived_key(secret, _PURPOSE)) for secret in secrets]
-        self.verify = lru_cache(VERIFIED_CACHE_SIZE)(self._verify)  # keeps no forgery, for that raises
 
     @property
     def itsdangerous(self) -> Signer:
@@ -77,7 +72,7 @@ class CookieSigner:
         signed = session_id.encode() + (_SECURE if secure else _PLAIN)
         return (signed + self._signatures[0].of(signed)).decode()
 
-    def _verify(self, value: bytes, secure: bool) -> Found:
+    def verify(self, value: bytes, *, secure: bool) -> Found:
         """Return the id of a value. Raises `Forged`. `secure`: a cookie sent now would be marked Secure.
 
         The signatures are compared as text: base64 leaves two bits of the last character free.

@@ -17,12 +17,14 @@ from ..events import logger
 from ..session import Session
 from .cookie import SessionCookie
 from .headers import (
+    RELATED,
     VARY,
     Headers,
     is_local,
     keep_from_caches,
-    may_have_body,
+    may_read_later,
     set_cookies,
+    sets_cookie,
     vary_by_cookie,
 )
 from .request_state import RequestState
@@ -53,33 +55,37 @@ class Exchange(SessionContext):
     `failure` is why the response that was about to start couldn't be saved.
     """
 
-    __slots__ = ("_http", "_outer_session", "_outer_state", "_scope", "_send_message", "failure", "saves", "started")
+    __slots__ = ("_http", "_outer_state", "_scope", "_send_message", "started")
+
+    failure: Exception | None = None
+    saves = True  # what `save_when` said
+    _outer_session: Any = None
 
     def __init__(self, config: SessionConfig, http: HTTPConfig, scope: Scope, send: Send) -> None:
-        super().__init__(config, is_socket=scope["type"] == "websocket")
+        super().__init__(config)
         self._http = http
         self._scope = scope
         self._send_message = send
-        self._outer_session: Any = None
         self._outer_state: MutableMapping[str, Any] | None = None
-        self.failure: Exception | None = None
-        self.saves = True  # what `save_when` said
         self.started = False
 
     # The scope
 
     def publish(self) -> None:
         """Put the session into the scope. Raises `ConfigurationError` where its name is taken."""
-        scope, name = self._scope, self._http.state_attr
-        state = scope.setdefault("state", {})
-        if name in state and not isinstance(state, RequestState) and not isinstance(state[name], Session):
+        scope, session, name = self._scope, self.session, self._http.state_attr
+        state = scope.get("state")
+        if state is None:
+            state = {}
+        elif name in state and not isinstance(state, RequestState) and not isinstance(state[name], Session):
             raise ConfigurationError(f"request.state.{name} is taken by the application: choose another state_attr")
-        self._outer_session = outer = scope.get("session")
-        if outer is not None and not isinstance(outer, Session):
-            self._http.warn_once(_TWO_MIDDLEWARES)
         self._outer_state = state
-        scope["state"] = RequestState(state, name, self.session)
-        scope["session"] = self.session
+        scope["state"] = RequestState(state, name, session)
+        if "session" in scope:
+            self._outer_session = scope["session"]
+            if not isinstance(self._outer_session, Session):
+                self._http.warn_once(_TWO_MIDDLEWARES)
+        scope["session"] = session
 
     def close(self) -> None:
         """The request is over. The session leaves the server's state, and an outer session is back."""
@@ -93,6 +99,7 @@ class Exchange(SessionContext):
 
     def watch(self, receive: Receive) -> Receive:
         """Return `receive` of a socket. Each message is a use of its session."""
+        self.is_socket = True
         self.kept_alive_at = self.config.repository.clock()
 
         async def receive_message() -> Message:
@@ -109,19 +116,17 @@ class Exchange(SessionContext):
         """Send a message of the application, after saving if it starts the response."""
         if self.started or message["type"] not in STARTS:
             return self._send_message(message)
-        if self.failure is None or message.get("status", 200) < 400:  # an error page after a failed save saves nothing
-            self.failure = None
-            if self._is_saved(message) and self.has_work():
-                return self._save_and_send(message)
+        if self._is_saved(message) and self.has_work():
+            return self._save_and_send(message)
         self._begin(message)
         return self._send_message(message)
 
     async def save_late(self) -> None:
         """Save what changed after the response had started, or on a socket that was refused."""
         self.writable = False
-        if self.failure is not None or not self.saves or not (self.started or self._is_socket):
+        if self.failure is not None or not self.saves or not (self.started or self.is_socket):
             return
-        if self._is_socket and not self.started and self.entry is None:
+        if self.is_socket and not self.started and self.entry is None:
             logger.debug("a refused WebSocket wrote to a new session, which isn't saved")
             return
         with suppress(SessionGone):
@@ -138,14 +143,15 @@ class Exchange(SessionContext):
         self._begin(message)
         await self._send_message(message)
 
-    def _begin(self, message: Message) -> None:
-        """Start the response: no cookie can be sent after this."""
-        self.writable = False
-        self.started = True
-        self._write_headers(message)
-
     def _is_saved(self, message: Message) -> bool:
-        """Return whether this response saves the session. An accepted socket always does."""
+        """Return whether this response saves the session: what `save_when` says, and for an accepted socket always.
+
+        An error page after a failed save saves nothing.
+        """
+        if self.failure is not None:
+            if message.get("status", 200) >= 400:
+                return False
+            self.failure = None
         save_when = self._http.save_when
         if save_when is not None and "status" in message:
             try:
@@ -154,30 +160,36 @@ class Exchange(SessionContext):
                 logger.exception("save_when raised, so the session is saved")
         return self.saves
 
-    def _write_headers(self, message: Message) -> None:
-        http, cookie, session = self._http, self.cookie, self.session
-        headers: Headers = list(message.get("headers", ()))
-        message["headers"] = headers
-        has_length = sets_our_cookie = False
-        vary = None
-        for header in headers:
-            name = header[0].lower()
-            if name == b"content-length":
-                has_length = True
-            elif name == b"vary":
-                vary = header
-            elif name == b"set-cookie" and header[1].startswith(http.cookie.prefix):
-                sets_our_cookie = True
-        if sets_our_cookie:
-            http.warn_once(_TWO_COOKIES.format(http.cookie.name))
-        elif not isinstance(self._scope.get("session"), Session):
-            http.warn_once(_TWO_MIDDLEWARES)
-        if not session.accessed and cookie is None and (has_length or not may_have_body(message)):
-            return
-        if vary is None:
+    def _begin(self, message: Message) -> None:
+        """Start the response: no cookie can be sent after this."""
+        self.writable = False
+        self.started = True
+        message["headers"] = headers = list(message.get("headers", ()))
+        session = self.session
+        if self._scope.get("session") is not session:
+            self._warn_of_other(headers)
+        for name, _ in headers:
+            if name.lower() in RELATED:
+                self._write_headers(message, headers)
+                return
+        if self.cookie is not None or session._degraded:
+            self._write_headers(message, headers)
+        elif session.accessed or may_read_later(message, headers):
             headers.append(VARY)
-        else:
-            vary_by_cookie(headers)
+
+    def _warn_of_other(self, headers: Headers) -> None:
+        """Warn if another middleware's session has taken the place of ours, unless its cookie says so as well."""
+        if not isinstance(self._scope.get("session"), Session) and not sets_cookie(headers, self._http.cookie.prefix):
+            self._http.warn_once(_TWO_MIDDLEWARES)
+
+    def _write_headers(self, message: Message, headers: Headers) -> None:
+        """Say that the response depends on the cookie, send ours, and keep it from caches, where headers collide."""
+        http, cookie, session = self._http, self.cookie, self.session
+        if sets_cookie(headers, http.cookie.prefix):
+            http.warn_once(_TWO_COOKIES.format(http.cookie.name))
+        if not session.accessed and cookie is None and not may_read_later(message, headers):
+            return
+        vary_by_cookie(headers)
         if session._degraded:
             keep_from_caches(headers)
         if cookie is not None:

@@ -10,6 +10,9 @@ from starlette.types import Message
 Headers = list[tuple[bytes, bytes]]
 
 VARY = (b"vary", b"Cookie")
+RELATED = frozenset({b"vary", b"set-cookie"})
+"""Headers, in lower case, that those of a session have to agree with."""
+
 _CDN_HEADERS = (b"cdn-cache-control", b"surrogate-control")
 
 _LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*localhost|127\.[0-9.]+|\[::1\])(:[0-9]*)?")
@@ -20,15 +23,25 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"host" and _LOCAL.fullmatch(value) for name, value in headers)
 
 
-def may_have_body(message: Message) -> bool:
-    """Return whether a body may follow. Without a Content-Length it may still be made, and read the session."""
+def may_read_later(message: Message, headers: Headers) -> bool:
+    """Return whether a body may follow that is still to be made, and may read the session: it has no length."""
     status = message.get("status", 204)  # an accepted WebSocket has none
-    return status >= 200 and status not in (204, 304)
+    return (
+        status >= 200 and status not in (204, 304) and not any(name.lower() == b"content-length" for name, _ in headers)
+    )
+
+
+def sets_cookie(headers: Headers, prefix: bytes) -> bool:
+    """Return whether the application sets a cookie with this beginning, such as `session=`."""
+    return any(name.lower() == b"set-cookie" and value.startswith(prefix) for name, value in headers)
 
 
 def vary_by_cookie(headers: Headers) -> None:
-    """Add Cookie to a Vary header (RFC 9110, 12.5.5), unless it or `*` is there already."""
+    """Add Cookie to Vary (RFC 9110, 12.5.5), unless it or `*` is there already."""
     present = [header for header in headers if header[0].lower() == b"vary"]
+    if not present:
+        headers.append(VARY)
+        return
     fields = {field.strip().lower() for _, value in present for field in value.split(b",")}
     if not fields & {b"cookie", b"*"}:
         name, value = present[0]

@@ -105,7 +105,7 @@ def abrupt() -> ASGIApp:
 def clinging() -> ASGIApp:
     """The grace of a renewed id has no end."""
 
-    def decode(raw: bytes, key: str) -> record.Record | record.Alias:
+    def decode(raw: bytes, key: str) -> tuple[record.Header, bytes] | record.Alias:
         found = record.decode(raw, key)
         return replace(found, until=MAX_TIMESTAMP) if isinstance(found, record.Alias) else found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette_sessions_ext._core.record import Alias, Record, decode
+from starlette_sessions_ext._core.record import Alias, Header, decode
 from starlette_sessions_ext.errors import CorruptRecord
 
 KEY, OTHER, NONCE = "a" * 32, "b" * 32, "0123456789abcdef"
@@ -37,10 +37,10 @@ def records(data: bytes) -> None:
         assert _reference(data) is None
         return
     assert found == _reference(data)
-    assert decode(found.encode(NONCE) if isinstance(found, Record) else found.encode(), KEY) == found
+    assert decode(found.encode() if isinstance(found, Alias) else found[0].encode(NONCE, found[1]), KEY) == found
 
 
-def _reference(data: bytes) -> Record | Alias | None:
+def _reference(data: bytes) -> tuple[Header, bytes] | Alias | None:
     header, newline, body = data.partition(b"\n")
     if not newline:
         return None
@@ -49,7 +49,8 @@ def _reference(data: bytes) -> Record | Alias | None:
             numbers = [created_at, issued_at, *([] if lifetime == b"-" else [lifetime])]
             if key != KEY.encode() or not all(map(_is_number, numbers)) or not _is_nonce(nonce):
                 return None
-            return Record(KEY, int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime), body)
+            read = Header(KEY, int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime))
+            return read, body
         case [b"a1", key, until, nonce, target]:
             if key != KEY.encode() or not _is_number(until) or not _is_nonce(nonce) or body or not _is_key(target):
                 return None

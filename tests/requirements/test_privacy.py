@@ -45,7 +45,7 @@ from starlette_sessions_ext._core.circuit_breaker import Guard
 from starlette_sessions_ext._core.context import SessionContext
 from starlette_sessions_ext._core.ids import Successors, key_of, new_id, new_nonce
 from starlette_sessions_ext._core.plan import Entry, SetCookie
-from starlette_sessions_ext._core.record import Alias, Record, decode
+from starlette_sessions_ext._core.record import Alias, Header, decode
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
@@ -135,11 +135,11 @@ class Site:
 
         async def stranger(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Record(key_of(new_id()), 0, 0, None, PAYLOAD.encode()).encode(new_nonce()))
+            await self.overwrite(Header(key_of(new_id()), 0, 0, None).encode(new_nonce(), PAYLOAD.encode()))
 
         async def not_json(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Record(self.key, 0, 0, None, b"{" + PAYLOAD.encode()).encode(new_nonce()))
+            await self.overwrite(Header(self.key, 0, 0, None).encode(new_nonce(), b"{" + PAYLOAD.encode()))
 
         async def too_late(request: Request) -> Any:
             request.state.session.destroy()
@@ -397,15 +397,16 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
     assert stored is not None
     assert PAYLOAD.encode() in stored.data
     record = decode(stored.data, key)
-    assert isinstance(record, Record)
+    assert not isinstance(record, Alias)
+    header, body = record
     middleware = SessionMiddleware(app, [SECRET, Secret(SECRET)], store=store, clock=clock)
     found = middleware._http.cookie.find([(b"cookie", f"session={browser.cookies['session']}".encode())])
     assert found.session_id == session_id
     return {
         "the session": sessions[0],
         "stored": stored,
-        "record": record,
-        "row": Entry(session_id, record, stored.expires_at, stored.version),
+        "header": header,
+        "row": Entry(session_id, header, body, stored.expires_at, stored.version),
         "cookie found": found,
         "cookie sent": SetCookie(session_id, 60),
         "cookies": middleware._http.cookie,
