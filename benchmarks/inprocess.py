@@ -125,13 +125,13 @@ async def _measure(rounds: int, requests: int) -> Findings:
 async def _phases(store: MemoryStore, cookie: bytes) -> Mapping[str, Step]:
     """What the middleware does before it calls the application, step by step."""
     found, headers, serializer = SessionCookie("session", SECRET), headers_of("read", cookie), JSONSerializer()
-    session_id = found.find(headers).session_id
+    session_id = found.find({"headers": headers}).session_id
     assert session_id is not None
     stored = await store.load(key_of(session_id))
     assert stored is not None
 
     async def find() -> object:
-        return found.find(headers)
+        return found.find({"headers": headers})
 
     async def load() -> object:
         return await store.load(key_of(session_id))

@@ -19,15 +19,15 @@ from ._core.circuit_breaker import Guard
 from ._core.context import SessionConfig
 from ._core.ids import Successors
 from ._core.lifetimes import Lifetimes
+from ._core.record import Alias
 from ._core.repository import SessionRepository
 from ._core.secret_keys import SecretKey, is_published, is_short, read_secrets
-from ._http.cookie import NOTHING, HTTPSOnly, SameSite, SessionCookie
-from ._http.cookie_signer import Found
+from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
 from ._http.path_filter import SKIPPED, Skip, read_skip
 from ._http.responses import send_unavailable
 from .errors import ConfigurationError, CorruptRecord, SessionError, StoreUnavailable
-from .events import EventHandler, EventKind, SessionEvent, log_event, logger
+from .events import EventHandler, SessionEvent, log_event, logger
 from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .lifespan import live
 from .serializers import Serializer, read_serializer
@@ -147,28 +147,33 @@ class SessionMiddleware:
         if scope["type"] not in _SERVED or (self._skips is not None and self._skips(scope)):
             await self._pass_on(scope, receive, send)
             return
-        exchange = Exchange(self._config, self._http, scope, send)
+        session_id, client_id, others = self._find(scope)
+        exchange = Exchange(self._config, self._http, scope, send, client_id)
         try:
-            found = self._find(scope["headers"], scope.get("scheme"))
-            if found is not NOTHING and not found.duplicates:
-                session_id = found.session_ids[0]
-                exchange.client_id = None if found.outdated else session_id
+            if session_id is not None and not others:
                 try:
-                    exchange.fill(await self._repository.get(session_id))
+                    found = await self._repository.read(session_id)
+                    exchange.fill(
+                        found if type(found) is not Alias else await self._repository.follow(found, session_id)
+                    )
                 except (CorruptRecord, StoreUnavailable) as error:
                     exchange.go_on_without(session_id, error)
-            elif found is not NOTHING or self._legacy:
-                await self._load_otherwise(exchange, found, scope)
+            elif others:
+                await exchange.load_first(session_id, others)
+            elif self._legacy:
+                await self._import_legacy(exchange, scope)
             exchange.publish()
             if scope["type"] == "websocket":
                 receive = exchange.watch(receive)
-            await self.app(scope, receive, exchange.send)
-            if exchange.has_changed():
-                await exchange.save_late()
+            try:
+                await self.app(scope, receive, exchange.send)
+                session = exchange.session
+                if (session.modified or session._lent) and exchange.has_changed():
+                    await exchange.save_late()
+            finally:
+                exchange.close()
         except Exception as error:
             await self._fail(error, exchange, scope, receive, send)
-        finally:
-            exchange.close()
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what has no session: the lifespan, skipped requests, and what isn't HTTP."""
@@ -179,14 +184,9 @@ class SessionMiddleware:
             scope[SKIPPED] = True
         await self.app(scope, receive, send)
 
-    async def _load_otherwise(self, exchange: Exchange, found: Found, scope: Scope) -> None:
-        """Load the session of a client that has several cookies, or none but another middleware's."""
-        if found.duplicates:
-            self._emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
+    async def _import_legacy(self, exchange: Exchange, scope: Scope) -> None:
+        """Fill the session from another middleware's cookie, if there is one."""
         try:
-            if found.session_ids:
-                await exchange.load_first(found.session_ids)
-                return
             now = self._repository.clock()
             legacy = await find_legacy(self._legacy, self._http.cookie.name, scope["headers"], now)
             if legacy is not None:
@@ -196,7 +196,7 @@ class SessionMiddleware:
 
     async def _fail(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 where the store couldn't be reached and nothing was sent yet. Otherwise raise the error."""
-        if exchange.started:
+        if not exchange.writable:
             if _is_disconnect(error):  # the client left: that is no failure of the handler's
                 await _save_after_disconnect(exchange)
             raise error

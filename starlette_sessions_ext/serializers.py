@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
 from itertools import accumulate
+from json.scanner import make_scanner
 from typing import Any, Protocol
 
 from .errors import ConfigurationError, CorruptRecord, NotSerializable, SessionError
@@ -78,7 +79,7 @@ class JSONSerializer:
     """
 
     _encode = staticmethod(fast_encoder(json.JSONEncoder(allow_nan=False, separators=(",", ":"))))
-    _decode = staticmethod(json.JSONDecoder(parse_constant=_refuse_constant).raw_decode)
+    _scan = staticmethod(make_scanner(json.JSONDecoder(parse_constant=_refuse_constant)))  # type: ignore[arg-type]
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         try:
@@ -89,8 +90,8 @@ class JSONSerializer:
     def loads(self, raw: bytes) -> dict[str, Any]:
         try:
             text = raw.decode("ascii")
-            data, end = self._decode(text)
-        except (ValueError, RecursionError):
+            data, end = self._scan(text, 0)
+        except (ValueError, StopIteration, RecursionError):
             data, end = None, 0
         if type(data) is not dict or end != len(text):
             raise CorruptRecord("a stored session isn't a JSON object; its row was left as it is")
@@ -113,7 +114,7 @@ class JSONSerializer:
         if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
             raise RecursionError
         if _MAYBE_MADE_KEY.search(text) and _MADE_KEY.search(text):
-            read, _ = self._decode(text)
+            read, _ = self._scan(text, 0)
             if read != value and self._encode(read) != text:  # a reader keeps the last of two equal keys
                 raise _SameKey
 
@@ -136,7 +137,7 @@ class JSONSerializer:
                 continue
             return NotSerializable(f"session[{key!r}] can't be stored: {reason}. Nothing was saved.")
         for key in data:
-            if not isinstance(key, str) and (name := next(iter(self._decode(self._encode({key: 0}))[0]))) in data:
+            if not isinstance(key, str) and (name := next(iter(self._scan(self._encode({key: 0}), 0)[0]))) in data:
                 return NotSerializable(
                     f"session[{key!r}] and session[{name!r}] would become one key in JSON: use one of them. "
                     "Nothing was saved."

@@ -52,6 +52,10 @@ class SessionPersistence(Protocol):
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T: ...
 
 
+ENDED: Any = object()
+"""Takes the place of a session's persistence when its request is over."""
+
+
 class StoredSession(Protocol):
     """What the store knows of a session. Times are unix seconds, the lifetime is in seconds."""
 
@@ -82,7 +86,6 @@ class Session(StarletteSession):
     _stored: StoredSession | None = None
     _degraded = False
     _persistence: SessionPersistence | None = None
-    _is_over = False
 
     @property
     def is_new(self) -> bool:
@@ -195,8 +198,8 @@ class Session(StarletteSession):
     def mark_modified(self) -> None:
         self.accessed = True
         self.modified = True
-        if self._is_over:
-            self._is_over = False  # one warning is enough
+        if self._persistence is ENDED:
+            self._persistence = None  # one warning is enough
             logger.warning(
                 "a session was changed after its request was over, so the change isn't saved: change it in the "
                 "handler, and not in a handler of `Exception` or in a task that outlives the request"
@@ -262,13 +265,13 @@ class Session(StarletteSession):
             self._lent = True
 
     def _bound(self) -> SessionPersistence:
-        if self._persistence is None:
+        if self._persistence is None or self._persistence is ENDED:
             raise SessionError("this session isn't part of a running request, so it has no store to save to")
         return self._persistence
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes along besides the data: neither the request nor the stored row."""
-        alone = ("_persistence", "_stored", "_is_over")
+        alone = ("_persistence", "_stored")
         return {name: value for name, value in vars(self).items() if name not in alone}
 
     def __repr__(self) -> str:

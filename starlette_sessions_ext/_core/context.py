@@ -60,7 +60,7 @@ class SessionContext:
     `writable`: the response's headers are still to come, so that a new id can be handed out.
     """
 
-    __slots__ = ("__dict__", "client_id", "config", "cookie", "entry", "is_busy", "session", "writable")
+    __slots__ = ("__dict__", "client_id", "config", "cookie", "entry", "session", "writable")
 
     # What few requests need isn't set for each of them.
     is_socket = False
@@ -70,17 +70,17 @@ class SessionContext:
     replaced_key: str | None = None  # the client's id was replaced a moment ago
     is_gone = False  # another request has ended the session
     kept_alive_at = 0.0  # when `keep_alive` last looked, in unix seconds
+    is_busy = False
     _idle: anyio.Event | None = None
 
-    def __init__(self, config: SessionConfig) -> None:
+    def __init__(self, config: SessionConfig, client_id: str | None = None) -> None:
         self.config = config
         self.session = session = Session()
         session._persistence = self
         self.entry: Entry | None = None
         self.cookie: SetCookie | ClearCookie | None = None
-        self.client_id: str | None = None
+        self.client_id = client_id
         self.writable = True
-        self.is_busy = False
 
     def fill(self, found: Entry | Replaced | None) -> None:
         """Take over what the store has under an id of the client. Raises `CorruptRecord`."""
@@ -90,17 +90,22 @@ class SessionContext:
         elif found is not None:
             self.replaced_key = found.key
 
-    async def load_first(self, session_ids: Sequence[str]) -> None:
+    async def load_first(self, session_id: str | None, others: Sequence[str]) -> None:
         """Fill the session with the first of the client's ids that has one. Otherwise it stays new.
 
-        The client is sent the one in use, for it has several.
+        The client is sent the one in use, for it has several. If `session_id` is None it has two where
+        no browser holds two, so that none is used.
         """
-        self.other_ids = session_ids
-        for session_id in session_ids:
+        self.config.emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
+        self.client_id = None
+        if session_id is None:
+            return
+        self.other_ids = (session_id, *others)
+        for candidate in self.other_ids:
             try:
-                self.fill(await self.config.repository.get(session_id))
-            except CorruptRecord as error:
-                self.go_on_without(session_id, error)
+                self.fill(await self.config.repository.get(candidate))
+            except (CorruptRecord, StoreUnavailable) as error:
+                self.go_on_without(candidate, error)
             if self.entry is not None:
                 self.replaced_key = None
                 return
@@ -139,9 +144,16 @@ class SessionContext:
     def has_work(self) -> bool:
         """Return whether there is something to save, or upkeep that is due."""
         session, entry = self.session, self.entry
-        if session.modified or (entry is not None and self._is_upkeep_due(entry)):
+        if session.modified:
             return True
-        return session._lent and self.has_changed()
+        if entry is None:
+            return False
+        repository = self.config.repository
+        return (
+            entry.session_id != self.client_id
+            or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
+            or (session._lent and self.has_changed())
+        )
 
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
@@ -223,27 +235,20 @@ class SessionContext:
 
     # Loading and saving
 
-    def _is_upkeep_due(self, entry: Entry) -> bool:
-        """Return whether the response has something to send or to write for a session that nobody changed."""
-        repository = self.config.repository
-        return entry.session_id != self.client_id or repository.lifetimes.upkeep_due(
-            entry.header, entry.expires_at, repository.clock()
-        )
-
     async def _replace(self, entry: Entry, body: bytes) -> bool:
         """Save the session where nothing but its data may have changed, as most requests do that save.
 
         False: there is more to it, or another request has written or ended the session.
         """
         repository = self.config.repository
-        if (
-            self.attempts
-            or self.is_gone
-            or body == self.config.empty_body
-            or (self.writable and self._is_upkeep_due(entry))
-            or entry.version is None
-            or not repository.turns.is_alone(entry.header.key)
+        if self.attempts or self.is_gone or body == self.config.empty_body or entry.version is None:
+            return False
+        if self.writable and (
+            entry.session_id != self.client_id
+            or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
         ):
+            return False
+        if not repository.turns.is_alone(entry.header.key):
             return False
         wanted = plan_data_only(entry, body)
         if wanted is not entry:

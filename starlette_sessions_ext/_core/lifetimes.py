@@ -93,9 +93,9 @@ class Lifetimes:
 
     def upkeep_due(self, header: Header, expires_at: int, now: float) -> bool:
         """Return whether a use now moves the expiry or renews the id."""
-        if header.lifetime is None and self._plain is not None:
-            idle, every = self._plain
-            return not -every < expires_at - int(now) - idle < every
+        if header.lifetime is None and (quiet := self._quiet) is not None:
+            least, most = quiet
+            return not least < expires_at - now <= most
         return self.touch_due(header, expires_at, now) or self.renew_due(header, now)
 
     def renew_due(self, header: Header, now: float) -> bool:
@@ -115,9 +115,12 @@ class Lifetimes:
         return max_age is not None and int(now) + max_age < self._absolute_end(header)
 
     @cached_property
-    def _plain(self) -> tuple[int, int] | None:
-        """The usual pace, where nothing but use moves the expiry and no id is renewed."""
-        return self._usual_pace if self.absolute is None and self.renew_after is None else None
+    def _quiet(self) -> tuple[int, int] | None:
+        """Between which distances to its expiry a session is left alone, where nothing but use moves that."""
+        if self.absolute is not None or self.renew_after is not None:
+            return None
+        idle, every = self._usual_pace
+        return idle - every, idle + every - 1
 
     def _pace(self, header: Header) -> tuple[int, int]:
         """How long it lives without use, and how far its expiry has to move before it is written."""

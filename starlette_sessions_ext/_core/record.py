@@ -78,12 +78,13 @@ class Alias:
 
 def decode(raw: bytes, key: str) -> tuple[Header, bytes] | Alias:
     """Read what is stored under `key`: a header and a body. Raise `CorruptRecord` if it is anything else."""
-    if raw.startswith(b"a"):
-        return _decode_alias(raw, key)
     end = raw.find(b"\n") + 1
     if not end or raw[end - 17 : end - 1].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
-        raise CorruptRecord(_NO_RECORD)
-    header = _read_header(raw[: end - 17])
+        return _decode_alias(raw, key)
+    try:
+        header = _read_header(raw[: end - 17])
+    except CorruptRecord:
+        return _decode_alias(raw, key)
     if header.key != key:
         raise CorruptRecord(_FOREIGN)
     return header, raw[end:]

@@ -61,11 +61,12 @@ class SessionRepository:
     turns: Turns = field(default_factory=Turns, repr=False)
 
     async def get(self, session_id: str) -> Entry | Replaced | None:
-        """Return the session of a client's id; None if it is absent or expired. Raises `CorruptRecord`.
+        """Return the session of a client's id; None if it is absent or expired. Raises `CorruptRecord`."""
+        found = await self.read(session_id)
+        return await self.follow(found, session_id) if type(found) is Alias else found
 
-        Where the session was renewed, and the old id still leads to it, this is the entry of the new
-        id. One step and no more: a client with an id that was renewed twice is late.
-        """
+    async def read(self, session_id: str) -> Entry | Alias | None:
+        """Return what is stored under an id; None if it is absent or expired. Raises `CorruptRecord`."""
         key = key_of(session_id)
         if self.guard.failing:
             stored = await self._load(key)
@@ -79,8 +80,32 @@ class SessionRepository:
                 self.guard.succeeded("load", key)
         if stored is None:
             return None
-        found = self._parse(session_id, key, stored)
-        return await self._follow(session_id, found) if type(found) is Alias else found
+        data, version, expires_at = stored
+        now = self.clock()
+        if now >= expires_at:
+            return None
+        found = decode(data, key)
+        if type(found) is Alias:
+            return found
+        header, body = found
+        if self.lifetimes.absolute is not None and self.lifetimes.expired(header, now):
+            return None
+        return new_entry((session_id, header, body, expires_at, version))
+
+    async def follow(self, alias: Alias, session_id: str) -> Entry | Replaced | None:
+        """Return what the alias that is stored under a client's id leads to now.
+
+        One step and no more: a client with an id that was renewed twice is late.
+        """
+        now = self.clock()
+        was_set_back = alias.made_at is not None and now < alias.made_at - CLOCKS_APART  # which reopens no alias
+        if was_set_back or now >= alias.until + LATE_FOR:
+            return None
+        if now < alias.until and (successor := self._successor(session_id, alias)) is not None:
+            target = await self.read(successor)
+            if not isinstance(target, Alias):
+                return target
+        return Replaced(alias.key)
 
     async def refresh(self, entry: Entry) -> Entry:
         """Load a session that is in use again, under whatever id it has now. Raises `SessionGone`.
@@ -88,11 +113,11 @@ class SessionRepository:
         A request that had the session before it was renewed goes on with it, also when the old id
         opens nothing to others any more, and through any number of renewals.
         """
-        session_id: str | None = entry.session_id
-        found = await self._read(session_id)
-        while session_id is not None and isinstance(found, Alias):
-            session_id = self._successor(session_id, found)
-            found = await self._read(session_id)
+        session_id = entry.session_id
+        found = await self.read(session_id)
+        while isinstance(found, Alias) and (successor := self._successor(session_id, found)) is not None:
+            session_id = successor
+            found = await self.read(session_id)
         if not isinstance(found, Entry):
             raise SessionGone("the session was destroyed, rotated or expired by another request; nothing was saved")
         return found
@@ -221,7 +246,7 @@ class SessionRepository:
         valid, also when the session is gone. Of parallel requests one wins, for the others as well.
         Returns the session, and whether it was made now.
         """
-        if await self._read(legacy_id) is None:
+        if await self.read(legacy_id) is None:
             nonce = new_nonce()
             entry = await self._create(self.successors.make(legacy_id, nonce), body, int(self.clock()), None)
             if entry is not None:
@@ -236,38 +261,6 @@ class SessionRepository:
         """Note for a moment that another session took the place of one that was deleted."""
         alias = self._leading_nowhere(key)
         await self._make(key, alias.encode(), alias.until + LATE_FOR)
-
-    async def _follow(self, session_id: str, alias: Alias) -> Entry | Replaced | None:
-        """Return what the alias that was found under a client's id leads to now."""
-        now = self.clock()
-        was_set_back = alias.made_at is not None and now < alias.made_at - CLOCKS_APART  # which reopens no alias
-        if was_set_back or now >= alias.until + LATE_FOR:
-            return None
-        if now < alias.until and (successor := self._successor(session_id, alias)) is not None:
-            target = await self._read(successor)
-            if not isinstance(target, Alias):
-                return target
-        return Replaced(alias.key)
-
-    async def _read(self, session_id: str | None) -> Entry | Alias | None:
-        if session_id is None:
-            return None
-        key = key_of(session_id)
-        stored = await self._load(key)
-        return None if stored is None else self._parse(session_id, key, stored)
-
-    def _parse(self, session_id: str, key: str, stored: Stored) -> Entry | Alias | None:
-        data, version, expires_at = stored
-        now = self.clock()
-        if now >= expires_at:
-            return None
-        found = decode(data, key)
-        if type(found) is Alias:
-            return found
-        header, body = found
-        if self.lifetimes.absolute is not None and self.lifetimes.expired(header, now):
-            return None
-        return new_entry((session_id, header, body, expires_at, version))
 
     def _successor(self, session_id: str, alias: Alias) -> str | None:
         return self.successors.find(session_id, alias.nonce, alias.target)

@@ -6,20 +6,20 @@ RFC 6265bis says what a cookie may look like; sections are named where a rule co
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from itsdangerous import Signer
 
 from .._core.plan import ClearCookie, SetCookie
 from .._core.secret_keys import SecretKey
 from ..errors import ConfigurationError
-from .cookie_signer import LENGTH, VALUE, CookieSigner, Forged, Found
+from .cookie_signer import LENGTH, VALUE, CookieSigner, Forged
+from .headers import NAME
 
 SameSite = Literal["lax", "strict", "none"]
 HTTPSOnly = bool | Literal["auto"]
-Headers = Collection[tuple[bytes, bytes]]
 
 MAX_CANDIDATES = 8
 """How many well-formed cookies of our name are verified in one request; what follows is ignored."""
@@ -31,6 +31,21 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 _PATH = re.compile(r"/[\x21-\x2b\x2d-\x3a\x3c-\x7e]*")  # no control character, space, comma, semicolon
 _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+class Found(NamedTuple):
+    """The id of the request's cookie that verified, and those of `others` of its name, as they were sent.
+
+    `client_id` is the id again, or None if its cookie has to be sent again, for the secret, the name or
+    Secure that it lacks.
+    """
+
+    session_id: str | None = None
+    client_id: str | None = None
+    others: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Found(others={len(self.others)})"  # no id: a repr ends up in logs
 
 
 NOTHING = Found()
@@ -82,26 +97,25 @@ class SessionCookie:
         domain = f"; domain={self.domain}" if self.domain else ""
         return self._flags + ("; secure" if secure else "") + domain + self._partitioned
 
-    def find(self, headers: Headers, scheme: str | None = None) -> Found:
-        """Find our cookies in the request's headers: those of our name that verify.
+    def find(self, scope: Mapping[str, Any]) -> Found:
+        """Find our cookies in the headers of a request's ASGI scope: those of our name that verify.
 
         Several Cookie headers (HTTP/2) and several cookies of the name are looked at, up to
-        `MAX_CANDIDATES`. Under a `__Host-` name no browser holds two, so two different ids count as
-        none. `scheme` is the request's: over https a cookie that was sent without Secure is outdated.
+        `MAX_CANDIDATES`. Under a `__Host-` name no browser holds two, so of two different ids none is the
+        session's. A cookie that was sent without Secure is outdated over https.
         """
-        header = None
-        for name, value in headers:
-            if name == b"cookie":
-                if header is not None:  # HTTP/2 may split it (RFC 9113, 8.2.3)
-                    return self._find_in([value for name, value in headers if name == b"cookie"], scheme)
-                header = value
-        if header is None:
+        headers = scope["headers"]
+        names = [*map(NAME, headers)]
+        if b"cookie" not in names:
             return NOTHING
+        if names.count(b"cookie") > 1:  # HTTP/2 may split it (RFC 9113, 8.2.3)
+            return self._find_in([value for name, value in headers if name == b"cookie"], scope.get("scheme"))
+        header = headers[names.index(b"cookie")][1]
         before, _, value = header.partition(self.prefix)
         if len(value) != LENGTH or (before and before[-2:] != b"; "):
-            return self._find_among(header, before, value, scheme)
+            return self._find_among(header, before, value, scope.get("scheme"))
         try:
-            return self._verify(value, scheme)
+            return self._verify(value, scope.get("scheme"))
         except Forged:
             return NOTHING
 
@@ -146,12 +160,13 @@ class SessionCookie:
                 continue
             if found is NOTHING:
                 found = verified
-            elif verified.session_ids[0] not in found.session_ids:
-                found = Found((*found.session_ids, *verified.session_ids), found.outdated, duplicates=True)
-        return found._replace(session_ids=()) if self._single and found.duplicates else found
+            elif (session_id := verified.session_id) and session_id not in (found.session_id, *found.others):
+                found = found._replace(others=(*found.others, session_id))
+        return found._replace(session_id=None) if self._single and found.others else found
 
     def _verify_anew(self, value: bytes, scheme: str | None) -> Found:
-        return self._signer.verify(value, secure=self.is_secure(scheme))
+        session_id, is_current, was_secure = self._signer.verify(value)
+        return Found(session_id, session_id if is_current and (was_secure or not self.is_secure(scheme)) else None)
 
     def _candidates(self, cookie_headers: Sequence[bytes]) -> list[bytes]:
         """Return the values of what looks like our cookie."""

@@ -29,24 +29,18 @@ _VALUE = re.compile(VALUE)
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
-class Found(NamedTuple):
-    """The ids of a request's cookies that verified, in the order in which they were sent.
+class Verified(NamedTuple):
+    """The id of a value that verified.
 
-    `outdated`: the first has to be sent again, for the secret, the name or Secure that it lacks.
-    `duplicates`: two different ids verified.
+    `is_current`: it would be signed so now, but for the mark. `was_secure`: it was sent with Secure.
     """
 
-    session_ids: tuple[str, ...] = ()
-    outdated: bool = False
-    duplicates: bool = False
-
-    @property
-    def session_id(self) -> str | None:
-        """The first id; None if there is none."""
-        return self.session_ids[0] if self.session_ids else None
+    session_id: str
+    is_current: bool
+    was_secure: bool
 
     def __repr__(self) -> str:
-        return f"Found(outdated={self.outdated}, duplicates={self.duplicates})"  # no id: a repr ends up in logs
+        return "Verified()"  # no id: a repr ends up in logs
 
 
 class Forged(Exception):
@@ -72,8 +66,8 @@ class CookieSigner:
         signed = session_id.encode() + (_SECURE if secure else _PLAIN)
         return (signed + self._signatures[0].of(signed)).decode()
 
-    def verify(self, value: bytes, *, secure: bool) -> Found:
-        """Return the id of a value. Raises `Forged`. `secure`: a cookie sent now would be marked Secure.
+    def verify(self, value: bytes) -> Verified:
+        """Return the id of a value. Raises `Forged`.
 
         The signatures are compared as text: base64 leaves two bits of the last character free.
         """
@@ -83,8 +77,7 @@ class CookieSigner:
         signatures, signed = (self._unbound, value[:32]) if mark == _UNBOUND else (self._signatures, value[:33])
         for rank, signature in enumerate(signatures):
             if hmac.compare_digest(signature.of(signed), value[33:]):
-                outdated = rank > 0 or mark == _UNBOUND or (secure and mark == _PLAIN)
-                return Found((value[:32].decode(),), outdated)
+                return Verified(value[:32].decode(), rank == 0 and mark != _UNBOUND, mark == _SECURE)
         raise Forged
 
 

@@ -14,9 +14,11 @@ from .._core.keep_alive import keep_alive
 from .._core.plan import ClearCookie, SetCookie
 from ..errors import ConfigurationError, SessionGone
 from ..events import logger
-from ..session import Session
+from ..session import ENDED, Session
 from .cookie import SessionCookie
 from .headers import (
+    LOWER,
+    NAME,
     RELATED,
     VARY,
     Headers,
@@ -55,24 +57,33 @@ class Exchange(SessionContext):
     `failure` is why the response that was about to start couldn't be saved.
     """
 
-    __slots__ = ("_http", "_outer_state", "_scope", "_send_message", "started")
+    __slots__ = ("_http", "_outer_state", "_saves_always", "_scope", "_send_message")
 
     failure: Exception | None = None
     saves = True  # what `save_when` said
     _outer_session: Any = None
+    _outer_state: MutableMapping[str, Any]
 
-    def __init__(self, config: SessionConfig, http: HTTPConfig, scope: Scope, send: Send) -> None:
-        super().__init__(config)
+    def __init__(
+        self, config: SessionConfig, http: HTTPConfig, scope: Scope, send: Send, client_id: str | None
+    ) -> None:
+        # As the constructor of `SessionContext` does, which isn't called: every request makes an exchange.
+        self.config = config
+        self.session = session = Session()
+        session._persistence = self
+        self.entry = None
+        self.cookie = None
+        self.client_id = client_id
+        self.writable = True
         self._http = http
         self._scope = scope
         self._send_message = send
-        self._outer_state: MutableMapping[str, Any] | None = None
-        self.started = False
+        self._saves_always = http.save_when is None  # nothing has to be asked
 
     # The scope
 
     def publish(self) -> None:
-        """Put the session into the scope. Raises `ConfigurationError` where its name is taken."""
+        """Put the session into the scope, until `close`. Raises `ConfigurationError` where its name is taken."""
         scope, session, name = self._scope, self.session, self._http.state_attr
         state = scope.get("state")
         if state is None:
@@ -89,13 +100,10 @@ class Exchange(SessionContext):
 
     def close(self) -> None:
         """The request is over. The session leaves the server's state, and an outer session is back."""
-        session = self.session
-        session._persistence = None
-        session._is_over = True
-        if self._outer_state is not None:
-            self._scope["state"] = self._outer_state
-            if self._outer_session is not None:
-                self._scope["session"] = self._outer_session
+        self.session._persistence = ENDED
+        self._scope["state"] = self._outer_state
+        if self._outer_session is not None:
+            self._scope["session"] = self._outer_session
 
     def watch(self, receive: Receive) -> Receive:
         """Return `receive` of a socket. Each message is a use of its session."""
@@ -114,19 +122,20 @@ class Exchange(SessionContext):
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application, after saving if it starts the response."""
-        if self.started or message["type"] not in STARTS:
+        if not self.writable or message["type"] not in STARTS:
             return self._send_message(message)
-        if self._is_saved(message) and self.has_work():
+        if (self._saves_always or self._is_saved(message)) and self.has_work():
             return self._save_and_send(message)
         self._begin(message)
         return self._send_message(message)
 
     async def save_late(self) -> None:
         """Save what changed after the response had started, or on a socket that was refused."""
-        self.writable = False
-        if self.failure is not None or not self.saves or not (self.started or self.is_socket):
+        is_refused = self.writable and self.is_socket
+        if self.failure is not None or not self.saves or (self.writable and not is_refused):
             return
-        if self.is_socket and not self.started and self.entry is None:
+        self.writable = False
+        if is_refused and self.entry is None:
             logger.debug("a refused WebSocket wrote to a new session, which isn't saved")
             return
         with suppress(SessionGone):
@@ -139,6 +148,7 @@ class Exchange(SessionContext):
             pass  # another request's logout or rotation stands; an event says so
         except Exception as error:
             self.failure = error
+            self._saves_always = False
             raise
         self._begin(message)
         await self._send_message(message)
@@ -163,16 +173,11 @@ class Exchange(SessionContext):
     def _begin(self, message: Message) -> None:
         """Start the response: no cookie can be sent after this."""
         self.writable = False
-        self.started = True
-        message["headers"] = headers = list(message.get("headers", ()))
+        message["headers"] = headers = [*message.get("headers", ())]
         session = self.session
         if self._scope.get("session") is not session:
             self._warn_of_other(headers)
-        for name, _ in headers:
-            if name.lower() in RELATED:
-                self._write_headers(message, headers)
-                return
-        if self.cookie is not None or session._degraded:
+        if self.cookie is not None or session._degraded or not RELATED.isdisjoint(map(LOWER, map(NAME, headers))):
             self._write_headers(message, headers)
         elif session.accessed or may_read_later(message, headers):
             headers.append(VARY)

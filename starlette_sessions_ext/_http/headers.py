@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from starlette.types import Message
 
 Headers = list[tuple[bytes, bytes]]
 
+NAME, LOWER = itemgetter(0), bytes.lower  # for `map`, which looks at any number of headers in C
 VARY = (b"vary", b"Cookie")
 RELATED = frozenset({b"vary", b"set-cookie"})
 """Headers, in lower case, that those of a session have to agree with."""
@@ -26,9 +28,7 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 def may_read_later(message: Message, headers: Headers) -> bool:
     """Return whether a body may follow that is still to be made, and may read the session: it has no length."""
     status = message.get("status", 204)  # an accepted WebSocket has none
-    return (
-        status >= 200 and status not in (204, 304) and not any(name.lower() == b"content-length" for name, _ in headers)
-    )
+    return status >= 200 and status not in (204, 304) and b"content-length" not in map(LOWER, map(NAME, headers))
 
 
 def sets_cookie(headers: Headers, prefix: bytes) -> bool:

@@ -6,8 +6,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
-from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, SessionCookie
-from starlette_sessions_ext._http.cookie_signer import Found
+from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, Found, SessionCookie
 
 NEW, OLD = "a new secret of the tests", "an old secret of the tests"
 COOKIE = SessionCookie("session", [NEW, OLD])
@@ -40,7 +39,7 @@ def cookies(data: bytes) -> None:
     for byte, value in SHORT.items():
         data = data.replace(byte, value)
     headers = data.split(b"\n")
-    assert COOKIE.find([(b"cookie", header) for header in headers]) == _reference(headers)
+    assert COOKIE.find({"headers": [(b"cookie", header) for header in headers]}) == _reference(headers)
 
 
 def _reference(headers: list[bytes]) -> Found:
@@ -52,7 +51,7 @@ def _reference(headers: list[bytes]) -> Found:
         return Found()
     _, outdated = verified[0]
     ids = tuple(dict.fromkeys(session_id for session_id, _ in verified))
-    return Found(ids, outdated, duplicates=len(ids) > 1)
+    return Found(ids[0], None if outdated else ids[0], ids[1:])
 
 
 def _is_well_formed(value: bytes) -> bool:

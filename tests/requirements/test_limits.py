@@ -120,7 +120,7 @@ def test_L2_the_work_for_a_cookie_header_grows_with_its_size(monkeypatch: pytest
         for header in (*padded(size), b"; ".join(forged() for _ in range(size // 85)), forged() + b" " * size + b";"):
             value = Counted(header)
             signatures = 0
-            assert cookie.find([(b"cookie", value)]).session_id is None
+            assert cookie.find({"headers": [(b"cookie", value)]}).session_id is None
             assert value.looked_at <= 2 * len(value)
             assert signatures <= MAX_CANDIDATES * 2, "for each of the secrets"
 

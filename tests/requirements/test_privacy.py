@@ -400,7 +400,7 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
     assert not isinstance(record, Alias)
     header, body = record
     middleware = SessionMiddleware(app, [SECRET, Secret(SECRET)], store=store, clock=clock)
-    found = middleware._http.cookie.find([(b"cookie", f"session={browser.cookies['session']}".encode())])
+    found = middleware._http.cookie.find({"headers": [(b"cookie", f"session={browser.cookies['session']}".encode())]})
     assert found.session_id == session_id
     return {
         "the session": sessions[0],
