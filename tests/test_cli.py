@@ -18,7 +18,7 @@ import anyio
 import pytest
 
 from starlette_sessions_ext import SQLiteStore, store_from_url
-from starlette_sessions_ext._core.ids import handle_of, key_of, new_id, new_nonce
+from starlette_sessions_ext._core.ids import digest_of, key_of, new_id, new_nonce
 from starlette_sessions_ext._core.record import Alias, Header
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.testing import FakeClock
@@ -56,7 +56,7 @@ def is_there(url: str, key: str) -> bool:
     return anyio.run(load)
 
 
-def test_show_of_an_old_id_names_the_handle_of_the_new_one(clock: FakeClock, tmp_path: Path, capsys: Any) -> None:
+def test_show_of_an_old_id_names_the_digest_of_the_new_one(clock: FakeClock, tmp_path: Path, capsys: Any) -> None:
     url, old, new = f"sqlite:///{tmp_path / 'sessions.db'}", key_of(new_id()), key_of(new_id())
 
     async def renew() -> None:
@@ -64,25 +64,27 @@ def test_show_of_an_old_id_names_the_handle_of_the_new_one(clock: FakeClock, tmp
             await store.create(old, Alias(old, 0, new_nonce(), new).encode(), int(clock()) + 3600)
 
     anyio.run(renew)
-    assert main(["show", handle_of(old), url]) == 0
-    assert f"handle {handle_of(new)}" in capsys.readouterr().out
+    assert main(["show", digest_of(old), url]) == 0
+    assert f"key digest {digest_of(new)}" in capsys.readouterr().out
 
 
-def test_show_and_revoke_by_the_public_handle(url: str, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_and_revoke_by_the_digest_of_the_key(
+    url: str, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
     keys = fill(url, 5, int(clock()) + 3600, lifetime=3600)
-    handle = handle_of(keys[2])
-    assert main(["show", handle, url]) == 0
+    digest = digest_of(keys[2])
+    assert main(["show", digest, url]) == 0
     shown = capsys.readouterr().out
     assert "created  2023-11-14 22:13:20 UTC" in shown
     assert "lifetime 3600 seconds" in shown
     assert "canary" not in shown
-    assert main(["revoke", handle, url]) == 0
+    assert main(["revoke", digest, url]) == 0
     assert [is_there(url, key) for key in keys] == [True, True, False, True, True]
-    assert main(["revoke", handle, url]) == 1
-    assert "no session with that handle" in capsys.readouterr().err
+    assert main(["revoke", digest, url]) == 1
+    assert "no session with that key digest" in capsys.readouterr().err
 
 
-def test_a_key_is_no_handle(url: str, clock: FakeClock) -> None:
+def test_a_key_is_no_digest(url: str, clock: FakeClock) -> None:
     [key] = fill(url, 1, int(clock()) + 3600)
     assert main(["revoke", key, url]) == 1
     assert is_there(url, key)
@@ -145,8 +147,8 @@ def test_a_session_that_has_expired_but_is_still_there(
 ) -> None:
     url = f"sqlite:///{tmp_path / 'sessions.db'}"
     [key] = fill(url, 1, int(clock()) - 1)
-    assert main(["show", handle_of(key), url]) == 0
-    assert main(["revoke", handle_of(key), url]) == 0
+    assert main(["show", digest_of(key), url]) == 0
+    assert main(["revoke", digest_of(key), url]) == 0
     assert capsys.readouterr().out.splitlines() == ["it has expired", "it had expired"]
 
 
@@ -160,7 +162,7 @@ def test_a_row_that_is_no_session_is_shown_by_its_size(
             await store.create(key, b"canary", int(clock()) + 60)
 
     anyio.run(write)
-    assert main(["show", handle_of(key), f"sqlite:///{path}"]) == 0
+    assert main(["show", digest_of(key), f"sqlite:///{path}"]) == 0
     out = capsys.readouterr().out
     assert "6 bytes" in out
     assert "canary" not in out
@@ -220,8 +222,8 @@ def test_the_rows_of_php_are_passed_over(
 ) -> None:
     mariadb.run("INSERT INTO session_data VALUES ('4qf1u9g9oi5gfh8e6tdbKJ-,', 'a|i:1;', 2000000000, NULL, 0)", "php")
     [key] = fill(mariadb.url("php"), 1, int(clock()) + 3600)
-    assert main(["show", handle_of("4qf1u9g9oi5gfh8e6tdbKJ-,"), mariadb.url("php")]) == 1
-    assert main(["show", handle_of(key), mariadb.url("php")]) == 0
+    assert main(["show", digest_of("4qf1u9g9oi5gfh8e6tdbKJ-,"), mariadb.url("php")]) == 1
+    assert main(["show", digest_of(key), mariadb.url("php")]) == 0
 
 
 def test_doctor_on_mongo(mongo_server: MongoServer, capsys: pytest.CaptureFixture[str]) -> None:

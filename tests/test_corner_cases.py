@@ -397,7 +397,7 @@ async def test_a_late_request_with_another_middlewares_cookie_leaves_the_new_coo
 ) -> None:
     """The cookie became a session, which signed in and was rotated: a slower request with it is late."""
     legacy = "L" * 20
-    site = Site(store, clock, migrate_from=[StarletteCookie(legacy)])
+    site = Site(store, clock, legacy_cookies=[StarletteCookie(legacy)])
     value = TimestampSigner(legacy).sign(b64encode(b'{"cart": 1}')).decode()
     site.browser.cookies = {"session": value}
     old = site.browser.tab()

@@ -142,7 +142,7 @@ class TestChangingSerializers:
                 client.get("/in")
             with browsing(old, client) as client:
                 assert client.get("/").json() == "ann"
-        assert EventKind.CORRUPT not in {event.kind for event in events}
+        assert EventKind.RECORD_CORRUPT not in {event.kind for event in events}
 
     def test_in_one_step_users_would_be_signed_out(self, run: Run) -> None:
         store = MemoryStore()
@@ -153,7 +153,7 @@ class TestChangingSerializers:
             client.get("/in")
         with browsing(make_app(store, ROUTES, on_event=events.append), client) as client:
             assert client.get("/").json() is None
-        assert [event.kind for event in events] == [EventKind.CORRUPT]
+        assert [event.kind for event in events] == [EventKind.RECORD_CORRUPT]
 
 
 class TestMovingFromStarlette:
@@ -176,7 +176,7 @@ class TestMovingFromStarlette:
     ) -> None:
         old, new = self.cookie(clock() - 2 * 24 * 3600), self.cookie(clock())
         reader = StarletteCookie("starlette's secret", **limits)
-        browser = Browser(make_app(MemoryStore(clock=clock), ROUTES, migrate_from=[reader], clock=clock))
+        browser = Browser(make_app(MemoryStore(clock=clock), ROUTES, legacy_cookies=[reader], clock=clock))
         browser.cookies["session"] = new
         await browser.get("/out")
         for copy, is_open in ((new, False), (old, opens)):

@@ -207,7 +207,7 @@ async def test_a_request_with_a_replaced_id_doesnt_replace_the_new_cookie(
     for path in ("/", "/put?visits=1"):
         answer = await late.get(path)
         assert (answer.status, answer.set_cookies) == (200, [])
-    assert events == [EventKind.DROPPED]
+    assert events == [EventKind.WRITE_DROPPED]
     clock.advance(LATE_FOR)
     assert len((await late.get("/put?visits=1")).set_cookies) == 1
     assert (await late.get("/")).json() == {"visits": "1"}

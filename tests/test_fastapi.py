@@ -107,21 +107,21 @@ def test_with_starlette_s_own_middleware_it_says_so(anyio_backend_name: Literal[
         client.get("/same")
 
 
-@pytest.mark.parametrize("skip", [["/same", "/socket"], lambda scope: True])
-def test_on_a_path_that_is_skipped_it_says_so(skip: Any, anyio_backend_name: Literal["asyncio", "trio"]) -> None:
+@pytest.mark.parametrize("exclude", [["/same", "/socket"], lambda scope: True])
+def test_on_a_path_that_is_excluded_it_says_so(exclude: Any, anyio_backend_name: Literal["asyncio", "trio"]) -> None:
     app = make_app()
-    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore(), skip=skip)
+    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore(), exclude=exclude)
     client = TestClient(app, backend=anyio_backend_name)
-    with pytest.raises(ConfigurationError, match=r"option skip .* leaves this request without a session"):
+    with pytest.raises(ConfigurationError, match=r"option exclude .* leaves this request without a session"):
         client.get("/same")
-    with pytest.raises(ConfigurationError, match=r"option skip"), client.websocket_connect("/socket"):
+    with pytest.raises(ConfigurationError, match=r"option exclude"), client.websocket_connect("/socket"):
         pass
 
 
 def test_a_session_inside_of_a_skipped_one_is_found(anyio_backend_name: Literal["asyncio", "trio"]) -> None:
     app = make_app()
     app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore())
-    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore(), skip=lambda scope: True)
+    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=MemoryStore(), exclude=lambda scope: True)
     client = TestClient(app, backend=anyio_backend_name)
     assert client.get("/same").json() is True
 

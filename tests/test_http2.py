@@ -30,7 +30,7 @@ class Site:
     def __init__(self, clock: FakeClock) -> None:
         self.fast_is_served = asyncio.Event()
         handlers = {"/put": self._put, "/slow": self._slow, "/fast": self._fast, "/skipped": self._skipped}
-        self.app = make_app(MemoryStore(clock=clock), handlers, skip=["/skipped"])
+        self.app = make_app(MemoryStore(clock=clock), handlers, exclude=["/skipped"])
 
     async def _put(self, request: Request) -> Any:
         request.state.session.update(request.query_params)

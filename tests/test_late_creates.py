@@ -117,7 +117,7 @@ async def test_of_another_middlewares_session(
     await browser.get("/")
     clock.now = max(clock.now, float(int(time.time())))  # Starlette goes by the real time
     store = LateStore(memory())
-    browser.app = make_app(store, HANDLERS, clock=clock, migrate_from=[StarletteCookie(OLD_SECRET)])
+    browser.app = make_app(store, HANDLERS, clock=clock, legacy_cookies=[StarletteCookie(OLD_SECRET)])
     old = browser.tab()
     store.late = late
     assert (await browser.get("/")).status == 503

@@ -1,4 +1,4 @@
-"""What `migrate_from` and `StarletteCookie` refuse when they are made, and what a reader's failure costs: nothing."""
+"""What `legacy_cookies` and `StarletteCookie` refuse when they are made, and what a reader's failure costs: nothing."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ class Failing:
         raise KeyError(value)
 
 
-@pytest.mark.parametrize("migrate_from", [COOKIE, [StarletteCookie], [Failing], [COOKIE, "secret"], "secret", None, 5])
-def test_what_isnt_a_list_of_readers_is_refused(migrate_from: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"^migrate_from must be a list of LegacyCookie, such as"):
-        SessionMiddleware(make_app(MemoryStore(), {}), SECRET, store=MemoryStore(), migrate_from=migrate_from)
+@pytest.mark.parametrize(
+    "legacy_cookies", [COOKIE, [StarletteCookie], [Failing], [COOKIE, "secret"], "secret", None, 5]
+)
+def test_what_isnt_a_list_of_readers_is_refused(legacy_cookies: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^legacy_cookies must be a list of LegacyCookie, such as"):
+        SessionMiddleware(make_app(MemoryStore(), {}), SECRET, store=MemoryStore(), legacy_cookies=legacy_cookies)
 
 
 @pytest.mark.parametrize("name", [5, "", b"session"])
@@ -50,7 +52,7 @@ async def test_a_reader_that_raises_fails_the_request_and_changes_nothing() -> N
         request.session["user"] = "ann"
 
     store = MemoryStore()
-    browser = Browser(make_app(store, {"/": put}, migrate_from=[Failing()]), cookies={"old": "cookie"})
+    browser = Browser(make_app(store, {"/": put}, legacy_cookies=[Failing()]), cookies={"old": "cookie"})
     with pytest.raises(KeyError):
         await browser.get("/")
     assert store._rows == {}

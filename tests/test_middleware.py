@@ -228,7 +228,7 @@ async def test_on_event_hears_of_what_happens(store: CountingStore) -> None:
     for path in ("/put?name=ann", "/put?name=bob", "/rotate", "/logout"):
         await browser.get(path)
     assert [event.kind for event in events] == [EventKind.CREATED, EventKind.ROTATED, EventKind.DESTROYED]
-    created, rotated, destroyed = (event.handle for event in events)
+    created, rotated, destroyed = (event.key_digest for event in events)
     assert rotated == destroyed != created
 
 
@@ -253,8 +253,8 @@ async def test_on_event_hears_of_what_happens(store: CountingStore) -> None:
         ({"state_attr": 5}, "state_attr"),
         ({"clock": 5}, "clock must be a plain function"),
         ({"clock": None}, "clock must be a plain function"),
-        ({"save_when": 5}, "save_when must be a plain function"),
-        ({"save_when": asyncio.sleep}, "save_when must be a plain function, which isn't async"),
+        ({"save_if": 5}, "save_if must be a plain function"),
+        ({"save_if": asyncio.sleep}, "save_if must be a plain function, which isn't async"),
         ({"on_event": 5}, "on_event must be a plain function"),
         ({"on_event": asyncio.sleep}, "on_event must be a plain function, which isn't async"),
         ({"unavailable_handler": 5}, "unavailable_handler must be a function"),

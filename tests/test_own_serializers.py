@@ -185,7 +185,7 @@ async def test_sessions_of_the_serializer_before_are_corrupt_and_left_alone(befo
     browser.app = make_app(store, HANDLERS, serializer=after, on_event=events.append)
     answer = await browser.get("/")
     assert (answer.status, answer.json()) == (200, {})
-    assert [event.kind for event in events] == [EventKind.CORRUPT]
+    assert [event.kind for event in events] == [EventKind.RECORD_CORRUPT]
     assert (await browser.get("/put?user=bob")).status == 200
     assert (await browser.get("/")).json() == {"user": "bob"}
     assert rows.items() <= store._rows.items()

@@ -58,7 +58,7 @@ async def test_two_requests_that_share_a_state_have_their_own_sessions(clock: Fa
         await released.wait()
         return dict(request.state.session)
 
-    app = make_app(MemoryStore(clock=clock), {"/put": put, "/": view, "/slow": slow}, skip=["/skipped"])
+    app = make_app(MemoryStore(clock=clock), {"/put": put, "/": view, "/slow": slow}, exclude=["/skipped"])
     server = WithState(app, {"pool": "from the lifespan"})
     ann, bob = Browser(server), Browser(server)
     await ann.get("/put?name=ann")
@@ -81,7 +81,7 @@ async def test_a_skipped_path_sees_no_session_of_another_request(clock: FakeCloc
     async def skipped(request: Request) -> Any:
         return hasattr(request.state, "session")
 
-    app = make_app(MemoryStore(clock=clock), {"/put": put, "/skipped": skipped}, skip=["/skipped"])
+    app = make_app(MemoryStore(clock=clock), {"/put": put, "/skipped": skipped}, exclude=["/skipped"])
     browser = Browser(WithState(app, {}))
     await browser.get("/put?name=ann")
     assert (await browser.get("/skipped")).json() is False
@@ -190,10 +190,10 @@ async def test_an_on_event_that_raises_costs_nobody_a_cookie(
 
 
 async def test_a_save_when_that_raises_saves(store: CountingStore, caplog: pytest.LogCaptureFixture) -> None:
-    browser = Browser(make_app(store, {"/put": put, "/": view}, save_when=lambda status: bool(1 / 0)))
+    browser = Browser(make_app(store, {"/put": put, "/": view}, save_if=lambda status: bool(1 / 0)))
     await browser.get("/put?name=ann")
     assert (await browser.get("/")).json() == {"name": "ann"}
-    assert "save_when raised" in caplog.text
+    assert "save_if raised" in caplog.text
 
 
 # The application's own 503

@@ -143,7 +143,7 @@ async def test_K2_a_rotation_takes_along_what_was_saved_meanwhile(store: Countin
 
     async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
         data = (await tabs[1].get("/")).json()
-        came_too_late = EventKind.DROPPED in {event.kind for event in events} or bool(answers[0].set_cookies)
+        came_too_late = EventKind.WRITE_DROPPED in {event.kind for event in events} or bool(answers[0].set_cookies)
         assert data == {"start": "0", "user": "ann"} | ({} if came_too_late else {"a": "1"})
         seen.add(came_too_late)
         events.clear()
@@ -176,8 +176,8 @@ async def test_K3_merge_lets_the_later_win_the_key_and_counts_it(store: Counting
 
     async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
         kinds = [event.kind for event in events]
-        in_parallel = kinds.count(EventKind.OVERWRITTEN) == 1
-        assert in_parallel or EventKind.OVERWRITTEN not in kinds
+        in_parallel = kinds.count(EventKind.CONFLICT_OVERWRITTEN) == 1
+        assert in_parallel or EventKind.CONFLICT_OVERWRITTEN not in kinds
         data = (await browser.get("/")).json()
         assert data["same"] in ("a", "b")
         assert data["other"] == "c", "a conflict in one key must not cost another"
@@ -238,7 +238,7 @@ async def test_K4_a_slower_request_leaves_the_cookie_alone(store: CountingStore)
     events: list[SessionEvent] = []
 
     async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
-        if EventKind.DROPPED in {event.kind for event in events}:
+        if EventKind.WRITE_DROPPED in {event.kind for event in events}:
             assert answers[0].set_cookies == []
             dropped.append(True)
         events.clear()

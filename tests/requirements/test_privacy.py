@@ -372,10 +372,10 @@ async def test_V1_logs_at_debug_tell_nothing(
         "created",
         "rotated",
         "renewed",
-        "overwritten",
-        "dropped",
+        "conflict_overwritten",
+        "write_dropped",
         "destroyed",
-        "corrupt",
+        "record_corrupt",
         "duplicate_cookies",
     ):
         assert kind in text

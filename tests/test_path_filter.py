@@ -1,4 +1,4 @@
-"""Requests that have no session, and responses that don't save it: `skip` and `save_when`."""
+"""Requests that have no session, and responses that don't save it: `exclude` and `save_if`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.types import Scope
 
 from starlette_sessions_ext import ConfigurationError, MemoryStore
-from starlette_sessions_ext._http.path_filter import read_skip
+from starlette_sessions_ext._http.path_filter import read_exclude
 from starlette_sessions_ext.testing import FakeClock
 
 from .asgi import Browser, Handler, make_app
@@ -41,11 +41,11 @@ def store(clock: FakeClock) -> CountingStore:
     return CountingStore(MemoryStore(clock=clock))
 
 
-# skip
+# exclude
 
 
 @pytest.mark.parametrize(
-    ("path", "root_path", "skipped"),
+    ("path", "root_path", "excluded"),
     [
         ("/static", "", True),
         ("/static/", "", True),
@@ -63,11 +63,11 @@ def store(clock: FakeClock) -> CountingStore:
         ("/apps/static", "/app", False),
     ],
 )
-def test_prefixes_match_whole_segments_below_the_root_path(path: str, root_path: str, skipped: bool) -> None:
+def test_prefixes_match_whole_segments_below_the_root_path(path: str, root_path: str, excluded: bool) -> None:
     for prefixes in (["/static", "/health"], ("/static/", "/health/")):
-        skips = read_skip(prefixes)
-        assert skips is not None
-        assert skips({"type": "http", "path": path, "root_path": root_path}) is skipped
+        excludes = read_exclude(prefixes)
+        assert excludes is not None
+        assert excludes({"type": "http", "path": path, "root_path": root_path}) is excluded
 
 
 async def slow_predicate(scope: Scope) -> bool:
@@ -80,20 +80,20 @@ class SlowPredicate:
 
 
 @pytest.mark.parametrize(
-    "skip",
+    "exclude",
     [
         *("/static", b"/static", [""], ["/"], ["static"], [1], ["/static", "//"], 5, True),
         *(slow_predicate, partial(slow_predicate), SlowPredicate()),
     ],
 )
-def test_what_cant_be_meant_is_refused(skip: Any) -> None:
-    with pytest.raises(ConfigurationError, match="skip"):
-        make_app(MemoryStore(), {}, skip=skip).build_middleware_stack()
+def test_what_cant_be_meant_is_refused(exclude: Any) -> None:
+    with pytest.raises(ConfigurationError, match="exclude"):
+        make_app(MemoryStore(), {}, exclude=exclude).build_middleware_stack()
 
 
 async def test_a_skipped_request_has_no_session_and_costs_nothing(store: CountingStore) -> None:
     handlers: dict[str, Handler] = {"/put": put, "/static/x": has_session, "/other": has_session}
-    browser = Browser(make_app(store, handlers, skip=["/static"]))
+    browser = Browser(make_app(store, handlers, exclude=["/static"]))
     await browser.get("/put?a=1")
     store.calls.clear()
     answer = await browser.get("/static/x")
@@ -102,20 +102,20 @@ async def test_a_skipped_request_has_no_session_and_costs_nothing(store: Countin
 
 
 async def test_a_predicate_sees_the_scope(store: CountingStore) -> None:
-    app = make_app(store, {"/x": has_session}, skip=lambda scope: scope["method"] == "GET")
+    app = make_app(store, {"/x": has_session}, exclude=lambda scope: scope["method"] == "GET")
     assert (await Browser(app).get("/x")).json() is False
     assert (await Browser(app).get("/x", method="POST")).json() is True
 
 
 async def test_prefixes_are_those_of_a_mounted_application(store: CountingStore) -> None:
-    inner = make_app(store, {"/static/x": has_session, "/x": has_session}, skip=["/static"])
-    outer = make_app(store, {}, session_cookie="outer", skip=lambda scope: True)
+    inner = make_app(store, {"/static/x": has_session, "/x": has_session}, exclude=["/static"])
+    outer = make_app(store, {}, session_cookie="outer", exclude=lambda scope: True)
     outer.routes.append(Mount("/inner", inner))
     assert (await Browser(outer).get("/inner/static/x")).json() is False
     assert (await Browser(outer).get("/inner/x")).json() is True
 
 
-# save_when
+# save_if
 
 
 async def failing(request: Request) -> Any:
@@ -152,7 +152,7 @@ async def test_by_default_an_error_that_was_handled_saves(store: CountingStore) 
 
 @pytest.mark.parametrize("path", ["/fail", "/late"])
 async def test_save_when_drops_what_changed_before_and_after_the_response(store: CountingStore, path: str) -> None:
-    browser = Browser(make_app(store, HANDLERS, save_when=lambda status: status < 500))
+    browser = Browser(make_app(store, HANDLERS, save_if=lambda status: status < 500))
     assert (await browser.get(path)).set_cookies == []
     assert store.calls == []
     await browser.get("/put?a=1")
@@ -163,6 +163,6 @@ async def test_save_when_drops_what_changed_before_and_after_the_response(store:
 
 
 async def test_what_was_saved_on_purpose_stays_and_gets_its_cookie(store: CountingStore) -> None:
-    browser = Browser(make_app(store, HANDLERS, save_when=lambda status: status < 500))
+    browser = Browser(make_app(store, HANDLERS, save_if=lambda status: status < 500))
     assert len((await browser.get("/save")).set_cookies) == 1
     assert (await browser.get("/")).json() == {"kept": 1}
