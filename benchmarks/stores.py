@@ -22,7 +22,7 @@ from tests.mariadb_server import MariaDBServer, make_databases, running_mariadb
 from . import drivers, operations
 from .drivers import Subject
 from .report import Cell, Findings, Ratio, Table, Target
-from .rounds import Figures, turns
+from .schedule import Figures, turns
 from .services import UNSYNCED, Services, running_services
 
 SESSIONS = 1000

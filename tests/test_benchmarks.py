@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from benchmarks import apps
 from benchmarks.report import Ratio, Table, Target, as_markdown, as_text, write
-from benchmarks.rounds import Figure, Figures, Turn, turns
+from benchmarks.schedule import Figure, Figures, Turn, turns
 
 pytestmark = pytest.mark.slow
 

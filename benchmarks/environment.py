@@ -1,4 +1,4 @@
-"""On what it was measured: a table without it says nothing."""
+"""Describe the machine and the versions that figures belong to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "asyncmy", 
 _VERSIONS = "import sys; from importlib.metadata import version; print(*(n + ' ' + version(n) for n in sys.argv[1:]))"
 
 
-def about(command: str) -> dict[str, str]:
+def describe_environment(command: str) -> dict[str, str]:
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores; {platform.system()} {platform.release()}",
         "versions": f"Python {platform.python_version()}, {', '.join(_packages())}, {', '.join(_servers())}",
@@ -67,4 +67,4 @@ def _run(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    print(*about(" ".join(sys.argv)).items(), sep="\n")
+    print(*describe_environment(" ".join(sys.argv)).items(), sep="\n")

@@ -20,12 +20,12 @@ from anyio.to_thread import run_sync
 
 from starlette_sessions_ext import SessionStore
 
-from . import fill, operations
-from .fill import Place
+from . import operations, seed
 from .report import Cell, Findings, Ratio, Table, Target
-from .rounds import Figures, show, turns
+from .schedule import Figures, show, turns
+from .seed import Place
 
-NOTHING, COLLECTING = "nothing", "collecting"
+NOTHING, CLEANUP = "nothing", "cleanup"
 CLIENTS = 8
 EVERY = 0.02  # seconds
 REST = 2  # seconds
@@ -43,17 +43,17 @@ async def measure(places: Mapping[str, Place], expired: int, quick: bool) -> Fin
     figures = Figures[Row]()
     stores = {name: places[name].store for name in STORES}
     keys = {}
-    gone = list(fill.rows("expired", expired, operations.BODY, int(time.time()) - 10))
+    gone = list(seed.rows("expired", expired, operations.BODY, int(time.time()) - 10))
     for name, store in stores.items():
         await store.open()
-        show(f"growth: {expired:,} expired sessions into {name}")
+        show(f"scale: {expired:,} expired sessions into {name}")
         await run_sync(places[name].fill, gone)
         keys[name] = await operations.create(store, 1000)
-    rows = [Row(name, beside) for name in stores for beside in (NOTHING, COLLECTING)]
-    for turn in turns(rows, rounds, "growth, collecting", warm_up=False):
-        work = _collect if turn.row.beside == COLLECTING else _wait
+    rows = [Row(name, beside) for name in stores for beside in (NOTHING, CLEANUP)]
+    for turn in turns(rows, rounds, "scale, cleanup", warm_up=False):
+        work = _collect if turn.row.beside == CLEANUP else _wait
         figures.add(turn, **await _take_turn(stores[turn.row.store], keys[turn.row.store], work, expired // rounds))
-        if turn.row.beside == COLLECTING:
+        if turn.row.beside == CLEANUP:
             await asyncio.sleep(REST)
     for store in stores.values():
         await store.aclose()
@@ -114,9 +114,9 @@ def _table(rows: Sequence[Row], figures: Figures[Row], expired: int) -> Table:
         f"{expired:,} expired sessions, collected through delete_expired(1000) by the process that asks",
         f"{CLIENTS} clients load a session every {EVERY * 1000:.0f} ms, and replace every fourth",
     )
-    table = Table("collecting", "Requests while expired sessions are collected", head, "p99 ms", notes)
+    table = Table("cleanup", "Requests while expired sessions are deleted", head, "p99 ms", notes)
     for row in rows:
-        rate: Cell = figures.of(row, "rate") if row.beside == COLLECTING else ""
+        rate: Cell = figures.of(row, "rate") if row.beside == CLEANUP else ""
         ratio = Ratio(figures.ratio("p99", row, Row(row.store, NOTHING)))
         table.rows.append((*row, figures.of(row, "p50"), figures.of(row, "p99"), rate, ratio))
     return table
@@ -124,5 +124,5 @@ def _table(rows: Sequence[Row], figures: Figures[Row], expired: int) -> Table:
 
 def _targets(stores: Iterable[str], figures: Figures[Row]) -> Iterator[Target]:
     for name in stores:
-        ratio = figures.ratio("p99", Row(name, COLLECTING), Row(name, NOTHING))
-        yield Target(f"collecting, {name}: p99 of requests at most 2x that without", ratio, most=2)
+        ratio = figures.ratio("p99", Row(name, CLEANUP), Row(name, NOTHING))
+        yield Target(f"cleanup, {name}: p99 of requests at most 2x that without", ratio, most=2)

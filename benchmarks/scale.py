@@ -15,10 +15,10 @@ from anyio.to_thread import run_sync
 from starlette_sessions_ext import SessionStore
 from starlette_sessions_ext.serializers import JSONSerializer
 
-from . import collecting, fill, operations, workers
-from .fill import Place
+from . import cleanup, operations, seed, workers
 from .report import Findings, Ratio, Table, Target
-from .rounds import Figures, show, turns
+from .schedule import Figures, show, turns
+from .seed import Place
 from .services import Services, running_services
 
 OPERATIONS = ("load", "replace")
@@ -53,21 +53,21 @@ async def _measure(services: Services, sizes: Sequence[int], folder: Path, quick
     async with AsyncExitStack() as stack:
         filled = {}
         for number, size in enumerate(sizes):
-            places = fill.places(services, number, folder)
+            places = seed.places(services, number, folder)
             filled[f"{size:,}"] = {name: place.store for name, place in places.items()}
             await _fill(places, size, stack)
         small = filled[f"{sizes[0]:,}"]
         payloads = await _measure_payloads(small, quick)
         counts = await _measure_counts(filled, quick)
     expired = sizes[1] if quick else sizes[-1]
-    collected = await collecting.measure(fill.places(services, len(sizes), folder), expired, quick)
+    collected = await cleanup.measure(seed.places(services, len(sizes), folder), expired, quick)
     return [payloads, counts, collected]
 
 
 async def _fill(places: Mapping[str, Place], size: int, stack: AsyncExitStack) -> None:
-    rows = list(fill.rows("row", size, operations.BODY, int(time.time()) + DAY))
+    rows = list(seed.rows("row", size, operations.BODY, int(time.time()) + DAY))
     for name, (store, fill_with) in places.items():
-        show(f"growth: {size:,} sessions into {name}")
+        show(f"scale: {size:,} sessions into {name}")
         await stack.enter_async_context(store)
         await run_sync(fill_with, rows)
 
@@ -81,7 +81,7 @@ async def _measure_payloads(stores: Mapping[str, SessionStore], quick: bool) -> 
     }
     rows = [Row(name, operation, amount) for name in stores for operation in OPERATIONS for amount in PAYLOADS]
     figures = Figures[Row]()
-    for turn in turns(rows, 1 if quick else 7, "growth, payloads", warm_up=not quick):
+    for turn in turns(rows, 1 if quick else 7, "scale, payloads", warm_up=not quick):
         name, operation, amount = turn.row
         sample = keys[name, amount]
         figures.add(turn, **await _operate(operation, stores[name], sample, bodies[amount]))
@@ -93,10 +93,10 @@ async def _measure_counts(filled: Mapping[str, Mapping[str, SessionStore]], quic
     least, *_, most = filled
     rows = [Row(name, operation, count) for name in filled[least] for operation in OPERATIONS for count in filled]
     figures = Figures[Row]()
-    for turn in turns(rows, 1 if quick else 7, "growth, sessions", warm_up=not quick):
+    for turn in turns(rows, 1 if quick else 7, "scale, sessions", warm_up=not quick):
         name, operation, count = turn.row
         numbers = random.sample(range(int(count.replace(",", ""))), 100)
-        sample = [fill.key_of_row("row", number) for number in numbers]
+        sample = [seed.key_of_row("row", number) for number in numbers]
         figures.add(turn, **await _operate(operation, filled[count][name], sample, operations.BODY))
     note = "one at a time, by random keys; MariaDB's buffer pool holds all of it"
     table = _table("sessions", "Sessions in the store", rows, figures, least, note)
