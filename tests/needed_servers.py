@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-_SCRIPT = Path(__file__).parent.parent / "scripts" / "servers"
+_SCRIPT = Path(__file__).parent.parent / "scripts" / "install-servers"
 _FIXTURES = {"cluster", "handlersocket_url", "mariadb", "mongo_server", "mongo_url", "mysql_url", "redis_server"}
 _FIXTURES |= {"redis_url", "replica_set", "sentinel", "url"}
 
 
 def install_if_needed(items: Iterable[pytest.Item]) -> None:
-    """Run scripts/servers if scripts/test asks for it and one of the tests starts a server.
+    """Run scripts/install-servers if scripts/test asks for it and one of the tests starts a server.
 
     The workers of one run wait for each other: apt has one lock.
     """

@@ -79,7 +79,7 @@ class ComposeServer(Server):
 
     def answers(self) -> bool:
         kind, *words = self._service["healthcheck"]["test"]
-        if words == ["scripts/mariadb-answers"]:
+        if words == ["scripts/mariadb-healthcheck"]:
             words += [str(port) for port in self._ports]
         words = [word.replace('"127.0.0.1"', f'"127.0.0.1:{self.port}"').replace("$$", "$") for word in words]
         if kind == "CMD-SHELL":
@@ -108,7 +108,7 @@ def test_mariadb_is_well_only_with_both_ports_of_handlersocket(mariadb: MariaDBS
     def status(*places: str) -> int:
         ports = [str(getattr(mariadb, place)) for place in ("port", *places)]
         environment = {**os.environ, **mariadb.environment}
-        return subprocess.run([ROOT / "scripts/mariadb-answers", *ports], env=environment).returncode
+        return subprocess.run([ROOT / "scripts/mariadb-healthcheck", *ports], env=environment).returncode
 
     assert status("hs_port", "hs_port_wr") == 0
     assert status(*places) != 0

@@ -1,6 +1,6 @@
 """The promises under fire, on every store, for some hundred requests around each fault.
 
-`scripts/adversity` does it for minutes, with all faults, and bounds the seconds until service is normal again.
+`scripts/chaos` does it for minutes, with all faults, and bounds the seconds until service is normal again.
 """
 
 from __future__ import annotations
