@@ -35,7 +35,10 @@ def _reason(scope: Scope) -> str:
             "remove that one, and add starlette_sessions_ext.SessionMiddleware"
         )
     if EXCLUDED in scope:
-        return "option exclude of SessionMiddleware leaves this request without a session; change it, or ask elsewhere"
+        return (
+            "the option exclude of SessionMiddleware leaves this request without a session; "
+            "change it, or don't ask here"
+        )
     return "app.add_middleware(SessionMiddleware, secret_key=...) first"
 
 
