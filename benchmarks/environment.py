@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mongo_server import mongod
-from tests.redis_server import binary as redis_server
+from tests.support.mongo_server import mongod
+from tests.support.redis_server import binary as redis_server
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".cache" / "bench-peers" / "bin" / "python"

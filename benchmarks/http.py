@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers import Server, answers, running
+from tests.support.servers import Server, answers, running
 
 from .environment import PEERS, ROOT
 from .report import Findings, Ratio, Table, Target

@@ -28,7 +28,7 @@ from starlette_sessions_ext import (
 )
 from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext.stores.handlersocket.columns import to_time
-from tests.mariadb_server import MIGRATIONS, run_sql
+from tests.support.mariadb_server import MIGRATIONS, run_sql
 
 from .drivers import HOUR, WEEKS
 from .operations import encoded

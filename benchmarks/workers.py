@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers import running
+from tests.support.servers import running
 
 from .http import AppServer, begin_sessions, run_wrk
 from .report import Findings, Ratio, Table, Target

@@ -14,10 +14,10 @@ from starlette.websockets import WebSocket
 from starlette_sessions_ext import EventKind, SessionConflict, SessionEvent, SessionGone, SessionStore
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import Answer, Browser, Handler, make_app
-from ..handlers import logout, put, view
-from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, GatedStore
+from ..support.client import Answer, Browser, Handler, make_app
+from ..support.handlers import logout, put, view
+from ..support.scheduler import Scheduler, every_order
+from ..support.store_wrappers import CountingStore, GatedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -97,8 +97,8 @@ async def in_every_order(
     `check` is given the browser as it was before, the tabs as they are after, and the answers.
     """
 
-    async def scenario(turnstile: Turnstile) -> None:
-        browser = await signed_in(GatedStore(store, turnstile.pass_through), **options)
+    async def scenario(scheduler: Scheduler) -> None:
+        browser = await signed_in(GatedStore(store, scheduler.pass_through), **options)
         if before is not None:
             await before()
         tabs = [browser.tab() for _ in requests]
@@ -117,7 +117,7 @@ async def in_every_order(
 
             return go
 
-        await turnstile.run([visit(number) for number in range(len(requests))])
+        await scheduler.run([visit(number) for number in range(len(requests))])
         await check(browser, tabs, [answers[number] for number in range(len(requests))])
 
     return await every_order(scenario)
@@ -271,9 +271,9 @@ async def test_K5_a_socket_that_is_kept_alive_brings_nothing_back(
         await advance(HOUR)
         await websocket.receive_text()
 
-    async def scenario(turnstile: Turnstile) -> None:
+    async def scenario(scheduler: Scheduler) -> None:
         app = make_app(
-            GatedStore(store, turnstile.pass_through),
+            GatedStore(store, scheduler.pass_through),
             {**HANDLERS, "/end": slowly},
             {"/socket": hear},
             clock=clock,
@@ -289,7 +289,7 @@ async def test_K5_a_socket_that_is_kept_alive_brings_nothing_back(
         async def leave() -> None:
             await tabs[1].get("/end")
 
-        await turnstile.run([listen, leave])
+        await scheduler.run([listen, leave])
         assert (await tabs[0].get("/")).json() == {}
         assert tabs[0].cookies == browser.cookies, "a socket sends no cookie"
         after = {"start": "0", "user": "ann"} if end == "/login" else {}

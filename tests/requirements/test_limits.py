@@ -20,9 +20,9 @@ from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, SessionCookie
 from starlette_sessions_ext._http.cookie_signer import Signature
 from starlette_sessions_ext.legacy_cookies import find_legacy
 
-from ..asgi import SECRET, Browser, make_app
-from ..handlers import logout, put, renew, rotate, view
-from ..stores.instruments import CountingStore
+from ..support.client import SECRET, Browser, make_app
+from ..support.handlers import logout, put, renew, rotate, view
+from ..support.store_wrappers import CountingStore
 from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio

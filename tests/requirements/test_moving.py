@@ -34,10 +34,10 @@ from starlette_sessions_ext._core.ids import Successors, id_of_legacy, key_of
 from starlette_sessions_ext.legacy_cookies import MAX_CANDIDATES
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import SECRET, Answer, Browser, Handler, make_app
-from ..handlers import renew
-from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, DownStore, GatedStore
+from ..support.client import SECRET, Answer, Browser, Handler, make_app
+from ..support.handlers import renew
+from ..support.scheduler import Scheduler, every_order
+from ..support.store_wrappers import CountingStore, DownStore, GatedStore
 from .conftest import SETTINGS, memory_only
 
 pytestmark = pytest.mark.anyio
@@ -207,9 +207,9 @@ async def test_twenty_parallel_first_requests_share_one_session(store: CountingS
 async def test_two_first_requests_share_one_session_in_every_order(
     store: CountingStore, clock: FakeClock, other: str
 ) -> None:
-    async def scenario(turnstile: Turnstile) -> None:
+    async def scenario(scheduler: Scheduler) -> None:
         clock.advance(1)
-        browser = await moved(GatedStore(store, turnstile.pass_through), clock)
+        browser = await moved(GatedStore(store, scheduler.pass_through), clock)
         browser.cookies["session"] = cookie_of({"user": "ann"}, clock())  # another one for each order
         tabs = [browser.tab(), browser.tab()]
         answers: list[Answer] = []
@@ -220,7 +220,7 @@ async def test_two_first_requests_share_one_session_in_every_order(
 
             return go
 
-        await turnstile.run([visit(tabs[0], "/put?a=1"), visit(tabs[1], other)])
+        await scheduler.run([visit(tabs[0], "/put?a=1"), visit(tabs[1], other)])
         assert [answer.status for answer in answers] == [200, 200]
         if other == "/logout":
             assert tabs[1].cookies == {}

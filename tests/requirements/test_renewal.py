@@ -18,10 +18,10 @@ from starlette_sessions_ext._core.ids import Successors, key_of
 from starlette_sessions_ext._core.repository import ALIAS_RETENTION
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import SECRET, Answer, Browser, Handler, make_app
-from ..handlers import logout, put, view
-from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, DownStore, GatedStore, WrappedStore
+from ..support.client import SECRET, Answer, Browser, Handler, make_app
+from ..support.handlers import logout, put, view
+from ..support.scheduler import Scheduler, every_order
+from ..support.store_wrappers import CountingStore, DownStore, GatedStore, WrappedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -316,8 +316,8 @@ async def in_every_order(
 ) -> int:
     """Make the requests with the same cookie, their store calls in every order, and `check` each time."""
 
-    async def scenario(turnstile: Turnstile) -> None:
-        browser = await begun(GatedStore(store, turnstile.pass_through), clock, **options)
+    async def scenario(scheduler: Scheduler) -> None:
+        browser = await begun(GatedStore(store, scheduler.pass_through), clock, **options)
         if before is not None:
             await before()
         tabs = [browser.tab() for _ in paths]
@@ -329,7 +329,7 @@ async def in_every_order(
 
             return go
 
-        await turnstile.run([visit(number) for number in range(len(paths))])
+        await scheduler.run([visit(number) for number in range(len(paths))])
         await check([browser, *tabs], [answers[number] for number in range(len(paths))])
 
     return await every_order(scenario)

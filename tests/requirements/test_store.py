@@ -41,10 +41,10 @@ from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 
-from ..asgi import SECRET, Answer, Browser, make_app
-from ..handlers import logout, put, rotate, view
-from ..servers import free_port
-from ..stores.instruments import CountingStore
+from ..support.client import SECRET, Answer, Browser, make_app
+from ..support.handlers import logout, put, rotate, view
+from ..support.servers import free_port
+from ..support.store_wrappers import CountingStore
 from .conftest import SETTINGS, memory_only
 
 pytestmark = pytest.mark.anyio
