@@ -151,7 +151,7 @@ async def test_by_default_an_error_that_was_handled_saves(store: CountingStore) 
 
 
 @pytest.mark.parametrize("path", ["/fail", "/late"])
-async def test_save_when_drops_what_changed_before_and_after_the_response(store: CountingStore, path: str) -> None:
+async def test_save_if_drops_what_changed_before_and_after_the_response(store: CountingStore, path: str) -> None:
     browser = Browser(make_app(store, HANDLERS, save_if=lambda status: status < 500))
     assert (await browser.get(path)).set_cookies == []
     assert store.calls == []

@@ -189,7 +189,7 @@ async def test_an_on_event_that_raises_costs_nobody_a_cookie(
     assert caplog.text.count("on_event raised") == 2
 
 
-async def test_a_save_when_that_raises_saves(store: CountingStore, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_save_if_that_raises_saves(store: CountingStore, caplog: pytest.LogCaptureFixture) -> None:
     browser = Browser(make_app(store, {"/put": put, "/": view}, save_if=lambda status: bool(1 / 0)))
     await browser.get("/put?name=ann")
     assert (await browser.get("/")).json() == {"name": "ann"}
