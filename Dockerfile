@@ -6,7 +6,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY migrations migrations
 COPY scripts scripts
 COPY starlette_sessions_ext starlette_sessions_ext
-RUN scripts/install servers && scripts/servers
+RUN scripts/install servers && scripts/install-servers
 RUN ln -s /usr/bin/redis-check-rdb /usr/local/bin/redis-server \
     && ln -s "$PWD"/.venv/lib/python3.*/site-packages/fiftyone/db/bin/mongod /usr/local/bin/ \
     && useradd --system servers && install -d -o servers /data

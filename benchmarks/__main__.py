@@ -6,8 +6,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import bytecodes, chart, growth, http, inprocess, stores
-from .about import ROOT, about
+from . import bytecodes, chart, http, inprocess, scale, stores
+from .environment import ROOT, describe_environment
 from .report import Target, as_text, table_of, write
 
 PARTS = {
@@ -15,7 +15,7 @@ PARTS = {
     "inprocess": inprocess.measure,
     "http": http.measure,
     "stores": stores.measure,
-    "growth": growth.measure,
+    "scale": scale.measure,
 }
 
 
@@ -26,7 +26,9 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
-    told = about(" ".join(["scripts/bench", *options.parts, *(["--quick"] if options.quick else [])]))
+    environment = describe_environment(
+        " ".join(["scripts/bench", *options.parts, *(["--quick"] if options.quick else [])])
+    )
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     targets: list[Target] = []
@@ -34,14 +36,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             findings = PARTS[part](options.quick, Path(place))
         for table in findings.tables:
-            print(as_text(table, told))
-            write(table, told, folder)
+            print(as_text(table, environment))
+            write(table, environment, folder)
             chart.draw(table, folder / f"{table.name}.png")
         targets += findings.targets
     if targets:
         table = table_of(targets)
-        print(as_text(table, told))
-        write(table, told, folder)
+        print(as_text(table, environment))
+        write(table, environment, folder)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from starlette_sessions_ext import MemoryStore, SessionMiddleware
 from .apps import SECRET
 from .inprocess import KINDS, Application, headers_of
 from .report import Findings, Ratio, Table, Target
-from .rounds import Figure
+from .schedule import Figure
 
 MOST = {"read": 650, "write": 1150, "anonymous": 330, "forged": 490}
 """Bytecodes that each kind of request is to cost at most."""

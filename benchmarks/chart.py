@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 
 from .report import Table
-from .rounds import Figure
+from .schedule import Figure
 
 matplotlib.use("agg")  # draws without a screen
 from matplotlib import pyplot

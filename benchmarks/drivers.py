@@ -28,7 +28,7 @@ from starlette_sessions_ext.stores.mysql import statements
 from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.stores.redis import scripts
 from starlette_sessions_ext.stores.sqlite import store as sqlite_store
-from tests.mariadb_server import MariaDBServer
+from tests.support.mariadb_server import MariaDBServer
 
 WEEKS = 14 * 24 * 60 * 60  # what DatabaseStore takes for a row's lifetime, in seconds
 HOUR = 60 * 60  # and HandlerSocketStore

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers import Server, answers, running
+from tests.support.servers import Server, answers, running
 
-from .about import PEERS, ROOT
+from .environment import PEERS, ROOT
 from .report import Findings, Ratio, Table, Target
-from .rounds import Figures, turns
+from .schedule import Figures, turns
 from .services import Services, running_services
 
 SESSIONS = 100

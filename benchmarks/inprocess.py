@@ -25,7 +25,7 @@ from starlette_sessions_ext.serializers import JSONSerializer
 
 from .apps import SECRET, SESSION
 from .report import Findings, Ratio, Table, Target
-from .rounds import Figure, Figures, turns
+from .schedule import Figure, Figures, turns
 
 KINDS = ("read", "write", "anonymous", "forged")
 BARE = "bare ASGI"

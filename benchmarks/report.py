@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .rounds import Figure
+from .schedule import Figure
 
 
 class Ratio(float):

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mariadb_server import MariaDBServer, make_databases, running_mariadb
-from tests.mongo_server import running_mongo
-from tests.redis_server import running_redis
+from tests.support.mariadb_server import MariaDBServer, make_databases, running_mariadb
+from tests.support.mongo_server import running_mongo
+from tests.support.redis_server import running_redis
 
 SYNCED = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync")
 UNSYNCED = ("--innodb-flush-log-at-trx-commit=2",)

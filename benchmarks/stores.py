@@ -17,12 +17,12 @@ import uvloop
 
 from starlette_sessions_ext import DatabaseStore, MemoryStore, MongoStore, RedisStore, SessionStore, SQLiteStore
 from starlette_sessions_ext import store_from_url as by_url
-from tests.mariadb_server import MariaDBServer, make_databases, running_mariadb
+from tests.support.mariadb_server import MariaDBServer, make_databases, running_mariadb
 
 from . import drivers, operations
 from .drivers import Subject
 from .report import Cell, Findings, Ratio, Table, Target
-from .rounds import Figures, turns
+from .schedule import Figures, turns
 from .services import UNSYNCED, Services, running_services
 
 SESSIONS = 1000

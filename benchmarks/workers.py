@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers import running
+from tests.support.servers import running
 
 from .http import AppServer, begin_sessions, run_wrk
 from .report import Findings, Ratio, Table, Target
-from .rounds import Figures, turns
+from .schedule import Figures, turns
 from .services import Services
 
 WORKERS = (1, 2, 4)
@@ -33,7 +33,7 @@ def measure(services: Services, folder: Path, quick: bool) -> Findings:
     figures = Figures[Row]()
     with running(*apps.values()):
         cookies = {which: begin_sessions(app.port) for which, app in apps.items()}
-        for turn in turns(rows, 1 if quick else 5, "growth, workers", warm_up=not quick):
+        for turn in turns(rows, 1 if quick else 5, "scale, workers", warm_up=not quick):
             which = turn.row.store, turn.row.workers
             load = run_wrk(apps[which].port, turn.row.requests, cookies[which], 1 if quick else 2, folder)
             rate = load["requests"] / load["microseconds"] * 1e6

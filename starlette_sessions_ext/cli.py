@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import anyio
 
-from ._core.ids import handle_of
+from ._core.ids import digest_of
 from ._core.record import Alias, decode
 from .errors import ConfigurationError, CorruptRecord, SessionError
 from .stores.base import SessionStore, SupportsDiagnosis, SupportsListing
@@ -140,10 +140,10 @@ async def _with_session(options: argparse.Namespace, act: Callable[[SessionStore
         if not isinstance(store, SupportsListing):
             raise ConfigurationError("this store can't go through its sessions")
         async for key in store.all_keys():
-            if handle_of(key) == options.handle:
+            if digest_of(key) == options.key_digest:
                 await act(store, key)
                 return 0
-    print("there is no session with that handle", file=sys.stderr)
+    print("there is no session with that key digest", file=sys.stderr)
     return 1
 
 
@@ -156,7 +156,7 @@ async def _show(store: SessionStore, key: str) -> None:
     with suppress(CorruptRecord):
         found = decode(stored.data, key)
         if isinstance(found, Alias):
-            print(f"renewed  the session has the handle {handle_of(found.target)} now")
+            print(f"renewed  the session has the key digest {digest_of(found.target)} now")
             return
         header, _ = found
         print(f"created  {_moment(header.created_at)}")
@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_url(command(doctor, "redis://localhost:6379/0"))
     for function in (show, revoke):
         sub = command(function, "0123456789abcdef redis://localhost:6379/0")
-        sub.add_argument("handle", help="the session's public handle, as events and logs name it; never its id")
+        sub.add_argument("key_digest", help="the digest by which events and logs name the session; never its id")
         _add_url(sub)
     return parser
 

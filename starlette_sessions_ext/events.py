@@ -16,29 +16,29 @@ class EventKind(Enum):
     CREATED = "created"
     ROTATED = "rotated"  # a new id, and the old one is worthless
     RENEWED = "renewed"  # a new id, to which the old one leads for a moment
-    MIGRATED = "migrated"  # another middleware's cookie became a session, see `migrate_from`
+    LEGACY_IMPORTED = "legacy_imported"  # another middleware's cookie became a session, see `legacy_cookies`
     DESTROYED = "destroyed"
-    MERGED = "merged"  # a parallel request had written; both changes are kept
-    OVERWRITTEN = "overwritten"  # both had changed the same key; the later write won
-    DROPPED = "dropped"  # the session was gone when its changes should be saved
-    CORRUPT = "corrupt"  # the stored row isn't a record of this session; it was left alone
+    CONFLICT_MERGED = "conflict_merged"  # a parallel request had written; both changes are kept
+    CONFLICT_OVERWRITTEN = "conflict_overwritten"  # both had changed the same key; the later write won
+    WRITE_DROPPED = "write_dropped"  # the session was gone when its changes should be saved
+    RECORD_CORRUPT = "record_corrupt"  # the stored row isn't a record of this session; it was left alone
     DUPLICATE_COOKIES = "duplicate_cookies"  # two valid cookies of our name: perhaps an attack (cookie tossing)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """One event. `handle` names the session without being of use to anybody; None where there is none yet."""
+    """One event. `key_digest` names the session and opens nothing; None where there is none yet."""
 
     kind: EventKind
-    handle: str | None = None
+    key_digest: str | None = None
 
 
 EventHandler = Callable[[SessionEvent], None]
 
-_SUSPICIOUS = frozenset({EventKind.CORRUPT, EventKind.DUPLICATE_COOKIES})
+_SUSPICIOUS = frozenset({EventKind.RECORD_CORRUPT, EventKind.DUPLICATE_COOKIES})
 
 
 def log_event(event: SessionEvent) -> None:
     """Write an event to the package's log: suspicious ones as warnings, the others for debugging."""
     level = logging.WARNING if event.kind in _SUSPICIOUS else logging.DEBUG
-    logger.log(level, "session %s: %s", event.handle or "-", event.kind.value)
+    logger.log(level, "session %s: %s", event.key_digest or "-", event.kind.value)

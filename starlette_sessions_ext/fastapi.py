@@ -11,7 +11,7 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from ._http.path_filter import SKIPPED
+from ._http.path_filter import EXCLUDED
 from .errors import ConfigurationError
 from .session import Session
 
@@ -34,9 +34,10 @@ def _reason(scope: Scope) -> str:
             "request.session is that of another session middleware, such as Starlette's own: "
             "remove that one, and add starlette_sessions_ext.SessionMiddleware"
         )
-    if SKIPPED in scope:
+    if EXCLUDED in scope:
         return (
-            "the option skip of SessionMiddleware leaves this request without a session; change it, or don't ask here"
+            "the option exclude of SessionMiddleware leaves this request without a session; "
+            "change it, or don't ask here"
         )
     return "app.add_middleware(SessionMiddleware, secret_key=...) first"
 

@@ -102,12 +102,12 @@ class StarletteCookie:
         return LegacySession(value.rpartition(".")[0], data, end)
 
 
-def read_legacy(migrate_from: Sequence[LegacyCookie]) -> list[LegacyCookie]:
-    """Return the readers of the option `migrate_from`, or raise `ConfigurationError`."""
-    given = list(migrate_from) if isinstance(migrate_from, Iterable) else [None]
+def read_legacy(legacy_cookies: Sequence[LegacyCookie]) -> list[LegacyCookie]:
+    """Return the readers of the option `legacy_cookies`, or raise `ConfigurationError`."""
+    given = list(legacy_cookies) if isinstance(legacy_cookies, Iterable) else [None]
     kinds = [one for one in given if isinstance(one, LegacyCookie) and not isinstance(one, type)]
     if len(kinds) < len(given):
-        raise ConfigurationError("migrate_from must be a list of LegacyCookie, such as [StarletteCookie(...)]")
+        raise ConfigurationError("legacy_cookies must be a list of LegacyCookie, such as [StarletteCookie(...)]")
     return kinds
 
 

@@ -24,7 +24,7 @@ from ._core.repository import SessionRepository
 from ._core.secret_keys import SecretKey, is_published, is_short, read_secrets
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
-from ._http.path_filter import SKIPPED, Skip, read_skip
+from ._http.path_filter import EXCLUDED, Exclude, read_exclude
 from ._http.responses import send_unavailable
 from .errors import ConfigurationError, CorruptRecord, SessionError, StoreUnavailable
 from .events import EventHandler, SessionEvent, log_event, logger
@@ -55,10 +55,10 @@ class SessionMiddleware:
     win, "raise" raises `SessionConflict`. Changes of different keys are always merged.
     `on_store_error`: what to do if a session can't be loaded: "unavailable" answers 503, "anonymous"
     goes on with an empty one that is `degraded`, and answers 503 to whatever would change it.
-    `skip`: a predicate on the scope, or path prefixes: these requests have no session and cost nothing.
-    `save_when`: given the response's status says whether to save; None: always. An exception that
+    `exclude`: a predicate on the scope, or path prefixes: these requests have no session and cost nothing.
+    `save_if`: given the response's status says whether to save; None: always. An exception that
     nobody handled saves nothing in any case, and `Session.save` always saves.
-    `migrate_from`: whose cookies to take over, such as `[StarletteCookie(secret_key=...)]`.
+    `legacy_cookies`: whose cookies to take over, such as `[StarletteCookie(secret_key=...)]`.
     `on_event`: called with a `SessionEvent` for what operators want to count.
     `unavailable_handler`: makes the response where the store can't be reached, in place of a plain 503.
     `state_attr`: the name in `request.state`.
@@ -86,9 +86,9 @@ class SessionMiddleware:
         serializer: Serializer | None = None,
         on_conflict: Literal["merge", "raise"] = "merge",
         on_store_error: Literal["unavailable", "anonymous"] = "unavailable",
-        skip: Skip = None,
-        save_when: Callable[[int], bool] | None = None,
-        migrate_from: Sequence[LegacyCookie] = (),
+        exclude: Exclude = None,
+        save_if: Callable[[int], bool] | None = None,
+        legacy_cookies: Sequence[LegacyCookie] = (),
         on_event: EventHandler | None = None,
         unavailable_handler: UnavailableHandler | None = None,
         state_attr: str = "session",
@@ -100,7 +100,7 @@ class SessionMiddleware:
             raise ConfigurationError('on_store_error must be "unavailable" or "anonymous"')
         if not isinstance(state_attr, str) or not state_attr.isidentifier():
             raise ConfigurationError("state_attr must be a name that can stand after request.state.")
-        _check_callbacks(clock=clock, save_when=save_when, on_event=on_event, unavailable_handler=unavailable_handler)
+        _check_callbacks(clock=clock, save_if=save_if, on_event=on_event, unavailable_handler=unavailable_handler)
         if store is None:
             logger.warning("sessions are kept in this process's memory: give SessionMiddleware a store to keep them")
             store = MemoryStore(clock=clock)
@@ -135,16 +135,16 @@ class SessionMiddleware:
             degrades=on_store_error == "anonymous",
             emit=self._emit,
         )
-        self._http = HTTPConfig(cookie, state_attr, save_when)
+        self._http = HTTPConfig(cookie, state_attr, save_if)
         self._find = cookie.find
-        self._skips = read_skip(skip)
-        self._legacy = read_legacy(migrate_from)
+        self._excludes = read_exclude(exclude)
+        self._legacy = read_legacy(legacy_cookies)
         self._on_event = on_event
         self._unavailable_handler = unavailable_handler
         self._max_age = lifetimes.max_age
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in _SERVED or (self._skips is not None and self._skips(scope)):
+        if scope["type"] not in _SERVED or (self._excludes is not None and self._excludes(scope)):
             await self._pass_on(scope, receive, send)
             return
         session_id, client_id, others = self._find(scope)
@@ -176,12 +176,12 @@ class SessionMiddleware:
             await self._fail(error, exchange, scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what has no session: the lifespan, skipped requests, and what isn't HTTP."""
+        """Serve what has no session: the lifespan, excluded requests, and what isn't HTTP."""
         if scope["type"] == "lifespan":
             await live(self.app, self.store, scope, receive, send)
             return
         if scope["type"] in _SERVED:
-            scope[SKIPPED] = True
+            scope[EXCLUDED] = True
         await self.app(scope, receive, send)
 
     async def _import_legacy(self, exchange: Exchange, scope: Scope) -> None:

@@ -27,7 +27,7 @@ from ..legacy_cookies import LegacySession
 from ..serializers import Serializer
 from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
-from .ids import handle_of, id_of_legacy, key_of
+from .ids import digest_of, id_of_legacy, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
 from .repository import Replaced, SessionRepository
@@ -122,17 +122,17 @@ class SessionContext:
             found, is_new = await self.config.repository.import_once(legacy_id, body, legacy.valid_until)
             self.fill(found)
         except CorruptRecord:
-            self.emit(EventKind.CORRUPT, key_of(legacy_id))
+            self.emit(EventKind.RECORD_CORRUPT, key_of(legacy_id))
         else:
             if is_new and self.entry is not None:
-                self.emit(EventKind.MIGRATED, self.entry.header.key)
+                self.emit(EventKind.LEGACY_IMPORTED, self.entry.header.key)
 
     def go_on_without(self, session_id: str, error: CorruptRecord | StoreUnavailable) -> None:
         """Leave the session new, since the client's couldn't be read. Raises as `degrade` does."""
         if isinstance(error, StoreUnavailable):
             self.degrade(error)
         else:
-            self.emit(EventKind.CORRUPT, key_of(session_id))
+            self.emit(EventKind.RECORD_CORRUPT, key_of(session_id))
 
     def degrade(self, error: StoreUnavailable) -> None:
         """Go on with an empty session that can't be changed, if the settings say so, or raise."""
@@ -305,7 +305,7 @@ class SessionContext:
     def lose(self, key: str) -> None:
         """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""
         self.is_gone = True
-        self.emit(EventKind.DROPPED, key)
+        self.emit(EventKind.WRITE_DROPPED, key)
 
     def adopt(self, base: bytes, theirs: bytes) -> None:
         """Take over what was saved, except where the session has changed since it was `base`.
@@ -323,4 +323,4 @@ class SessionContext:
         return self.config.serializer.loads(body)
 
     def emit(self, kind: EventKind, key: str) -> None:
-        self.config.emit(SessionEvent(kind, handle_of(key)))
+        self.config.emit(SessionEvent(kind, digest_of(key)))

@@ -1,4 +1,4 @@
-"""What names a session: the id in the cookie, the key in the store, the handle in events. Pure."""
+"""What names a session: the id in the cookie, the key in the store, the key's digest in events. Pure."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def key_of(session_id: str) -> str:
     return _base32(hashlib.sha256(session_id.encode()).digest()[:ID_BYTES])
 
 
-def handle_of(key: str) -> str:
-    """A public name of the session behind a key, for logs and metrics; 16 hex digits.
+def digest_of(key: str) -> str:
+    """Return the digest of a key that names its session in events and logs; 16 hex digits.
 
-    Neither the id nor the key can be found from it.
+    Neither the id nor the key can be computed from it.
     """
-    return hashlib.blake2b(key.encode(), digest_size=8, person=b"session-handle").hexdigest()
+    return hashlib.blake2b(key.encode(), digest_size=8, person=b"session-digest").hexdigest()
 
 
 def new_nonce() -> str:

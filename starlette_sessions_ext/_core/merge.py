@@ -100,11 +100,11 @@ def _kept(key: str, mine: Any, theirs: Any, dumps: Dumps) -> Any:
     """Return my object where it can hold their value, and theirs elsewhere."""
     if mine is theirs or (mine is not None and is_same(key, mine, theirs, dumps)):
         return mine
-    if type(mine) is type(theirs) is dict:
+    if type(mine) is dict and type(theirs) is dict:
         mine.clear()
         mine.update(theirs)
         return mine
-    if type(mine) is type(theirs) is list:
+    if type(mine) is list and type(theirs) is list:
         mine[:] = theirs
         return mine
     return theirs

@@ -185,7 +185,7 @@ def _merged(context: SessionContext, base: bytes, mine: bytes, theirs: Entry) ->
     if merged.contested and not context.config.overwrites:
         keys = ", ".join(map(repr, merged.contested))
         raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
-    context.emit(EventKind.OVERWRITTEN if merged.contested else EventKind.MERGED, theirs.header.key)
+    context.emit(EventKind.CONFLICT_OVERWRITTEN if merged.contested else EventKind.CONFLICT_MERGED, theirs.header.key)
     return context.dumps(merged.data)
 
 

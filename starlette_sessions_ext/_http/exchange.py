@@ -41,7 +41,7 @@ class HTTPConfig:
 
     cookie: SessionCookie
     state_attr: str
-    save_when: Callable[[int], bool] | None
+    save_if: Callable[[int], bool] | None
     _warnings: set[str] = field(default_factory=set)
 
     def warn_once(self, message: str) -> None:
@@ -60,7 +60,7 @@ class Exchange(SessionContext):
     __slots__ = ("_http", "_outer_state", "_saves_always", "_scope", "_send_message")
 
     failure: Exception | None = None
-    saves = True  # what `save_when` said
+    saves = True  # what `save_if` said
     _outer_session: Any = None
     _outer_state: MutableMapping[str, Any]
 
@@ -154,7 +154,7 @@ class Exchange(SessionContext):
         await self._send_message(message)
 
     def _is_saved(self, message: Message) -> bool:
-        """Return whether this response saves the session: what `save_when` says, and for an accepted socket always.
+        """Return whether this response saves the session: what `save_if` says, and for an accepted socket always.
 
         An error page after a failed save saves nothing.
         """
@@ -162,12 +162,12 @@ class Exchange(SessionContext):
             if message.get("status", 200) >= 400:
                 return False
             self.failure = None
-        save_when = self._http.save_when
-        if save_when is not None and "status" in message:
+        save_if = self._http.save_if
+        if save_if is not None and "status" in message:
             try:
-                self.saves = bool(save_when(message["status"]))
+                self.saves = bool(save_if(message["status"]))
             except Exception:
-                logger.exception("save_when raised, so the session is saved")
+                logger.exception("save_if raised, so the session is saved")
         return self.saves
 
     def _begin(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Which requests have nothing to do with sessions: the option `skip`. Pure."""
+"""Leave requests without a session: the option `exclude`. Pure."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from starlette.types import Scope
 from .._callables import is_async
 from ..errors import ConfigurationError
 
-SKIPPED = "starlette_sessions_ext.skipped"
-"""The key in the scope of a request that was skipped, for messages that say why there is no session."""
+EXCLUDED = "starlette_sessions_ext.excluded"
+"""The key in the scope of a request that was excluded, for messages that say why there is no session."""
 
-Skip = Callable[[Scope], bool] | Sequence[str] | None
+Exclude = Callable[[Scope], bool] | Sequence[str] | None
 
 
-def read_skip(skip: Skip) -> Callable[[Scope], bool] | None:
-    """Return the predicate that the option `skip` names, given or by path prefixes; None for none.
+def read_exclude(exclude: Exclude) -> Callable[[Scope], bool] | None:
+    """Return the predicate that the option `exclude` names, given or by path prefixes; None for none.
 
     A path prefix matches whole segments, below where the application is mounted: "/static" matches
     "/static" and "/static/logo.png", not "/statics". Raises `ConfigurationError` for anything else.
     """
-    if skip is None:
+    if exclude is None:
         return None
-    if callable(skip):
-        if is_async(skip):
-            raise ConfigurationError("skip must be a predicate that returns a bool, and no async function")
-        return skip
+    if callable(exclude):
+        if is_async(exclude):
+            raise ConfigurationError("exclude must be a predicate that returns a bool, and no async function")
+        return exclude
     if (
-        isinstance(skip, str)
-        or not isinstance(skip, Iterable)
-        or not all(isinstance(one, str) and one.startswith("/") for one in skip)
+        isinstance(exclude, str)
+        or not isinstance(exclude, Iterable)
+        or not all(isinstance(one, str) and one.startswith("/") for one in exclude)
     ):
-        raise ConfigurationError('skip must be a predicate on the scope, or paths such as ["/static", "/health"]')
-    prefixes = tuple(one.rstrip("/") for one in skip)
+        raise ConfigurationError('exclude must be a predicate on the scope, or paths such as ["/static", "/health"]')
+    prefixes = tuple(one.rstrip("/") for one in exclude)
     if "" in prefixes:
-        raise ConfigurationError('skip=["/"] would leave no request with a session')
+        raise ConfigurationError('exclude=["/"] would leave no request with a session')
     below = tuple(f"{prefix}/" for prefix in prefixes)
 
     def matches(scope: Scope) -> bool:

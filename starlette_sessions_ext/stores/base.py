@@ -165,8 +165,8 @@ class SupportsOwners(SessionStore, Protocol):
     async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
         """Remove an owner's rows but for the key `keep`, and return how many were removed.
 
-        Every row of the owner that existed before the call is gone after it, also one that was
-        replaced meanwhile. A row that is created while it runs may stay.
+        Every row of the owner that existed before the call is gone after it, also one that is
+        replaced during the call. A row that is created during the call may stay.
         """
         ...
 

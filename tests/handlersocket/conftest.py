@@ -8,8 +8,8 @@ import pytest
 
 from starlette_sessions_ext.handlersocket import Client, Index
 
-from ..mariadb_server import MariaDBServer
-from ..stores.event_loops import anyio_backend as anyio_backend
+from ..support.event_loops import anyio_backend as anyio_backend
+from ..support.mariadb_server import MariaDBServer
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS people (id VARBINARY(16) PRIMARY KEY, name VARBINARY(20) NOT NULL,

@@ -15,7 +15,7 @@ import pytest
 from starlette_sessions_ext.handlersocket import Index, Pool, Row, Where
 from starlette_sessions_ext.testing import FaultProxy
 
-from ..mariadb_server import MariaDBServer
+from ..support.mariadb_server import MariaDBServer
 from .naive import NaivePool
 
 pytestmark = pytest.mark.anyio

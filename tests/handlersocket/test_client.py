@@ -22,7 +22,7 @@ from starlette_sessions_ext.handlersocket import (
 from starlette_sessions_ext.handlersocket.connection import read_nothing
 from starlette_sessions_ext.testing import FaultProxy
 
-from ..mariadb_server import MariaDBServer
+from ..support.mariadb_server import MariaDBServer
 from .conftest import AMOUNTS, BY_AMOUNT, NAMES, PEOPLE, THINGS
 
 pytestmark = pytest.mark.anyio

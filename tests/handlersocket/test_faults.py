@@ -25,8 +25,8 @@ from starlette_sessions_ext.handlersocket.pipeline import Pipeline
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
-from ..mariadb_server import MariaDBServer, running_mariadb
-from ..servers import free_port, wait_until
+from ..support.mariadb_server import MariaDBServer, running_mariadb
+from ..support.servers import free_port, wait_until
 from .clockwork import Clockwork, forget_timer, timeless
 from .conftest import AMOUNTS, NAMES, TABLES
 from .scripted import FENCED, Answer, ScriptedServer, error_of, opens_then, until

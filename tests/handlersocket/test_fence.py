@@ -17,7 +17,7 @@ import pytest
 from starlette_sessions_ext.handlersocket import HandlerSocketError, Pool, ServerError, Where, pipeline
 from starlette_sessions_ext.testing import FaultProxy
 
-from ..mariadb_server import MariaDBServer
+from ..support.mariadb_server import MariaDBServer
 from .conftest import NAMES
 from .trusting import TrustingConnection
 

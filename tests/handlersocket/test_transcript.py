@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import pytest
 
-from ..mariadb_server import MariaDBServer
+from ..support.mariadb_server import MariaDBServer
 
 EXCHANGES = {
     "authentication": """

@@ -20,11 +20,11 @@ from starlette_sessions_ext import (
 )
 from starlette_sessions_ext.testing import FakeClock
 
-from ..conftest import HandlerSocketURLs
-from ..mariadb_server import empty, run_sql
-from ..mongo_server import mongo_client
-from ..redis_server import let_pass
-from ..stores.instruments import CountingStore
+from ..support.fixtures import HandlerSocketURLs
+from ..support.mariadb_server import empty, run_sql
+from ..support.mongo_server import mongo_client
+from ..support.redis_server import let_pass
+from ..support.store_wrappers import CountingStore
 
 
 class Setting(NamedTuple):

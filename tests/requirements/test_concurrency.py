@@ -14,10 +14,10 @@ from starlette.websockets import WebSocket
 from starlette_sessions_ext import EventKind, SessionConflict, SessionEvent, SessionGone, SessionStore
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import Answer, Browser, Handler, make_app
-from ..handlers import logout, put, view
-from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, GatedStore
+from ..support.client import Answer, Browser, Handler, make_app
+from ..support.handlers import logout, put, view
+from ..support.scheduler import Scheduler, every_order
+from ..support.store_wrappers import CountingStore, GatedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -97,8 +97,8 @@ async def in_every_order(
     `check` is given the browser as it was before, the tabs as they are after, and the answers.
     """
 
-    async def scenario(turnstile: Turnstile) -> None:
-        browser = await signed_in(GatedStore(store, turnstile.pass_through), **options)
+    async def scenario(scheduler: Scheduler) -> None:
+        browser = await signed_in(GatedStore(store, scheduler.pass_through), **options)
         if before is not None:
             await before()
         tabs = [browser.tab() for _ in requests]
@@ -117,7 +117,7 @@ async def in_every_order(
 
             return go
 
-        await turnstile.run([visit(number) for number in range(len(requests))])
+        await scheduler.run([visit(number) for number in range(len(requests))])
         await check(browser, tabs, [answers[number] for number in range(len(requests))])
 
     return await every_order(scenario)
@@ -143,7 +143,7 @@ async def test_K2_a_rotation_takes_along_what_was_saved_meanwhile(store: Countin
 
     async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
         data = (await tabs[1].get("/")).json()
-        came_too_late = EventKind.DROPPED in {event.kind for event in events} or bool(answers[0].set_cookies)
+        came_too_late = EventKind.WRITE_DROPPED in {event.kind for event in events} or bool(answers[0].set_cookies)
         assert data == {"start": "0", "user": "ann"} | ({} if came_too_late else {"a": "1"})
         seen.add(came_too_late)
         events.clear()
@@ -176,8 +176,8 @@ async def test_K3_merge_lets_the_later_win_the_key_and_counts_it(store: Counting
 
     async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
         kinds = [event.kind for event in events]
-        in_parallel = kinds.count(EventKind.OVERWRITTEN) == 1
-        assert in_parallel or EventKind.OVERWRITTEN not in kinds
+        in_parallel = kinds.count(EventKind.CONFLICT_OVERWRITTEN) == 1
+        assert in_parallel or EventKind.CONFLICT_OVERWRITTEN not in kinds
         data = (await browser.get("/")).json()
         assert data["same"] in ("a", "b")
         assert data["other"] == "c", "a conflict in one key must not cost another"
@@ -238,7 +238,7 @@ async def test_K4_a_slower_request_leaves_the_cookie_alone(store: CountingStore)
     events: list[SessionEvent] = []
 
     async def check(browser: Browser, tabs: list[Browser], answers: list[Answer]) -> None:
-        if EventKind.DROPPED in {event.kind for event in events}:
+        if EventKind.WRITE_DROPPED in {event.kind for event in events}:
             assert answers[0].set_cookies == []
             dropped.append(True)
         events.clear()
@@ -271,9 +271,9 @@ async def test_K5_a_socket_that_is_kept_alive_brings_nothing_back(
         await advance(HOUR)
         await websocket.receive_text()
 
-    async def scenario(turnstile: Turnstile) -> None:
+    async def scenario(scheduler: Scheduler) -> None:
         app = make_app(
-            GatedStore(store, turnstile.pass_through),
+            GatedStore(store, scheduler.pass_through),
             {**HANDLERS, "/end": slowly},
             {"/socket": hear},
             clock=clock,
@@ -289,7 +289,7 @@ async def test_K5_a_socket_that_is_kept_alive_brings_nothing_back(
         async def leave() -> None:
             await tabs[1].get("/end")
 
-        await turnstile.run([listen, leave])
+        await scheduler.run([listen, leave])
         assert (await tabs[0].get("/")).json() == {}
         assert tabs[0].cookies == browser.cookies, "a socket sends no cookie"
         after = {"start": "0", "user": "ann"} if end == "/login" else {}

@@ -27,9 +27,9 @@ from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, Found, SessionCo
 from starlette_sessions_ext._http.cookie_signer import Signature
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import SECRET, Browser, Handler, make_app
-from ..handlers import clear, logout, put, untouched, view
-from ..stores.instruments import CountingStore
+from ..support.client import SECRET, Browser, Handler, make_app
+from ..support.handlers import clear, logout, put, untouched, view
+from ..support.store_wrappers import CountingStore
 from .conftest import SETTINGS, Setting
 
 pytestmark = pytest.mark.anyio

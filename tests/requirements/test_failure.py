@@ -1,6 +1,6 @@
 """A store that is down, a client that goes away, a handler that is cancelled: rows F1, F2, F8 and F9.
 
-F6 is in test_servers.py, F7 in test_recovery.py.
+F6 is in stores/test_asgi_servers.py, F7 in stores/test_breaker_recovery.py.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from starlette_sessions_ext import SessionNotSaved, SessionStore, Stored, StoreU
 from starlette_sessions_ext._core.repository import LATE_FOR
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import Answer, Browser, Handler, make_app
-from ..handlers import clear, logout, put, renew, rotate, view
-from ..stores.instruments import CountingStore, DownStore, WrappedStore
+from ..support.client import Answer, Browser, Handler, make_app
+from ..support.handlers import clear, logout, put, renew, rotate, view
+from ..support.store_wrappers import CountingStore, DownStore, WrappedStore
 from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio

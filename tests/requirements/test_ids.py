@@ -36,10 +36,10 @@ from starlette_sessions_ext._core.repository import ID_TRIES, LATE_FOR
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import SECRET, Answer, Browser, make_app
-from ..handlers import logout, put, untouched, view
-from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, GatedStore, WrappedStore
+from ..support.client import SECRET, Answer, Browser, make_app
+from ..support.handlers import logout, put, untouched, view
+from ..support.scheduler import Scheduler, every_order
+from ..support.store_wrappers import CountingStore, GatedStore, WrappedStore
 from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
@@ -395,8 +395,8 @@ async def test_I5_a_rotation_keeps_the_absolute_deadline(
 
 
 async def test_I5_of_two_concurrent_rotations_one_wins_in_every_order(store: CountingStore) -> None:
-    async def scenario(turnstile: Turnstile) -> None:
-        browser = Browser(make_app(GatedStore(store, turnstile.pass_through), HANDLERS))
+    async def scenario(scheduler: Scheduler) -> None:
+        browser = Browser(make_app(GatedStore(store, scheduler.pass_through), HANDLERS))
         await browser.get("/put?cart=1")
         tabs = [browser.tab(), browser.tab()]
         answers: list[Answer] = []
@@ -404,7 +404,7 @@ async def test_I5_of_two_concurrent_rotations_one_wins_in_every_order(store: Cou
         async def ask(tab: Browser) -> None:
             answers.append(await tab.get("/upgrade"))
 
-        await turnstile.run([partial(ask, tab) for tab in tabs])
+        await scheduler.run([partial(ask, tab) for tab in tabs])
         assert [answer.status for answer in answers] == [200, 200]
         assert sum(len(answer.set_cookies) for answer in answers) == 1
         assert (await browser.get("/")).json() == {}

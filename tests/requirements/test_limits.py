@@ -20,9 +20,9 @@ from starlette_sessions_ext._http.cookie import MAX_CANDIDATES, SessionCookie
 from starlette_sessions_ext._http.cookie_signer import Signature
 from starlette_sessions_ext.legacy_cookies import find_legacy
 
-from ..asgi import SECRET, Browser, make_app
-from ..handlers import logout, put, renew, rotate, view
-from ..stores.instruments import CountingStore
+from ..support.client import SECRET, Browser, make_app
+from ..support.handlers import logout, put, renew, rotate, view
+from ..support.store_wrappers import CountingStore
 from .conftest import memory_only
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ def forged() -> bytes:
 
 @memory_only
 async def test_L1_ten_thousand_forged_cookies_reach_no_store_and_take_no_memory(store: CountingStore) -> None:
-    middleware = SessionMiddleware(view_alone, SECRET, store=store, migrate_from=[StarletteCookie(OTHERS_SECRET)])
+    middleware = SessionMiddleware(view_alone, SECRET, store=store, legacy_cookies=[StarletteCookie(OTHERS_SECRET)])
     sizes: list[int] = []
 
     async def ask(times: int) -> None:
@@ -139,7 +139,7 @@ async def test_L2_legacy_cookies_in_a_long_header_are_bounded_work() -> None:
     assert len(read) == 8
 
 
-async def test_V2_events_and_the_log_name_a_session_by_a_handle_that_is_its_own(
+async def test_V2_events_and_the_log_name_a_session_by_a_digest_of_its_key(
     store: CountingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "starlette_sessions_ext")
@@ -151,21 +151,21 @@ async def test_V2_events_and_the_log_name_a_session_by_a_handle_that_is_its_own(
             await browser.get(path)
             if browser.cookies:
                 keys.append(key_of(browser.cookies["session"][:32]))
-    handles = [event.handle for event in events]
+    digests = [event.key_digest for event in events]
     kinds = [event.kind.value for event in events]
     assert kinds == ["created", "rotated", "renewed", "destroyed"] * 2
-    assert handles[2] == handles[3], "the same as long as it has the same id"
-    assert len(set(handles)) == 6, "and another one for each id"
-    for handle in handles:
-        assert handle is not None
-        assert handle in caplog.text
-        assert not any(handle in key or key in handle for key in keys)
+    assert digests[2] == digests[3], "the same as long as it has the same id"
+    assert len(set(digests)) == 6, "and another one for each id"
+    for digest in digests:
+        assert digest is not None
+        assert digest in caplog.text
+        assert not any(digest in key or key in digest for key in keys)
 
 
 @memory_only
 async def test_V3_no_byte_of_a_cookie_reaches_the_log(store: CountingStore, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    app = make_app(store, HANDLERS, migrate_from=[StarletteCookie(OTHERS_SECRET)])
+    app = make_app(store, HANDLERS, legacy_cookies=[StarletteCookie(OTHERS_SECRET)])
     good = Browser(app)
     await good.get("/put?name=ann")
     other = Browser(app)

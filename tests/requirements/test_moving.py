@@ -34,10 +34,10 @@ from starlette_sessions_ext._core.ids import Successors, id_of_legacy, key_of
 from starlette_sessions_ext.legacy_cookies import MAX_CANDIDATES
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import SECRET, Answer, Browser, Handler, make_app
-from ..handlers import renew
-from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, DownStore, GatedStore
+from ..support.client import SECRET, Answer, Browser, Handler, make_app
+from ..support.handlers import renew
+from ..support.scheduler import Scheduler, every_order
+from ..support.store_wrappers import CountingStore, DownStore, GatedStore
 from .conftest import SETTINGS, memory_only
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +81,7 @@ async def moved(store: SessionStore, clock: FakeClock, **options: Any) -> Browse
     """That browser, before our middleware."""
     browser = await issued()
     clock.now = max(clock.now, float(int(time.time())))  # Starlette goes by the real time
-    browser.app = make_app(store, HANDLERS, clock=clock, **{"migrate_from": [StarletteCookie(OLD_SECRET)], **options})
+    browser.app = make_app(store, HANDLERS, clock=clock, **{"legacy_cookies": [StarletteCookie(OLD_SECRET)], **options})
     return browser
 
 
@@ -94,7 +94,7 @@ async def test_a_cookie_of_starlettes_becomes_a_session_and_is_replaced(store: C
     assert (answer.all("vary"), answer.all("cache-control")) == (["Cookie"], ["no-store"])
     assert browser.cookies["session"] != old.cookies["session"]
     assert store.calls == ["load", "create", "create", "load"]
-    assert [event.kind for event in events] == [EventKind.MIGRATED]
+    assert [event.kind for event in events] == [EventKind.LEGACY_IMPORTED]
     store.calls.clear()
     assert (await browser.get("/")).json() == {"user": "ann"}
     assert store.calls == ["load"]
@@ -136,7 +136,7 @@ async def test_a_logout_is_final_against_a_copy_of_the_old_cookie(
         HANDLERS,
         clock=clock,
         secret_key=["another secret of 16 bytes", SECRET],
-        migrate_from=[StarletteCookie(OLD_SECRET)],
+        legacy_cookies=[StarletteCookie(OLD_SECRET)],
     )
     assert (await copy.get("/")).json() == {}, "whatever secret of ours signs by then"
 
@@ -147,7 +147,7 @@ async def test_a_damaged_trace_of_the_old_cookie_is_left_alone(store: CountingSt
     key = key_of(id_of_legacy(browser.cookies["session"].rpartition(".")[0]))
     await store.store.create(key, b"damaged", int(clock()) + DAY)
     assert (await browser.get("/")).json() == {}
-    assert [event.kind for event in events] == [EventKind.CORRUPT]
+    assert [event.kind for event in events] == [EventKind.RECORD_CORRUPT]
     stored = await store.store.load(key)
     assert stored is not None
     assert stored.data == b"damaged"
@@ -207,9 +207,9 @@ async def test_twenty_parallel_first_requests_share_one_session(store: CountingS
 async def test_two_first_requests_share_one_session_in_every_order(
     store: CountingStore, clock: FakeClock, other: str
 ) -> None:
-    async def scenario(turnstile: Turnstile) -> None:
+    async def scenario(scheduler: Scheduler) -> None:
         clock.advance(1)
-        browser = await moved(GatedStore(store, turnstile.pass_through), clock)
+        browser = await moved(GatedStore(store, scheduler.pass_through), clock)
         browser.cookies["session"] = cookie_of({"user": "ann"}, clock())  # another one for each order
         tabs = [browser.tab(), browser.tab()]
         answers: list[Answer] = []
@@ -220,7 +220,7 @@ async def test_two_first_requests_share_one_session_in_every_order(
 
             return go
 
-        await turnstile.run([visit(tabs[0], "/put?a=1"), visit(tabs[1], other)])
+        await scheduler.run([visit(tabs[0], "/put?a=1"), visit(tabs[1], other)])
         assert [answer.status for answer in answers] == [200, 200]
         if other == "/logout":
             assert tabs[1].cookies == {}
@@ -284,7 +284,7 @@ async def test_the_session_ends_with_its_old_cookie_unless_it_was_used(
 
 async def test_from_a_day_on_the_secret_opens_nothing(store: CountingStore, clock: FakeClock) -> None:
     clock.now = datetime(2030, 1, 1, tzinfo=UTC).timestamp() - 1
-    browser = await moved(store, clock, migrate_from=[StarletteCookie(OLD_SECRET, until=date(2030, 1, 1))])
+    browser = await moved(store, clock, legacy_cookies=[StarletteCookie(OLD_SECRET, until=date(2030, 1, 1))])
     browser.cookies["session"] = cookie_of({"user": "ann"}, clock() - 60)
     assert (await browser.tab().get("/")).json() == {"user": "ann"}
     clock.advance(1)
@@ -295,7 +295,7 @@ async def test_from_a_day_on_the_secret_opens_nothing(store: CountingStore, cloc
 
 async def test_a_cookie_without_an_end_is_read_until_the_day(store: CountingStore, clock: FakeClock) -> None:
     browser = await moved(
-        store, clock, migrate_from=[StarletteCookie(OLD_SECRET, max_age=None, until=date(2999, 1, 1))]
+        store, clock, legacy_cookies=[StarletteCookie(OLD_SECRET, max_age=None, until=date(2999, 1, 1))]
     )
     browser.cookies["session"] = cookie_of({"user": "ann"}, clock() - 1000 * DAY)
     assert (await browser.get("/")).json() == {"user": "ann"}
@@ -305,7 +305,7 @@ async def test_the_old_cookie_may_have_another_name(store: CountingStore, clock:
     browser = await issued(session_cookie="old")
     clock.now = max(clock.now, float(int(time.time())))
     kinds = [StarletteCookie(OLD_SECRET), StarletteCookie(Secret(OLD_SECRET), name="old", max_age=timedelta(days=14))]
-    browser.app = make_app(store, HANDLERS, clock=clock, migrate_from=kinds)
+    browser.app = make_app(store, HANDLERS, clock=clock, legacy_cookies=kinds)
     assert (await browser.get("/put?a=1")).status == 200
     assert set(browser.cookies) == {"old", "session"}
     store.calls.clear()
@@ -333,7 +333,7 @@ async def test_another_cookie_is_read_by_a_protocol_of_the_applications_own(
             user, _, signature = value.partition(":")
             return LegacySession(user, {"user": user}, int(now) + 60) if signature == "good" else None
 
-    browser = Browser(make_app(store, HANDLERS, clock=clock, migrate_from=[Signed()]), cookies={"auth": "bob:good"})
+    browser = Browser(make_app(store, HANDLERS, clock=clock, legacy_cookies=[Signed()]), cookies={"auth": "bob:good"})
     assert isinstance(Signed(), LegacyCookie)
     assert (await browser.get("/")).json() == {"user": "bob"}
     assert (await Browser(browser.app, cookies={"auth": "bob:bad"}).get("/")).json() == {}
@@ -370,7 +370,10 @@ async def test_an_id_that_is_taken_isnt_taken_over(
         (lambda: StarletteCookie("one", max_age=0), "max_age"),
         (lambda: StarletteCookie("one", until="2030-01-01"), "until"),  # type: ignore[arg-type]
         (lambda: StarletteCookie("one", until=datetime(2030, 1, 1)), "until"),
-        (lambda: SessionMiddleware(Starlette(), SECRET, store=MemoryStore(), migrate_from=["secret"]), "migrate_from"),  # type: ignore[list-item]
+        (
+            lambda: SessionMiddleware(Starlette(), SECRET, store=MemoryStore(), legacy_cookies=["secret"]),  # type: ignore[list-item]
+            "legacy_cookies",
+        ),
     ],
 )
 def test_settings_that_cant_work_are_refused(make: Callable[[], Any], message: str) -> None:

@@ -50,11 +50,11 @@ from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 
-from ..asgi import Browser, make_app
-from ..handlers import logout, renew, rotate
-from ..redis_server import RedisServer
-from ..servers import free_port
-from ..stores.instruments import CountingStore
+from ..support.client import Browser, make_app
+from ..support.handlers import logout, renew, rotate
+from ..support.redis_server import RedisServer
+from ..support.servers import free_port
+from ..support.store_wrappers import CountingStore
 from .conftest import SETTINGS
 
 pytestmark = pytest.mark.anyio
@@ -372,10 +372,10 @@ async def test_V1_logs_at_debug_tell_nothing(
         "created",
         "rotated",
         "renewed",
-        "overwritten",
-        "dropped",
+        "conflict_overwritten",
+        "write_dropped",
         "destroyed",
-        "corrupt",
+        "record_corrupt",
         "duplicate_cookies",
     ):
         assert kind in text

@@ -18,10 +18,10 @@ from starlette_sessions_ext._core.ids import Successors, key_of
 from starlette_sessions_ext._core.repository import ALIAS_RETENTION
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asgi import SECRET, Answer, Browser, Handler, make_app
-from ..handlers import logout, put, view
-from ..interleaving import Turnstile, every_order
-from ..stores.instruments import CountingStore, DownStore, GatedStore, WrappedStore
+from ..support.client import SECRET, Answer, Browser, Handler, make_app
+from ..support.handlers import logout, put, view
+from ..support.scheduler import Scheduler, every_order
+from ..support.store_wrappers import CountingStore, DownStore, GatedStore, WrappedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -191,7 +191,7 @@ async def test_an_alias_under_another_key_is_refused(store: CountingStore, clock
     assert row is not None
     assert await store.store.replace(key_of(id_of(browser)), alias.data, row.expires_at, row.version)
     assert await data(browser) == {}
-    assert events[-1].kind is EventKind.CORRUPT
+    assert events[-1].kind is EventKind.RECORD_CORRUPT
 
 
 async def test_the_store_holds_neither_id(store: CountingStore, clock: FakeClock, dump: Dump) -> None:
@@ -299,7 +299,7 @@ async def test_twenty_parallel_requests_around_one_renewal(
             group.start_soon(visit, number)
     assert {answer.status for answer in answers} == {200}
     assert [event.kind for event in events].count(EventKind.RENEWED) == 1
-    assert EventKind.DROPPED not in {event.kind for event in events}
+    assert EventKind.WRITE_DROPPED not in {event.kind for event in events}
     assert len({id_of(tab) for tab in tabs} - {before}) == 1
     assert id_of(tabs[0]) != before
     assert await data(tabs[0]) == {"start": "0", **{f"key{n}": str(n) for n in range(20)}}
@@ -316,8 +316,8 @@ async def in_every_order(
 ) -> int:
     """Make the requests with the same cookie, their store calls in every order, and `check` each time."""
 
-    async def scenario(turnstile: Turnstile) -> None:
-        browser = await begun(GatedStore(store, turnstile.pass_through), clock, **options)
+    async def scenario(scheduler: Scheduler) -> None:
+        browser = await begun(GatedStore(store, scheduler.pass_through), clock, **options)
         if before is not None:
             await before()
         tabs = [browser.tab() for _ in paths]
@@ -329,7 +329,7 @@ async def in_every_order(
 
             return go
 
-        await turnstile.run([visit(number) for number in range(len(paths))])
+        await scheduler.run([visit(number) for number in range(len(paths))])
         await check([browser, *tabs], [answers[number] for number in range(len(paths))])
 
     return await every_order(scenario)
@@ -345,7 +345,7 @@ async def test_I5_of_two_renewals_one_wins_in_every_order(store: CountingStore, 
         assert {"start": "0", "a": "1", "b": "2"} in seen
         overlapped = id_of(tabs[0]) == id_of(tabs[1])
         assert [event.kind for event in events].count(EventKind.RENEWED) == (1 if overlapped else 2)
-        assert EventKind.DROPPED not in {event.kind for event in events}
+        assert EventKind.WRITE_DROPPED not in {event.kind for event in events}
         events.clear()
         if isinstance(store.store, MemoryStore):
             sessions = [row for row in store.store._rows.values() if row.data.startswith(b"s1")]

@@ -35,16 +35,16 @@ from starlette_sessions_ext import (
     Stored,
     StoreUnavailable,
 )
-from starlette_sessions_ext._core.ids import handle_of, key_of, new_id, new_nonce
+from starlette_sessions_ext._core.ids import digest_of, key_of, new_id, new_nonce
 from starlette_sessions_ext._core.record import Alias, Header, decode
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 
-from ..asgi import SECRET, Answer, Browser, make_app
-from ..handlers import logout, put, rotate, view
-from ..servers import free_port
-from ..stores.instruments import CountingStore
+from ..support.client import SECRET, Answer, Browser, make_app
+from ..support.handlers import logout, put, rotate, view
+from ..support.servers import free_port
+from ..support.store_wrappers import CountingStore
 from .conftest import SETTINGS, memory_only
 
 pytestmark = pytest.mark.anyio
@@ -183,7 +183,7 @@ async def test_S1_stored_pickle_bomb_is_corrupt_and_doesnt_go_off(store: Countin
     key = key_of(id_of(browser))
     await overwrite(store, browser, Header(key, 0, 0, None).encode(new_nonce(), bomb) if wrapped else bomb)
     assert (await browser.get("/")).json() == {}
-    assert events[-1] == SessionEvent(EventKind.CORRUPT, handle_of(key))
+    assert events[-1] == SessionEvent(EventKind.RECORD_CORRUPT, digest_of(key))
     assert mark not in exploded
     pickle.loads(bomb)
     assert mark in exploded, "the bomb was a dud"
@@ -200,7 +200,7 @@ async def assert_corrupt(store: CountingStore, victim: Browser, data: bytes) -> 
         browser = Browser(make_app(store, HANDLERS, on_event=events.append), cookies=dict(victim.cookies))
         events.clear()
         answer = await browser.get(path)
-        assert events[0] == SessionEvent(EventKind.CORRUPT, handle_of(key_of(id_of(victim)))), path
+        assert events[0] == SessionEvent(EventKind.RECORD_CORRUPT, digest_of(key_of(id_of(victim)))), path
         assert await content_of(store, victim) == content, path
         if path in ("/put?x=1", "/count"):
             assert id_of(browser) != id_of(victim)
@@ -221,7 +221,11 @@ async def test_S2_record_cut_anywhere_is_corrupt(store: CountingStore) -> None:
         tab = Browser(make_app(store, HANDLERS, on_event=events.append), cookies=dict(browser.cookies))
         assert (await tab.get("/")).json() == {}
         await tab.get("/put?x=1")
-        assert [event.kind for event in events] == [EventKind.CORRUPT, EventKind.CORRUPT, EventKind.CREATED], length
+        assert [event.kind for event in events] == [
+            EventKind.RECORD_CORRUPT,
+            EventKind.RECORD_CORRUPT,
+            EventKind.CREATED,
+        ], length
         assert id_of(tab) != id_of(browser)
         assert (await tab.get("/")).json() == {"x": "1"}
         assert await content_of(store, browser) == content

@@ -9,7 +9,7 @@ import pytest
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
-from ..redis_server import RedisServer, running_cluster
+from ..support.redis_server import RedisServer, running_cluster
 
 
 @pytest.fixture

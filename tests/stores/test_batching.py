@@ -11,7 +11,7 @@ import pytest
 
 from starlette_sessions_ext.stores._support.batching import Batcher
 
-from ..asyncio_only import anyio_backend as anyio_backend
+from ..support.asyncio_only import anyio_backend as anyio_backend
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,9 @@ from starlette_sessions_ext.stores._support import cleanup
 from starlette_sessions_ext.stores._support.cleanup import delete_in_batches
 from starlette_sessions_ext.testing import FakeClock
 
-from ..asyncio_only import anyio_backend as anyio_backend
-from ..mariadb_server import MariaDBServer
-from ..mongo_server import MongoServer
+from ..support.asyncio_only import anyio_backend as anyio_backend
+from ..support.mariadb_server import MariaDBServer
+from ..support.mongo_server import MongoServer
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,11 @@ import pytest
 from starlette_sessions_ext import SessionStore, StoreUnavailable, store_from_url
 from starlette_sessions_ext._core.ids import key_of, new_id
 
-from ..asyncio_only import anyio_backend as anyio_backend
-from ..mariadb_server import MariaDBServer
-from ..mongo_server import running_mongo
-from ..redis_server import RedisServer
-from ..servers import Server, running
+from ..support.asyncio_only import anyio_backend as anyio_backend
+from ..support.mariadb_server import MariaDBServer
+from ..support.mongo_server import running_mongo
+from ..support.redis_server import RedisServer
+from ..support.servers import Server, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -15,8 +15,8 @@ from starlette_sessions_ext import DatabaseStore, SessionStore
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 
-from ..mariadb_server import MariaDBServer
-from ..servers import wait_until
+from ..support.mariadb_server import MariaDBServer
+from ..support.servers import wait_until
 from .handlersocket.stores import make_store
 
 LOOPS = 60

@@ -15,10 +15,10 @@ from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
-from ..asyncio_only import anyio_backend as anyio_backend
-from ..mariadb_server import MariaDBServer
-from ..mongo_server import MongoServer
-from ..redis_server import RedisServer
+from ..support.asyncio_only import anyio_backend as anyio_backend
+from ..support.mariadb_server import MariaDBServer
+from ..support.mongo_server import MongoServer
+from ..support.redis_server import RedisServer
 from .handlersocket.stores import make_store
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ import pytest
 from starlette_sessions_ext import StoreTimeout
 from starlette_sessions_ext.stores._support.shielding import DetachedTasks, shielded
 
-from ..asyncio_only import anyio_backend as anyio_backend
+from ..support.asyncio_only import anyio_backend as anyio_backend
 
 pytestmark = pytest.mark.anyio
 

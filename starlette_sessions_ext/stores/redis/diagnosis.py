@@ -35,7 +35,7 @@ async def probe(client: Client, prefix: str) -> None:
     """Do what sessions need with a key that isn't a session's. Raises redis-py's error for what is refused."""
     for name in _names(client, f"{prefix}probe-{secrets.token_hex(8)}"):
         answers = await client.execute_command("EVAL", _PROBE, 1, name)
-        refused = [bytes(answer).decode(errors="replace") for answer in answers]
+        refused = [bytes(answer).decode(errors="replace") for answer in answers]  # pyright: ignore[reportOptionalIterable]
         errors = {command: ResponseError(text) for command, text in zip(refused[::2], refused[1::2], strict=True)}
         missing = [command.lower() for command, error in errors.items() if code_of(error) == "NOPERM"]
         if missing:

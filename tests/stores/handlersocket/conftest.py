@@ -8,8 +8,8 @@ import pytest
 from starlette_sessions_ext import HandlerSocketStore
 from starlette_sessions_ext.testing import FakeClock
 
-from ...asyncio_only import anyio_backend as anyio_backend
-from ...mariadb_server import MariaDBServer
+from ...support.asyncio_only import anyio_backend as anyio_backend
+from ...support.mariadb_server import MariaDBServer
 from ..mysql.control import connect, query
 from .stores import make_store
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette_sessions_ext import HandlerSocketStore
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 
 
 def make_store(server: MariaDBServer, database: str = "fresh", **options: Any) -> HandlerSocketStore:

@@ -7,8 +7,8 @@ import pytest
 from starlette_sessions_ext import HandlerSocketStore, JSONSerializer, SessionStore
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
 
-from ...mariadb_server import MariaDBServer, empty
-from ..event_loops import anyio_backend as anyio_backend
+from ...support.event_loops import anyio_backend as anyio_backend
+from ...support.mariadb_server import MariaDBServer, empty
 from .stores import make_store
 
 PATIENCE = 20.0

@@ -21,7 +21,7 @@ from starlette_sessions_ext.stores.mysql.schema import php_session
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 from ..mysql.control import load, until
 from .stores import make_store
 

@@ -14,7 +14,7 @@ from starlette_sessions_ext import HandlerSocketStore, StoreTimeout, StoreUnavai
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import SessionUnavailable
 
-from ...mariadb_server import MIGRATIONS, MariaDBServer, running_mariadb
+from ...support.mariadb_server import MIGRATIONS, MariaDBServer, running_mariadb
 from ..mysql.control import connect, load, more, query, status, until
 from .stores import make_store
 

@@ -10,8 +10,8 @@ import pytest
 from starlette_sessions_ext import ConfigurationError, HandlerSocketStore, SessionError, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
 
-from ...mariadb_server import MariaDBServer
-from ...servers import free_port
+from ...support.mariadb_server import MariaDBServer
+from ...support.servers import free_port
 from ..mysql.control import query
 from .stores import make_store
 

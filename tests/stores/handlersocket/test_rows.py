@@ -14,7 +14,7 @@ from starlette_sessions_ext.handlersocket.frames import FENCE
 from starlette_sessions_ext.stores.handlersocket import columns as rows
 from starlette_sessions_ext.testing import FaultProxy
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 from ..mysql.control import load, query
 from .stores import make_store
 

@@ -16,7 +16,7 @@ from starlette_sessions_ext import (
     store_from_url,
 )
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 from .stores import make_store
 
 pytestmark = pytest.mark.anyio

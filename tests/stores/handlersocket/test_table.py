@@ -16,7 +16,7 @@ from starlette_sessions_ext import (
 from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.stores.handlersocket.schema_sql import _settings_findings
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 from .stores import make_store
 
 pytestmark = pytest.mark.anyio

@@ -10,8 +10,8 @@ from pymongo.collection import Collection
 from starlette_sessions_ext import MongoStore
 from starlette_sessions_ext.testing import FakeClock
 
-from ...mongo_server import MongoServer, running_replica_set
-from ..event_loops import anyio_backend as anyio_backend
+from ...support.event_loops import anyio_backend as anyio_backend
+from ...support.mongo_server import MongoServer, running_replica_set
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from starlette_sessions_ext import MongoStore
 
-from ...asgi import Browser, make_app
+from ...support.client import Browser, make_app
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 

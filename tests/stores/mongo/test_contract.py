@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from starlette_sessions_ext import MongoStore
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
 
-from ...mongo_server import MongoServer
+from ...support.mongo_server import MongoServer
 from .clients import client_of, through
 
 # A call that is cancelled while pymongo connects leaves its socket to the garbage collector. `collected` has it

@@ -18,8 +18,8 @@ from starlette_sessions_ext import MongoStore, Stored, StoreTimeout, StoreUnavai
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
-from ...mongo_server import MongoServer
-from ...servers import free_port
+from ...support.mongo_server import MongoServer
+from ...support.servers import free_port
 from .clients import DRIVERS, Sent, client_of, load, one_of_each, through, until
 
 pytestmark = pytest.mark.anyio

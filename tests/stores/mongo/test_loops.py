@@ -18,8 +18,8 @@ from starlette_sessions_ext import MongoStore, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
-from ...mongo_server import MongoServer, running_mongo
-from ...servers import wait_until
+from ...support.mongo_server import MongoServer, running_mongo
+from ...support.servers import wait_until
 from .clients import DRIVERS, load
 from .tls import running_tls
 

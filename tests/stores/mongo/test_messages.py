@@ -25,9 +25,9 @@ from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.errors import SessionUnavailable, StoreFull
 from starlette_sessions_ext.stores.mongo.errors import is_refusal, to_store_error
 
-from ...asyncio_only import anyio_backend as anyio_backend
-from ...mongo_server import MongoServer, running_members, running_mongo, state
-from ...servers import answers, free_port, running
+from ...support.asyncio_only import anyio_backend as anyio_backend
+from ...support.mongo_server import MongoServer, running_members, running_mongo, state
+from ...support.servers import answers, free_port, running
 from .clients import DRIVERS, client_of, load, one_of_each
 from .tls import TLSServer, running_tls
 

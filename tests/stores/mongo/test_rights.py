@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from starlette_sessions_ext import ConfigurationError, MongoStore, StoreUnavailable
 from starlette_sessions_ext.testing import FakeClock
 
-from ...mongo_server import MongoServer, running_mongo
+from ...support.mongo_server import MongoServer, running_mongo
 from .clients import one_of_each
 
 pytestmark = pytest.mark.anyio

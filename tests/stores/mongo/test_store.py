@@ -26,7 +26,7 @@ from starlette_sessions_ext import (
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
-from ...mongo_server import MongoServer
+from ...support.mongo_server import MongoServer
 from .clients import DRIVERS, Sent, client_of, load, one_of_each, until
 
 pytestmark = pytest.mark.anyio

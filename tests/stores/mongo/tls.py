@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...mongo_server import MongoServer
-from ...servers import answers, running
+from ...support.mongo_server import MongoServer
+from ...support.servers import answers, running
 
 _NEW = "openssl req -x509 -newkey rsa:2048 -nodes -days 2"
 

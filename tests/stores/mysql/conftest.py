@@ -8,8 +8,8 @@ import pytest
 from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.testing import FakeClock
 
-from ...mariadb_server import MariaDBServer
-from ..event_loops import anyio_backend as anyio_backend
+from ...support.event_loops import anyio_backend as anyio_backend
+from ...support.mariadb_server import MariaDBServer
 from .control import connect, query
 
 

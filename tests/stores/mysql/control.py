@@ -11,7 +11,7 @@ import asyncmy
 
 from starlette_sessions_ext import SessionStore, Stored
 
-from ...mariadb_server import PASSWORD, USER, MariaDBServer
+from ...support.mariadb_server import PASSWORD, USER, MariaDBServer
 
 
 async def connect(server: MariaDBServer, database: str = "fresh", **settings: Any) -> Any:

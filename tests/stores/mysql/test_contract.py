@@ -11,7 +11,7 @@ from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 from .control import pool, query
 
 pytestmark = pytest.mark.anyio

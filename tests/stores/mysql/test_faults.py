@@ -19,7 +19,7 @@ from starlette_sessions_ext.stores.mysql.errors import to_store_error
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
 
-from ...mariadb_server import USER, MariaDBServer
+from ...support.mariadb_server import USER, MariaDBServer
 from .control import load, locked, query, status, until, waiting
 
 pytestmark = pytest.mark.anyio

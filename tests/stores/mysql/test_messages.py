@@ -16,8 +16,8 @@ from starlette_sessions_ext.errors import StoreFull
 from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.stores.mysql.url import settings_of
 
-from ...mariadb_server import MariaDBServer
-from ...servers import free_port
+from ...support.mariadb_server import MariaDBServer
+from ...support.servers import free_port
 from .control import pool, query
 
 pytestmark = pytest.mark.anyio

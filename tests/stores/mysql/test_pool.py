@@ -18,7 +18,7 @@ from starlette_sessions_ext.stores.mysql.pool import OwnedPool
 from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.testing import FaultProxy
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 from .control import load, locked, query, status, until, waiting
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ from asyncmy.cursors import DictCursor
 from starlette_sessions_ext import ConfigurationError, StoreUnavailable
 from starlette_sessions_ext.stores.mysql import DatabaseStore
 
-from ...mariadb_server import MIGRATIONS, USER, MariaDBServer, running_mariadb
-from ...servers import free_port
+from ...support.mariadb_server import MIGRATIONS, USER, MariaDBServer, running_mariadb
+from ...support.servers import free_port
 from .control import load, pool, query
 
 pytestmark = pytest.mark.anyio

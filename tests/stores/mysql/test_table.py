@@ -13,7 +13,7 @@ from starlette_sessions_ext.stores.mysql import DatabaseStore
 from starlette_sessions_ext.stores.mysql import statements as rows
 from starlette_sessions_ext.testing import FakeClock
 
-from ...mariadb_server import MariaDBServer
+from ...support.mariadb_server import MariaDBServer
 from .control import load, pool, query, status
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,143 @@
+"""A hundred thousand sessions and more, put where a store reads them, in the way each database takes most at once."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from typing import Any, NamedTuple
+
+from bson.datetime_ms import DatetimeMS
+from bson.int64 import Int64
+from pymongo import MongoClient
+
+from starlette_sessions_ext import (
+    DatabaseStore,
+    MemoryStore,
+    MongoStore,
+    RedisStore,
+    SessionStore,
+    SQLiteStore,
+    store_from_url,
+)
+from starlette_sessions_ext._core.ids import key_of
+from starlette_sessions_ext.stores.handlersocket.columns import to_time
+from tests.support.mariadb_server import MIGRATIONS, run_sql
+
+from .drivers import HOUR, WEEKS
+from .operations import encoded
+from .services import Services
+
+Row = tuple[str, str, int]
+"""Key, data and expiry, in unix seconds."""
+
+
+def rows(name: str, count: int, body: bytes, expires_at: int) -> Iterator[Row]:
+    """So many sessions; fifty expire in each second up to `expires_at`. `key_of_row` says what they are called.
+
+    As it is with real ones, what expires together is scattered over the keys.
+    """
+    for number in range(count):
+        expiry = expires_at - (count - number) // 50
+        yield (key := key_of_row(name, number)), encoded(key, body).decode(), expiry
+
+
+def key_of_row(name: str, number: int) -> str:
+    return key_of(f"{name} {number}")
+
+
+class Place(NamedTuple):
+    """A store that nothing else is in, and what puts rows into it."""
+
+    store: SessionStore
+    fill: Callable[[Iterable[Row]], None]
+
+
+def places(services: Services, number: int, folder: Path) -> dict[str, Place]:
+    """One of every kind; what has another number is another one."""
+    name = f"bench_{number}"
+    services.mariadb.run(f"CREATE DATABASE {name}")
+    services.mariadb.run((MIGRATIONS / "0001_create.sql").read_text(), name)
+    path, redis, mongo = folder / f"{name}.db", f"{services.redis}/{number}", f"{services.mongo}_{number}"
+    database = services.mariadb.url(name)
+    session_data, php_session = partial(_database, database, folder), partial(_handlersocket, database, folder)
+    return {
+        "memory": Place(memory := MemoryStore(max_entries=10**7, max_bytes=10**10), partial(_memory, memory)),
+        "SQLite": Place(SQLiteStore(path), partial(_sqlite, path)),
+        "Redis": Place(RedisStore(redis), partial(_redis, redis)),
+        "HandlerSocket": Place(store_from_url(services.mariadb.handlersocket_url(name)), php_session),
+        "Database": Place(DatabaseStore(database), session_data),
+        "Mongo": Place(MongoStore(mongo), partial(_mongo, mongo)),
+    }
+
+
+def _memory(store: MemoryStore, rows: Iterable[Row]) -> None:
+    async def create_all() -> None:
+        for key, data, expires_at in rows:
+            await store.create(key, data.encode(), expires_at)
+
+    asyncio.run(create_all())
+
+
+def _sqlite(path: Path, rows: Iterable[Row]) -> None:
+    insert = "INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, 1, ?)"
+    with closing(sqlite3.connect(path, timeout=60)) as db, db:
+        db.execute("PRAGMA cache_size = -500000")  # KiB: keys come in no order, and each goes to a page of its own
+        db.executemany(insert, ((key, data.encode(), expires_at) for key, data, expires_at in rows))
+
+
+def _redis(url: str, rows: Iterable[Row]) -> None:
+    """As redis.io/docs/latest/develop/clients/patterns/bulk-loading has it."""
+    with subprocess.Popen(["redis-cli", "-u", url, "--pipe"], stdin=PIPE, stdout=DEVNULL) as client:
+        assert client.stdin is not None
+        for key, data, expires_at in rows:
+            client.stdin.write(_command("SET", f"session:{key}", data, "EXAT", str(expires_at)))
+    if client.returncode:
+        raise RuntimeError("redis-cli couldn't load the sessions")
+
+
+def _command(*words: str) -> bytes:
+    """As the protocol of Redis has it."""
+    lines = [f"*{len(words)}", *(line for word in words for line in (f"${len(word)}", word)), ""]
+    return "\r\n".join(lines).encode()
+
+
+def _database(url: str, folder: Path, rows: Iterable[Row]) -> None:
+    """A row's expiry is `modified_at` and two weeks."""
+    times = ((key, data, expires_at - WEEKS) for key, data, expires_at in rows)
+    columns = "(session_id, data, modified_at) SET created_at = modified_at, version = 1"
+    _load_into(url, f"session_data {columns}", folder, times)
+
+
+def _handlersocket(url: str, folder: Path, rows: Iterable[Row]) -> None:
+    """A row's expiry is `modified` and an hour."""
+    times = ((key, data, to_time(expires_at - HOUR)) for key, data, expires_at in rows)
+    _load_into(url, "php_session (id, data, modified) SET version = 1", folder, times)
+
+
+def _load_into(url: str, table: str, folder: Path, rows: Iterable[tuple[str, str, object]]) -> None:
+    path = folder / "rows.tsv"
+    with path.open("w") as file:
+        file.writelines("{}\t{}\t{}\n".format(key, data.replace("\n", "\\\n"), time) for key, data, time in rows)
+    run_sql(url, f"LOAD DATA INFILE '{path}' INTO TABLE {table}")
+    path.unlink()
+
+
+def _mongo(url: str, rows: Iterable[Row]) -> None:
+    documents = (_document(*row) for row in rows)
+    with MongoClient[Any](url) as client:
+        collection = client.get_default_database()["session_data"]
+        while batch := list(islice(documents, 10_000)):
+            collection.insert_many(batch, ordered=False)
+
+
+def _document(key: str, data: str, expires_at: int) -> dict[str, Any]:
+    moment = DatetimeMS(expires_at * 1000)
+    times = {"created_at": moment, "modified": moment, "expires_at": moment}
+    return {"_id": key, "data": data.encode(), "version": Int64(1), **times}

@@ -1,0 +1,3 @@
+"""Give tests/ and chaos/ the same fixtures."""
+
+pytest_plugins = ["tests.support.fixtures"]
