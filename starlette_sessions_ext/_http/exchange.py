@@ -78,7 +78,7 @@ class Exchange(SessionContext):
         self._http = http
         self._scope = scope
         self._send_message = send
-        self._saves_always = http.save_when is None  # nothing has to be asked
+        self._saves_always = http.save_if is None  # nothing has to be asked
 
     # The scope
 
