@@ -9,10 +9,18 @@ from collections.abc import Callable, Hashable
 
 from ..errors import StoreFull
 from ._support.options import check_count, check_options
-from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
+from .base import (
+    DEFAULT_MAX_DATA_BYTES,
+    Stored,
+    SupportsOwners,
+    check_expires_at,
+    check_key,
+    check_owner,
+    check_row,
+)
 
 
-class MemoryStore(SessionStore):
+class MemoryStore(SupportsOwners):
     """A store in memory. Every process has its own, and it ends with the process.
 
     It holds at most `max_entries` sessions and `max_bytes` bytes of data. When it is full of live
@@ -37,6 +45,8 @@ class MemoryStore(SessionStore):
         self._max_bytes = max_bytes
         self._clock = clock
         self._rows: dict[str, Stored] = {}
+        self._owners: dict[str, str] = {}
+        self._keys: dict[str, set[str]] = {}  # by owner
         self._bytes = 0
         self._versions = itertools.count(1)
         self._queue: list[tuple[int, str]] = []  # when to look at which row again; may be outdated
@@ -44,25 +54,27 @@ class MemoryStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         return self._live(key)
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         if self._live(key) is not None:
             return False
         self._remove(key)  # it may be there still, expired
         self._make_room(1, len(data))
-        self._put(key, data, expires_at)
+        self._put(key, data, expires_at, owner)
         self._enqueue(key, expires_at)
         return True
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         row = self._live(key)
         if row is None or row.version != version:
             return False
         self._make_room(0, len(data) - len(row.data))
         if key not in self._rows:  # that took a moment, in which it has expired
             return False
-        self._put(key, data, expires_at)
+        self._put(key, data, expires_at, owner)
         self._moved(key, row.expires_at, expires_at)
         return True
 
@@ -85,6 +97,21 @@ class MemoryStore(SessionStore):
     async def delete_expired(self, limit: int = 1000) -> int:
         return self._collect(limit)
 
+    async def owner_of(self, key: str) -> str | None:
+        return None if self._live(key) is None else self._owners.get(key)
+
+    async def keys_of(self, owner: str) -> list[str]:
+        check_owner(owner)
+        return [key for key in self._keys.get(owner, ()) if self._live(key) is not None]
+
+    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
+        if keep is not None:
+            check_key(keep)
+        removed = [key for key in await self.keys_of(owner) if key != keep]
+        for key in removed:
+            self._remove(key)
+        return len(removed)
+
     async def open(self) -> None:
         pass
 
@@ -98,8 +125,11 @@ class MemoryStore(SessionStore):
             return None
         return row if self._clock() < row.expires_at else None
 
-    def _put(self, key: str, data: bytes, expires_at: int) -> None:
+    def _put(self, key: str, data: bytes, expires_at: int, owner: str | None) -> None:
         self._remove(key)
+        if owner is not None:
+            self._owners[key] = owner
+            self._keys.setdefault(owner, set()).add(key)
         self._rows[key] = Stored(data, next(self._versions), expires_at)
         self._bytes += len(data)
 
@@ -107,6 +137,15 @@ class MemoryStore(SessionStore):
         row = self._rows.pop(key, None)
         if row is not None:
             self._bytes -= len(row.data)
+            self._disown(key)
+
+    def _disown(self, key: str) -> None:
+        owner = self._owners.pop(key, None)
+        if owner is not None:
+            keys = self._keys[owner]
+            keys.discard(key)
+            if not keys:
+                del self._keys[owner]
 
     def _moved(self, key: str, before: int, now: int) -> None:
         """Note in the queue that an expiry has become earlier.

@@ -6,9 +6,10 @@ plugin, on the backends that the `anyio_backend` fixture names. Nothing here loo
 
 from __future__ import annotations
 
+from .owners import OwnersContract
 from .races import RacesContract
 from .rows import RowsContract
 
 
-class StoreContract(RowsContract, RacesContract):
+class StoreContract(RowsContract, RacesContract, OwnersContract):
     """What every store does. Override `store`, and `advance` where the server has a clock."""
