@@ -1,4 +1,4 @@
-"""Delete many rows in batches: expired ones throttled, so that requests hardly notice.
+"""Delete expired rows in throttled batches, so that requests hardly notice.
 
 One large delete holds locks, the writer and the disk for as long as it takes, and requests wait
 behind it. A batch takes as long as a few ordinary writes. The pause after it is a multiple of its
@@ -7,7 +7,7 @@ duration, so that cleanup uses a fixed share of the store's time, however slow t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -33,10 +33,3 @@ async def delete_in_batches(
             break
         await anyio.sleep(pause_factor * (anyio.current_time() - started))
     return deleted
-
-
-async def delete_keys(
-    keys: Sequence[str], delete_batch: Callable[[Sequence[str]], Awaitable[int]], *, batch_size: int
-) -> int:
-    """Delete the rows of `keys` in batches without a pause, as a user waits for it. Return how many were deleted."""
-    return sum([await delete_batch(keys[first : first + batch_size]) for first in range(0, len(keys), batch_size)])

@@ -28,14 +28,14 @@ import anyio
 import anyio.to_thread
 
 from ...errors import ConfigurationError, CorruptRecord, StoreTimeout
-from .._support.cleanup import delete_in_batches, delete_keys
+from .._support.cleanup import delete_in_batches
 from .._support.options import check_options
+from .._support.owner_batches import OwnerBatches
 from ..base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
     Finding,
     Stored,
-    SupportsOwners,
     check_expires_at,
     check_key,
     check_owner,
@@ -50,12 +50,12 @@ from .group_commit import GroupCommit
 T = TypeVar("T")
 
 _BATCH_SIZE = 100
-"""Rows deleted at once, expired ones or those of an owner."""
+"""Expired rows deleted at once."""
 _PAUSE_FACTOR = 6
 """The rest after a step, as a multiple of its time: requests that commit wait for the same disk."""
 
 
-class SQLiteStore(SupportsOwners):
+class SQLiteStore(OwnerBatches):
     """Keep sessions in the file at `path`, which gets mode 0600 and is made if it isn't there.
 
     `timeout` is the budget of one operation in seconds; waiting for another process that writes
@@ -141,12 +141,6 @@ class SQLiteStore(SupportsOwners):
     async def keys_of(self, owner: str) -> list[str]:
         check_owner(owner)
         return await self._read(lambda db: [key for (key,) in db.execute(statements.KEYS_OF, (owner, self._clock()))])
-
-    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
-        if keep is not None:
-            check_key(keep)
-        keys = [key for key in await self.keys_of(owner) if key != keep]
-        return await delete_keys(keys, partial(self._delete_owned, owner), batch_size=_BATCH_SIZE)
 
     async def _delete_owned(self, owner: str, keys: Sequence[str]) -> int:
         def delete(db: sqlite3.Connection) -> int:
