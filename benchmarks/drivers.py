@@ -27,7 +27,7 @@ from starlette_sessions_ext.stores.handlersocket import columns
 from starlette_sessions_ext.stores.mysql import statements
 from starlette_sessions_ext.stores.mysql.url import settings_of
 from starlette_sessions_ext.stores.redis import scripts
-from starlette_sessions_ext.stores.sqlite import store as sqlite_store
+from starlette_sessions_ext.stores.sqlite import statements as sqlite_statements
 from tests.support.mariadb_server import MariaDBServer
 
 WEEKS = 14 * 24 * 60 * 60  # what DatabaseStore takes for a row's lifetime, in seconds
@@ -123,13 +123,13 @@ class _SQLite:
 
     async def load(self, key: str) -> Any:
         def select() -> Any:
-            return self.connection.execute(sqlite_store._LOAD, (key, time.time())).fetchone()
+            return self.connection.execute(sqlite_statements.LOAD, (key, time.time())).fetchone()
 
         return await anyio.to_thread.run_sync(select, limiter=self._thread)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> Any:
-        values = (data, expires_at, key, version, time.time())
-        update = partial(self.connection.execute, sqlite_store._REPLACE, values)
+        values = (data, expires_at, None, key, version, time.time())
+        update = partial(self.connection.execute, sqlite_statements.REPLACE, values)
         return (await anyio.to_thread.run_sync(update, limiter=self._thread)).rowcount
 
 

@@ -63,7 +63,8 @@ def places(services: Services, number: int, folder: Path) -> dict[str, Place]:
     """One of every kind; what has another number is another one."""
     name = f"bench_{number}"
     services.mariadb.run(f"CREATE DATABASE {name}")
-    services.mariadb.run((MIGRATIONS / "0001_create.sql").read_text(), name)
+    for migration in sorted(MIGRATIONS.glob("*.sql")):
+        services.mariadb.run(migration.read_text(), name)
     path, redis, mongo = folder / f"{name}.db", f"{services.redis}/{number}", f"{services.mongo}_{number}"
     database = services.mariadb.url(name)
     session_data, php_session = partial(_database, database, folder), partial(_handlersocket, database, folder)

@@ -94,20 +94,26 @@ class TouchIsAWrite(MemoryStore):
 
 
 class ReplaceMakesRows(MemoryStore):
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        return await super().replace(key, data, expires_at, version) or await self.create(key, data, expires_at)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        return await super().replace(key, data, expires_at, version, owner) or await self.create(
+            key, data, expires_at, owner
+        )
 
 
 class ReplaceIsBlind(MemoryStore):
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
         row = await self.load(key)
-        return row is not None and await super().replace(key, data, expires_at, row.version)
+        return row is not None and await super().replace(key, data, expires_at, row.version, owner)
 
 
 class CreateTakesOver(MemoryStore):
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
         await self.delete(key)
-        return await super().create(key, data, expires_at)
+        return await super().create(key, data, expires_at, owner)
 
 
 class DeleteIsBlind(MemoryStore):
@@ -116,8 +122,8 @@ class DeleteIsBlind(MemoryStore):
 
 
 class VersionsBeginAgain(MemoryStore):
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        made = await super().create(key, data, expires_at)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        made = await super().create(key, data, expires_at, owner)
         if made:
             self._rows[key] = self._rows[key]._replace(version=0)
         return made
@@ -129,8 +135,8 @@ class LivesASecondLonger(MemoryStore):
 
 
 class LosesTrailingSpaces(MemoryStore):
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        return await super().create(key, data.rstrip(b" "), expires_at)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        return await super().create(key, data.rstrip(b" "), expires_at, owner)
 
 
 class CollectsTheLiving(MemoryStore):
@@ -150,7 +156,9 @@ class TouchDoesNothing(MemoryStore):
 
 
 class ReplaceDoesNothing(MemoryStore):
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
         return await self.load(key) is not None
 
 

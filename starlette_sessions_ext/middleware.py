@@ -19,6 +19,7 @@ from ._core.circuit_breaker import Guard
 from ._core.context import SessionConfig
 from ._core.ids import Successors
 from ._core.lifetimes import Lifetimes
+from ._core.loading import follow, import_legacy, load_first
 from ._core.record import Alias
 from ._core.repository import SessionRepository
 from ._core.secret_keys import SecretKey, is_published, is_short, read_secrets
@@ -153,13 +154,14 @@ class SessionMiddleware:
             if session_id is not None and not others:
                 try:
                     found = await self._repository.read(session_id)
-                    exchange.fill(
-                        found if type(found) is not Alias else await self._repository.follow(found, session_id)
-                    )
+                    if type(found) is Alias:
+                        found = await follow(exchange, found, session_id)
+                    if found is not None:
+                        exchange.fill(found)
                 except (CorruptRecord, StoreUnavailable) as error:
                     exchange.go_on_without(session_id, error)
             elif others:
-                await exchange.load_first(session_id, others)
+                await load_first(exchange, session_id, others)
             elif self._legacy:
                 await self._import_legacy(exchange, scope)
             exchange.publish()
@@ -190,7 +192,7 @@ class SessionMiddleware:
             now = self._repository.clock()
             legacy = await find_legacy(self._legacy, self._http.cookie.name, scope["headers"], now)
             if legacy is not None:
-                await exchange.import_legacy(legacy)
+                await import_legacy(exchange, legacy)
         except StoreUnavailable as error:
             exchange.degrade(error)
 

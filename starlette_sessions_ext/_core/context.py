@@ -23,14 +23,13 @@ from ..errors import (
     StoreUnavailable,
 )
 from ..events import EventHandler, EventKind, SessionEvent, logger
-from ..legacy_cookies import LegacySession
 from ..serializers import Serializer
 from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
-from .ids import digest_of, id_of_legacy, key_of
+from .ids import digest_of, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
-from .repository import Replaced, SessionRepository
+from .repository import SessionRepository
 from .writing import write, write_atomically
 
 T = TypeVar("T")
@@ -82,50 +81,11 @@ class SessionContext:
         self.client_id = client_id
         self.writable = True
 
-    def fill(self, found: Entry | Replaced | None) -> None:
-        """Take over what the store has under an id of the client. Raises `CorruptRecord`."""
-        if type(found) is Entry:
-            dict.update(self.session, self.config.serializer.loads(found.body))
-            self.entry = self.session._stored = found
-        elif found is not None:
-            self.replaced_key = found.key
-
-    async def load_first(self, session_id: str | None, others: Sequence[str]) -> None:
-        """Fill the session with the first of the client's ids that has one. Otherwise it stays new.
-
-        The client is sent the one in use, for it has several. If `session_id` is None it has two where
-        no browser holds two, so that none is used.
-        """
-        self.config.emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
-        self.client_id = None
-        if session_id is None:
-            return
-        self.other_ids = (session_id, *others)
-        for candidate in self.other_ids:
-            try:
-                self.fill(await self.config.repository.get(candidate))
-            except (CorruptRecord, StoreUnavailable) as error:
-                self.go_on_without(candidate, error)
-            if self.entry is not None:
-                self.replaced_key = None
-                return
-
-    async def import_legacy(self, legacy: LegacySession) -> None:
-        """Fill the session from another middleware's, or from what has become of it since."""
-        legacy_id = id_of_legacy(legacy.identity)
-        try:
-            body = self.dumps(legacy.data)
-        except NotSerializable as error:
-            logger.warning("another middleware's session was left out: %s", error)
-            return
-        try:
-            found, is_new = await self.config.repository.import_once(legacy_id, body, legacy.valid_until)
-            self.fill(found)
-        except CorruptRecord:
-            self.emit(EventKind.RECORD_CORRUPT, key_of(legacy_id))
-        else:
-            if is_new and self.entry is not None:
-                self.emit(EventKind.LEGACY_IMPORTED, self.entry.header.key)
+    def fill(self, entry: Entry) -> None:
+        """Take over a loaded session. Raises `CorruptRecord`."""
+        session = self.session
+        dict.update(session, self.config.serializer.loads(entry.body))
+        self.entry = session._stored = entry
 
     def go_on_without(self, session_id: str, error: CorruptRecord | StoreUnavailable) -> None:
         """Leave the session new, since the client's couldn't be read. Raises as `degrade` does."""
@@ -152,18 +112,17 @@ class SessionContext:
         return (
             entry.session_id != self.client_id
             or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
-            or (session._lent and self.has_changed())
+            or (session._lent and self._differs_from(entry))
         )
 
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
         session, entry = self.session, self.entry
-        if session.modified:
-            return True
-        if not session._lent or entry is None:
-            return False
+        return session.modified or (session._lent and entry is not None and self._differs_from(entry))
+
+    def _differs_from(self, entry: Entry) -> bool:
         try:
-            return self.dumps(session._data()) != entry.body
+            return self.config.serializer.dumps(self.session._data()) != entry.body
         except NotSerializable:  # the commit says why
             return True
 
@@ -180,7 +139,10 @@ class SessionContext:
         session._intent, session.modified = NO_INTENT, False
         body = None
         try:
-            body = self._body(modified)
+            if before is None or modified or session._lent:
+                body = self.config.serializer.dumps(session._data())
+            else:
+                body = before.body
             if intent is not NO_INTENT or before is None or not await self._replace(before, body):
                 await write(self, intent, body)
             if refreshes and before is not None and self.entry is before:
@@ -248,7 +210,7 @@ class SessionContext:
             or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
         ):
             return False
-        if not repository.turns.is_alone(entry.header.key):
+        if ((turns := repository.turns).writing or turns.queues) and not turns.is_alone(entry.header.key):
             return False
         wanted = plan_data_only(entry, body)
         if wanted is not entry:
@@ -267,12 +229,6 @@ class SessionContext:
             raise
         self.set_entry(latest)
         self.adopt(entry.body, latest.body)
-
-    def _body(self, modified: bool) -> bytes:
-        """Return the session as bytes. Raises `NotSerializable`."""
-        if self.entry is not None and not modified and not self.session._lent:
-            return self.entry.body
-        return self.dumps(self.session._data())
 
     def plan(self, entry: Entry, body: bytes, intent: Intent, *, renews: bool = True) -> Plan:
         config = self.config

@@ -104,10 +104,10 @@ class SessionCookie:
         `MAX_CANDIDATES`. Under a `__Host-` name no browser holds two, so of two different ids none is the
         session's. A cookie that was sent without Secure is outdated over https.
         """
-        headers = scope["headers"]
-        names = [*map(NAME, headers)]
+        names = [*map(NAME, scope["headers"])]
         if b"cookie" not in names:
             return NOTHING
+        headers = scope["headers"]
         if names.count(b"cookie") > 1:  # HTTP/2 may split it (RFC 9113, 8.2.3)
             return self._find_in([value for name, value in headers if name == b"cookie"], scope.get("scheme"))
         header = headers[names.index(b"cookie")][1]

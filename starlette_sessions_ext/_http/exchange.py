@@ -57,7 +57,7 @@ class Exchange(SessionContext):
     `failure` is why the response that was about to start couldn't be saved.
     """
 
-    __slots__ = ("_http", "_outer_state", "_saves_always", "_scope", "_send_message")
+    __slots__ = ("_http", "_outer_state", "_scope", "_send_message")
 
     failure: Exception | None = None
     saves = True  # what `save_if` said
@@ -78,25 +78,24 @@ class Exchange(SessionContext):
         self._http = http
         self._scope = scope
         self._send_message = send
-        self._saves_always = http.save_if is None  # nothing has to be asked
 
     # The scope
 
     def publish(self) -> None:
         """Put the session into the scope, until `close`. Raises `ConfigurationError` where its name is taken."""
-        scope, session, name = self._scope, self.session, self._http.state_attr
+        scope, name = self._scope, self._http.state_attr
         state = scope.get("state")
         if state is None:
             state = {}
         elif name in state and not isinstance(state, RequestState) and not isinstance(state[name], Session):
             raise ConfigurationError(f"request.state.{name} is taken by the application: choose another state_attr")
         self._outer_state = state
-        scope["state"] = RequestState(state, name, session)
+        scope["state"] = RequestState(state, name, self.session)
         if "session" in scope:
             self._outer_session = scope["session"]
             if not isinstance(self._outer_session, Session):
                 self._http.warn_once(_TWO_MIDDLEWARES)
-        scope["session"] = session
+        scope["session"] = self.session
 
     def close(self) -> None:
         """The request is over. The session leaves the server's state, and an outer session is back."""
@@ -124,7 +123,7 @@ class Exchange(SessionContext):
         """Send a message of the application, after saving if it starts the response."""
         if not self.writable or message["type"] not in STARTS:
             return self._send_message(message)
-        if (self._saves_always or self._is_saved(message)) and self.has_work():
+        if (self._http.save_if is None or self._is_saved(message)) and self.has_work():
             return self._save_and_send(message)
         self._begin(message)
         return self._send_message(message)
@@ -142,26 +141,21 @@ class Exchange(SessionContext):
             await self.commit()
 
     async def _save_and_send(self, message: Message) -> None:
-        try:
-            await self.commit()
-        except SessionGone:
-            pass  # another request's logout or rotation stands; an event says so
-        except Exception as error:
-            self.failure = error
-            self._saves_always = False
-            raise
+        """Save, and send the first message. An error page after a failed save saves nothing."""
+        if self.failure is None or message.get("status", 200) < 400:
+            self.failure = None
+            try:
+                await self.commit()
+            except SessionGone:
+                pass  # another request's logout or rotation stands; an event says so
+            except Exception as error:
+                self.failure = error
+                raise
         self._begin(message)
         await self._send_message(message)
 
     def _is_saved(self, message: Message) -> bool:
-        """Return whether this response saves the session: what `save_if` says, and for an accepted socket always.
-
-        An error page after a failed save saves nothing.
-        """
-        if self.failure is not None:
-            if message.get("status", 200) >= 400:
-                return False
-            self.failure = None
+        """Return whether `save_if` lets this response save the session. An accepted socket always does."""
         save_if = self._http.save_if
         if save_if is not None and "status" in message:
             try:

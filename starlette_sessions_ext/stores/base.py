@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Hashable
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
@@ -54,6 +55,10 @@ class Stored(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Stored(<{len(self.data)} bytes>, expires_at={self.expires_at})"
+
+
+new_stored = partial(tuple.__new__, Stored)
+"""`Stored` of a tuple of all its fields, at a third of the price."""
 
 
 @runtime_checkable
@@ -145,7 +150,9 @@ class SupportsOwners(SessionStore, Protocol):
     """A store that finds the sessions of one owner.
 
     An owner is an opaque digest of 32 characters of a-z2-7, or None for a row that has none. It belongs
-    to the row: `create` and `replace` write it in the same step, and nothing else changes it.
+    to the row: `create` and `replace` write it in the same step, and nothing else changes it. A row that
+    was written before the store knew owners has none. Methods raise TypeError or ValueError for another
+    owner or key, before any I/O.
     """
 
     async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
@@ -158,6 +165,13 @@ class SupportsOwners(SessionStore, Protocol):
         """Compare and swap, as `SessionStore.replace`. `owner`, None included, takes the place of the row's."""
         ...
 
+    async def owner_of(self, key: str) -> str | None:
+        """Return the owner of a row; None if it has none, is absent or has expired.
+
+        For moving sessions to another store. No request needs it.
+        """
+        ...
+
     async def keys_of(self, owner: str) -> list[str]:
         """Return the keys of an owner's rows that haven't expired, in no order."""
         ...
@@ -165,8 +179,12 @@ class SupportsOwners(SessionStore, Protocol):
     async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
         """Remove an owner's rows but for the key `keep`, and return how many were removed.
 
-        Every row of the owner that existed before the call is gone after it, also one that is
-        replaced during the call. A row that is created during the call may stay.
+        Every row of the owner that existed before the call is gone after it, also one that was replaced
+        in between, unless that gave it another owner. A row that is created while it runs may stay.
+        Expired rows may stay, and don't count.
+
+        Rows go in batches, of which each has the deadline of an operation. If a batch fails, those of
+        the batches before it are gone. Call again for the others.
         """
         ...
 
@@ -193,10 +211,12 @@ def check_key(key: str) -> None:
         raise ValueError("a session key is 32 characters of a-z2-7")
 
 
-def check_owner(owner: str | None) -> None:
+def check_owner(owner: str) -> None:
     """Refuse what isn't an owner: it has the form of a key."""
-    if owner is not None:
-        check_key(owner)
+    if type(owner) is not str:
+        raise TypeError("an owner is a str")
+    if _KEY.fullmatch(owner) is None:
+        raise ValueError("an owner is 32 characters of a-z2-7")
 
 
 def check_expires_at(expires_at: int) -> None:
@@ -207,10 +227,14 @@ def check_expires_at(expires_at: int) -> None:
         raise ValueError("expires_at is in unix seconds, up to the year 9999")
 
 
-def check_row(key: str, data: bytes, expires_at: int, max_data_bytes: int | None) -> None:
+def check_row(key: str, data: bytes, expires_at: int, max_data_bytes: int | None, owner: str | None = None) -> None:
     """Refuse a row that can't be stored as given."""
-    check_key(key)
-    check_expires_at(expires_at)
+    if type(key) is not str or _KEY.fullmatch(key) is None:
+        check_key(key)
+    if owner is not None:
+        check_owner(owner)
+    if type(expires_at) is not int or not 0 <= expires_at <= MAX_TIMESTAMP:
+        check_expires_at(expires_at)
     if type(data) is not bytes:
         raise TypeError("session data is bytes")
     if max_data_bytes is not None and len(data) > max_data_bytes:

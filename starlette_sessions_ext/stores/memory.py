@@ -9,10 +9,19 @@ from collections.abc import Callable, Hashable
 
 from ..errors import StoreFull
 from ._support.options import check_count, check_options
-from .base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_key, check_row
+from .base import (
+    DEFAULT_MAX_DATA_BYTES,
+    Stored,
+    SupportsOwners,
+    check_expires_at,
+    check_key,
+    check_owner,
+    check_row,
+    new_stored,
+)
 
 
-class MemoryStore(SessionStore):
+class MemoryStore(SupportsOwners):
     """A store in memory. Every process has its own, and it ends with the process.
 
     It holds at most `max_entries` sessions and `max_bytes` bytes of data. When it is full of live
@@ -37,33 +46,47 @@ class MemoryStore(SessionStore):
         self._max_bytes = max_bytes
         self._clock = clock
         self._rows: dict[str, Stored] = {}
+        self._owners: dict[str, str] = {}
+        self._keys: dict[str, set[str]] = {}  # by owner
         self._bytes = 0
         self._versions = itertools.count(1)
         self._queue: list[tuple[int, str]] = []  # when to look at which row again; may be outdated
 
     async def load(self, key: str) -> Stored | None:
-        return self._live(key)
+        row = self._rows.get(key)
+        if row is None:
+            check_key(key)  # what isn't a key has no row
+            return None
+        return row if self._clock() < row.expires_at else None
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         if self._live(key) is not None:
             return False
         self._remove(key)  # it may be there still, expired
         self._make_room(1, len(data))
-        self._put(key, data, expires_at)
-        self._enqueue(key, expires_at)
+        self._put(key, data, expires_at, owner)
         return True
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
-        row = self._live(key)
-        if row is None or row.version != version:
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
+        row = self._rows.get(key)
+        if row is None or row.version != version or self._clock() >= row.expires_at:
             return False
-        self._make_room(0, len(data) - len(row.data))
-        if key not in self._rows:  # that took a moment, in which it has expired
-            return False
-        self._put(key, data, expires_at)
-        self._moved(key, row.expires_at, expires_at)
+        growth = len(data) - len(row.data)
+        if growth > 0 and self._bytes + growth > self._max_bytes:
+            self._make_room(0, growth)
+            if key not in self._rows:  # that took a moment, in which it has expired
+                return False
+        self._rows[key] = new_stored((data, next(self._versions), expires_at))
+        self._bytes += growth
+        if owner != self._owners.get(key):
+            self._disown(key)
+            self._own(key, owner)
+        if expires_at < row.expires_at:
+            self._enqueue(key, expires_at)
         return True
 
     async def touch(self, key: str, expires_at: int) -> bool:
@@ -72,7 +95,8 @@ class MemoryStore(SessionStore):
         if row is None:
             return False
         self._rows[key] = row._replace(expires_at=expires_at)
-        self._moved(key, row.expires_at, expires_at)
+        if expires_at < row.expires_at:
+            self._enqueue(key, expires_at)
         return True
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
@@ -84,6 +108,21 @@ class MemoryStore(SessionStore):
 
     async def delete_expired(self, limit: int = 1000) -> int:
         return self._collect(limit)
+
+    async def owner_of(self, key: str) -> str | None:
+        return None if self._live(key) is None else self._owners.get(key)
+
+    async def keys_of(self, owner: str) -> list[str]:
+        check_owner(owner)
+        return [key for key in self._keys.get(owner, ()) if self._live(key) is not None]
+
+    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
+        if keep is not None:
+            check_key(keep)
+        removed = [key for key in await self.keys_of(owner) if key != keep]
+        for key in removed:
+            self._remove(key)
+        return len(removed)
 
     async def open(self) -> None:
         pass
@@ -98,23 +137,30 @@ class MemoryStore(SessionStore):
             return None
         return row if self._clock() < row.expires_at else None
 
-    def _put(self, key: str, data: bytes, expires_at: int) -> None:
-        self._remove(key)
+    def _put(self, key: str, data: bytes, expires_at: int, owner: str | None) -> None:
         self._rows[key] = Stored(data, next(self._versions), expires_at)
         self._bytes += len(data)
+        self._own(key, owner)
+        self._enqueue(key, expires_at)
+
+    def _own(self, key: str, owner: str | None) -> None:
+        if owner is not None:
+            self._owners[key] = owner
+            self._keys.setdefault(owner, set()).add(key)
 
     def _remove(self, key: str) -> None:
         row = self._rows.pop(key, None)
         if row is not None:
             self._bytes -= len(row.data)
+            self._disown(key)
 
-    def _moved(self, key: str, before: int, now: int) -> None:
-        """Note in the queue that an expiry has become earlier.
-
-        A later expiry is found when the row is looked at.
-        """
-        if now < before:
-            self._enqueue(key, now)
+    def _disown(self, key: str) -> None:
+        owner = self._owners.pop(key, None)
+        if owner is not None:
+            keys = self._keys[owner]
+            keys.discard(key)
+            if not keys:
+                del self._keys[owner]
 
     def _make_room(self, entries: int, size: int) -> None:
         """Raise `StoreFull` unless so much more fits. Expired rows go first."""
@@ -146,7 +192,7 @@ class MemoryStore(SessionStore):
         return collected
 
     def _enqueue(self, key: str, expires_at: int) -> None:
-        """Note when to look at a row.
+        """Note when to look at a row. An expiry that has become later is noticed then.
 
         Rows that were deleted or moved leave entries behind, which are removed now and then.
         """

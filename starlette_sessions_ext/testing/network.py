@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -11,9 +13,10 @@ import pytest
 
 from .._core.ids import key_of, new_id
 from ..errors import StoreTimeout, StoreUnavailable
-from ..stores.base import SessionStore
+from ..stores.base import SessionStore, SupportsOwners
 from ._ticks import counting_ticks
 from .contract import StoreContract
+from .contract.owners import ANN, BOB
 from .proxy import FaultProxy
 
 HANG = 60.0
@@ -106,6 +109,12 @@ class NetworkStoreContract(StoreContract):
             lambda: proxied.touch(key, soon),
             lambda: proxied.delete(key),
         ]
+        if isinstance(proxied, SupportsOwners):
+            calls += [
+                partial(proxied.owner_of, key),
+                partial(proxied.keys_of, ANN),
+                partial(proxied.delete_all_of, ANN),
+            ]
         # One deadline covers all that an operation waits for.
         assert max([await self._ticks_until_timeout(call) for call in calls]) < 35
 
@@ -131,3 +140,29 @@ class NetworkStoreContract(StoreContract):
         row = await proxied.load(key)
         assert row is not None
         assert row.data == b"data"
+
+    async def test_an_owner_whose_answer_is_lost_is_written_with_its_row(
+        self, proxied: SessionStore, owners: SupportsOwners, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        assert isinstance(proxied, SupportsOwners)
+        await proxied.create(key_of(new_id()), b"other", soon, ANN)  # whatever has to be learned first
+        proxy.drop_reply()
+        assert await proxied.create(key, b"one", soon, ANN)
+        assert await owners.owner_of(key) == ANN
+        row = await proxied.load(key)
+        assert row is not None
+        proxy.drop_reply()
+        assert await proxied.replace(key, b"two", soon, row.version, BOB)
+        assert await owners.keys_of(BOB) == [key]
+
+    async def test_a_removal_of_all_whose_answer_is_lost_isnt_undone(
+        self, proxied: SessionStore, owners: SupportsOwners, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        assert isinstance(proxied, SupportsOwners)
+        await proxied.create(key, b"data", soon, ANN)
+        proxy.drop_reply()
+        with suppress(StoreUnavailable):
+            await proxied.delete_all_of(ANN)
+        assert await proxied.delete_all_of(ANN) in (0, 1)
+        assert await owners.load(key) is None
+        assert await owners.keys_of(ANN) == []

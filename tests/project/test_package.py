@@ -111,7 +111,7 @@ def test_the_extras_named_in_messages_exist(wheel: zipfile.ZipFile) -> None:
 
 @pytest.mark.slow
 def test_the_migrations_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
-    for name in ("0001_create", "0002_upgrade"):
+    for name in ("0001_create", "0002_upgrade", "0003_owner"):
         inside = wheel.read(f"starlette_sessions_ext/_migrations/{name}.sql")
         assert inside == (ROOT / "migrations" / f"{name}.sql").read_bytes()
 

@@ -34,7 +34,8 @@ def mysql_database(url: str) -> Iterator[str]:
     own = urlsplit(url)._replace(path=f"/{name}").geturl()
     run_sql(urlsplit(url)._replace(path="").geturl(), f"CREATE DATABASE {name}")
     try:
-        run_sql(own, (MIGRATIONS / "0001_create.sql").read_text())
+        for migration in sorted(MIGRATIONS.glob("*.sql")):
+            run_sql(own, migration.read_text())
         yield own
     finally:
         run_sql(own, f"DROP DATABASE {name}")

@@ -42,9 +42,9 @@ async def inspect_table(fetch_all: FetchAll, table: TableSpec, create: str) -> d
     return columns
 
 
-async def has_index(fetch_all: FetchAll, table: TableSpec) -> bool:
-    """Return whether an index begins with the column by which expired rows are found."""
-    [(count,)] = await fetch_all(_INDEXED, (table.database, table.name, table.indexed[0]))
+async def has_index(fetch_all: FetchAll, table: TableSpec, column: str) -> bool:
+    """Return whether an index begins with the column."""
+    [(count,)] = await fetch_all(_INDEXED, (table.database, table.name, column))
     return bool(count)
 
 

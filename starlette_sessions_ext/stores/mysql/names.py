@@ -20,6 +20,7 @@ class Names(NamedTuple):
     created_at: str
     modified_at: str
     version: str
+    owner: str
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -31,7 +32,7 @@ class Names(NamedTuple):
         return {"table": quote_table(self.database, self.table), **columns}
 
 
-MIGRATED = Names(None, "session_data", "session_id", "data", "created_at", "modified_at", "version")
+MIGRATED = Names(None, "session_data", "session_id", "data", "created_at", "modified_at", "version", "owner")
 """The table that the migrations create."""
 
 

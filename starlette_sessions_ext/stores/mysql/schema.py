@@ -1,6 +1,6 @@
 """What a MySQL table must be to hold sessions, and the statements that create and repair it. Pure.
 
-This is the one description of both tables. Migration 0001 creates them; a test compares it with
+This is the one description of both tables. A test compares what the migrations make with
 `TableSpec.create_statement`. The startup checks of DatabaseStore and HandlerSocketStore use it too.
 """
 
@@ -66,13 +66,18 @@ class ColumnSpec(NamedTuple):
 
 
 class TableSpec(NamedTuple):
-    """A session table. The first column is its primary key, `indexed` are those of its expiry."""
+    """A session table. The first column is its primary key, `indexed` are those of its expiry.
+
+    A table without `owner` holds sessions too, but none that has an owner.
+    """
 
     database: str | None
     name: str
     columns: tuple[ColumnSpec, ...]
     index_name: str
     indexed: tuple[str, ...]
+    owner: ColumnSpec
+    owner_index_name: str
 
     @property
     def quoted(self) -> str:
@@ -83,12 +88,14 @@ class TableSpec(NamedTuple):
         return f"ADD {self._index}"
 
     @property
+    def add_owner_index(self) -> str:
+        return f"ADD {self._owner_index}"
+
+    @property
     def create_statement(self) -> str:
-        columns = ", ".join(f"`{column.name}` {column.definition}" for column in self.columns)
-        return (
-            f"CREATE TABLE {self.quoted} ({columns}, PRIMARY KEY (`{self.columns[0].name}`), {self._index})"
-            " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;"
-        )
+        columns = ", ".join(f"`{column.name}` {column.definition}" for column in (*self.columns, self.owner))
+        keys = f"PRIMARY KEY (`{self.columns[0].name}`), {self._index}, {self._owner_index}"
+        return f"CREATE TABLE {self.quoted} ({columns}, {keys}) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;"
 
     def column(self, name: str) -> ColumnSpec:
         return next(column for column in self.columns if column.name == name)
@@ -121,6 +128,22 @@ class TableSpec(NamedTuple):
             if column.must_be_given and column.name.lower() not in ours:
                 yield Fault(f"`{column.name}` has no default", f"MODIFY `{column.name}` {column.definition} NULL")
 
+    def owner_fault(self, columns: Mapping[str, Column]) -> Fault | None:
+        """Say why an existing table holds no owners, and what adds them; None if it does."""
+        column = columns.get(self.owner.name.lower())
+        if column is None:
+            return Fault(
+                f"{self.quoted} has no column `{self.owner.name}`, so the sessions of a user can't be found",
+                self.alter_statement(self.owner.add, self.add_owner_index),
+            )
+        if reason := self.owner.check(column):
+            return Fault(
+                f"`{column.name}` ({column.definition}) of {self.quoted} {reason}, so the sessions of a user can't be"
+                " found",
+                f"rename that column, then {self.alter_statement(self.owner.add, self.add_owner_index)}",
+            )
+        return None
+
     def refuse(self, faults: Iterable[Fault]) -> None:
         """Raise `ConfigurationError` with the statement that repairs the table, if there are faults."""
         found = list(faults)
@@ -135,6 +158,10 @@ class TableSpec(NamedTuple):
         columns = ", ".join(f"`{column}`" for column in self.indexed)
         return f"KEY `{self.index_name}` ({columns})"
 
+    @property
+    def _owner_index(self) -> str:
+        return f"KEY `{self.owner_index_name}` (`{self.owner.name}`)"
+
 
 def session_data(names: Names) -> TableSpec:
     """Describe the table of DatabaseStore, under the configured names."""
@@ -145,7 +172,16 @@ def session_data(names: Names) -> TableSpec:
         ColumnSpec(names.modified_at, "BIGINT UNSIGNED DEFAULT NULL", _check_time),
         ColumnSpec(names.version, "BIGINT UNSIGNED NOT NULL DEFAULT 0", _check_version),
     )
-    return TableSpec(names.database, names.table, columns, "session_data_expiry", (names.modified_at, names.created_at))
+    indexed = (names.modified_at, names.created_at)
+    return TableSpec(
+        names.database,
+        names.table,
+        columns,
+        "session_data_expiry",
+        indexed,
+        _owner(names.owner),
+        "session_data_owner",
+    )
 
 
 def php_session(database: str | None, table: str) -> TableSpec:
@@ -156,7 +192,11 @@ def php_session(database: str | None, table: str) -> TableSpec:
         ColumnSpec("data", "MEDIUMTEXT", _check_data),
         ColumnSpec("version", "BIGINT UNSIGNED NOT NULL DEFAULT 0", _check_version),
     )
-    return TableSpec(database, table, columns, "modified", ("modified",))
+    return TableSpec(database, table, columns, "modified", ("modified",), _owner("owner"), "php_session_owner")
+
+
+def _owner(name: str) -> ColumnSpec:
+    return ColumnSpec(name, "CHAR(32) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL", _check_owner)
 
 
 def _check_id(column: Column) -> str | None:
@@ -191,3 +231,9 @@ def _check_datetime(column: Column) -> str | None:
 
 def _check_version(column: Column) -> str | None:
     return None if column.type == "bigint" and not column.nullable else "can't hold a version"
+
+
+def _check_owner(column: Column) -> str | None:
+    is_text = column.type in ("char", "varchar") and (column.collation or "").endswith("_bin")
+    is_long_enough = column.length is not None and column.length >= KEY_CHARACTERS
+    return None if is_text and is_long_enough and column.nullable else "can't hold an owner, or none"

@@ -27,9 +27,11 @@ class Limits(NamedTuple):
     data_bytes: int
     last_time: int
     """The largest number for `modified_at`."""
+    no_owners: Finding | None
+    """Why no row can have an owner, and what changes that; None if rows can."""
 
 
-UNKNOWN_LIMITS = Limits(65_535, 2**32 - 1)
+UNKNOWN_LIMITS = Limits(65_535, 2**32 - 1, None)
 """Before the server was asked: `TEXT` and `INT UNSIGNED`, the smallest that the migrations make or leave."""
 
 
@@ -48,7 +50,9 @@ async def check_table(fetch_all: FetchAll, names: Names, migrate: str) -> Limits
         )
     table = session_data(names)
     columns = await inspect_table(fetch_all, table, migrate if names == MIGRATED else table.create_statement)
-    return _limits(names, columns, packet)
+    fault = table.owner_fault(columns)
+    no_owners = fault and Finding(fault.reason, f"run {migrate}" if _migrates(names, columns) else fault.change)
+    return _limits(names, columns, packet, no_owners)
 
 
 async def try_writing(fetch_all: FetchAll, names: Names) -> None:
@@ -59,18 +63,28 @@ async def try_writing(fetch_all: FetchAll, names: Names) -> None:
 
 async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Finding]:
     """What works, but not well. What doesn't work at all is raised as `check_table` does."""
-    await check_table(fetch_all, names, migrate)
+    limits = await check_table(fetch_all, names, migrate)
     await try_writing(fetch_all, names)
     found = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
     table = session_data(names)
-    if not await has_index(fetch_all, table):
+    if not await has_index(fetch_all, table, names.modified_at):
         problem = f"no index begins with `{names.modified_at}`: collecting expired sessions reads the whole table"
         found.append(Finding(problem, table.alter_statement(table.add_index)))
+    if limits.no_owners is not None:
+        found.append(limits.no_owners)
+    elif not await has_index(fetch_all, table, names.owner):
+        problem = f"no index begins with `{names.owner}`: finding the sessions of a user reads the whole table"
+        found.append(Finding(problem, table.alter_statement(table.add_owner_index)))
     return found
 
 
-def _limits(names: Names, columns: dict[str, Column], packet: int) -> Limits:
+def _migrates(names: Names, columns: dict[str, Column]) -> bool:
+    """Whether the migrations add the owner: they leave another column of that name alone."""
+    return names == MIGRATED and names.owner not in columns
+
+
+def _limits(names: Names, columns: dict[str, Column], packet: int, no_owners: Finding | None) -> Limits:
     """A packet has to hold the statement, in which quoting may double the data."""
     length = columns[names.data.lower()].length or 0
     bigint = columns[names.modified_at.lower()].type == "bigint"
-    return Limits(min(length, (packet - 1024) // 2), 2**63 - 1 if bigint else UNKNOWN_LIMITS.last_time)
+    return Limits(min(length, (packet - 1024) // 2), 2**63 - 1 if bigint else UNKNOWN_LIMITS.last_time, no_owners)

@@ -9,12 +9,12 @@ expiry has its `modified_at` shifted, so that the sum is exact.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from functools import partial
 
 try:
     from asyncmy import Pool
@@ -31,7 +31,6 @@ from ..base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
     Finding,
-    SessionStore,
     Stored,
     check_expires_at,
     check_key,
@@ -40,17 +39,21 @@ from ..base import (
 )
 from . import statements
 from .borrowed_pool import BorrowedPool
-from .connections import Connections, Reply, fetch_all
+from .connections import Connections
 from .errors import DRIVER_ERRORS, is_connection_lost, is_duplicate
-from .execution import deadline, execute_until
+from .execution import deadline
 from .loop_state import LoopState
 from .names import parse_names
+from .owned_rows import OwnedRows
 from .pool import OwnedPool
-from .startup_check import UNKNOWN_LIMITS, check_table, findings, try_writing
+from .startup_check import UNKNOWN_LIMITS, Limits
+from .table import SessionTable
 from .text_encoding import from_text, to_text
 from .url import address_of, migrate_command, settings_of
 
 check_version("asyncmy")
+
+_logger = logging.getLogger("starlette_sessions_ext")
 
 _MAX_BATCHED_LOADS = 32
 """Sessions loaded by one statement: its fixed cost is shared well by then."""
@@ -58,7 +61,7 @@ _BATCH_SIZE = 100
 """Expired rows deleted at once."""
 
 
-class DatabaseStore(SessionStore):
+class DatabaseStore(OwnedRows):
     """A store in MySQL 8 or MariaDB 10.5, or later.
 
     Takes a URL (`mysql://user:password@host:3306/database`, also with `?unix_socket=`, `?ssl=true`
@@ -68,7 +71,8 @@ class DatabaseStore(SessionStore):
     `pool_recycle` of at most 240 seconds, against firewalls that forget idle connections; and a
     `connect_timeout`: while asyncmy's pool connects, nobody gets a connection from it.
 
-    `table` (`database.table` for another database) and the columns are those of the migrations.
+    `table` (`database.table` for another database) and the columns are those of the migrations. A table without the
+    column of the owner serves sessions as before; what needs an owner raises `ConfigurationError`.
     `lifetime` is what a row lives after `modified_at`, in seconds or as a timedelta; any other program
     that reads or collects the table must use the same. `timeout` is the budget of one operation
     in seconds; `clock` gives unix seconds. `max_data_bytes` is lowered to what the table holds, which
@@ -88,21 +92,22 @@ class DatabaseStore(SessionStore):
         column_created_at: str = "created_at",
         column_modified_at: str = "modified_at",
         column_version: str = "version",
+        column_owner: str = "owner",
         timeout: float = DEFAULT_TIMEOUT,
         max_data_bytes: int = DEFAULT_MAX_DATA_BYTES,
         pool_size: int = 10,
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
-        self._names = parse_names(
+        names = parse_names(
             table,
             session_id=column_session_id,
             data=column_data,
             created_at=column_created_at,
             modified_at=column_modified_at,
             version=column_version,
+            owner=column_owner,
         )
-        self._quoted = self._names.quoted()
         self._lifetime = parse_duration(lifetime, "lifetime", maximum=statements.MAX_LIFETIME)
         self._timeout = timeout
         self._clock = clock
@@ -110,10 +115,10 @@ class DatabaseStore(SessionStore):
         self._pool_size = pool_size
         self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else BorrowedPool(pool_or_url)
         self._address = BorrowedPool.address if isinstance(self._source, BorrowedPool) else address_of(self._source)
-        self._migrate = migrate_command(None if isinstance(self._source, BorrowedPool) else self._source)
+        migrate = migrate_command(None if isinstance(self._source, BorrowedPool) else self._source)
         self._loop_states = LoopLocal(self._make_loop_state, close=LoopState.aclose, abandon=LoopState.abandon)
-        self._limits = UNKNOWN_LIMITS
-        self._is_checked = False
+        self._table = SessionTable(names, migrate, self._current, timeout)
+        self._table.on_check = self._set_limits
         self.max_data_bytes: int | None = min(max_data_bytes, UNKNOWN_LIMITS.data_bytes)
 
     async def load(self, key: str) -> Stored | None:
@@ -121,11 +126,11 @@ class DatabaseStore(SessionStore):
         async with self._deadline():
             return await self._loop_states.get().loads.submit(key)
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         # A random version, so that one of a row that was deleted and made again is worth nothing.
         values = (
-            to_text(data, self._limits.data_bytes),
+            to_text(data, self._table.limits.data_bytes),
             int(self._clock()),
             self._modified_at(expires_at),
             secrets.randbits(62),
@@ -133,24 +138,29 @@ class DatabaseStore(SessionStore):
         async with self._deadline():
             try:
                 async with self._attempt():
+                    owned = await self._table.owned(owner)
+                    statement = statements.CREATE_OWNED if owned else statements.CREATE
                     # Taken by a write of ours that was thought lost: then it has come after all.
-                    return await self._insert(key, *values) or await self._contains(key, data)
+                    return await self._insert(statement, key, *values, *owned) or await self._contains(key, data)
             except DRIVER_ERRORS:
                 if await self._contains(key, data):
                     return True
                 raise
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
-        text, modified_at = to_text(data, self._limits.data_bytes), self._modified_at(expires_at)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
+        text, modified_at = to_text(data, self._table.limits.data_bytes), self._modified_at(expires_at)
         if type(version) is not int:
             return False
         async with self._deadline():
             try:
                 async with self._attempt():
-                    return await self._change(
-                        statements.REPLACE, text, modified_at, key, version, self._newest_expired()
-                    )
+                    owned = await self._table.owned(owner)
+                    statement = statements.REPLACE_OWNED if owned else statements.REPLACE
+                    where = (key, version, self._newest_expired())
+                    return await self._table.change(statement, text, modified_at, *owned, *where)
             except DRIVER_ERRORS:
                 if await self._contains(key, data):
                     return True
@@ -160,12 +170,12 @@ class DatabaseStore(SessionStore):
         check_key(key)
         check_expires_at(expires_at)
         async with self._deadline():
-            if await self._change(statements.TOUCH, self._modified_at(expires_at), key, self._newest_expired()):
+            if await self._table.change(statements.TOUCH, self._modified_at(expires_at), key, self._newest_expired()):
                 return True
             # Without CLIENT_FOUND_ROWS a row that has this very expiry already counts as none.
             if self._current().counts_found_rows:
                 return False
-            return bool((await self._run(statements.LOAD, key, self._newest_expired())).rows)
+            return bool((await self._table.run(statements.LOAD, key, self._newest_expired())).rows)
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
@@ -173,8 +183,8 @@ class DatabaseStore(SessionStore):
             return False
         async with self._deadline():
             if version is None:
-                return await self._change(statements.DELETE, key, self._newest_expired())
-            return await self._change(statements.DELETE_VERSION, key, self._newest_expired(), version)
+                return await self._table.change(statements.DELETE, key, self._newest_expired())
+            return await self._table.change(statements.DELETE_VERSION, key, self._newest_expired(), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation.
@@ -186,35 +196,36 @@ class DatabaseStore(SessionStore):
     async def _delete_batch(self, count: int) -> int:
         expired = self._newest_expired()
         async with self._deadline():
-            keys = [key for (key,) in (await self._run(statements.FIND_EXPIRED, expired, expired, count)).rows]
-            return (
-                (await self._run(statements.DELETE_EXPIRED, *keys, expired, repeat=len(keys))).rowcount if keys else 0
-            )
+            keys = [key for (key,) in (await self._table.run(statements.FIND_EXPIRED, expired, expired, count)).rows]
+            if not keys:
+                return 0
+            return (await self._table.run(statements.DELETE_EXPIRED, *keys, expired, repeat=len(keys))).rowcount
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
         page = [""]
         while page:
             async with self._deadline():
-                page = [key for (key,) in (await self._run(statements.KEYS, page[-1])).rows]
+                page = [key for (key,) in (await self._table.run(statements.KEYS, page[-1])).rows]
             for key in page:
                 if is_key(key):  # not PHP's
                     yield key
 
     async def diagnose(self) -> list[Finding]:
         """Whether the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
-        async with self._deadline(), self._current().acquire() as connection:
-            return await findings(partial(fetch_all, connection), self._names, self._migrate)
+        async with self._deadline():
+            return await self._table.findings()
 
     async def open(self) -> None:
         """Reach the server, check the table, and that the account may write: `StoreUnavailable` if it may not.
 
-        `ConfigurationError` says the statement that repairs the table.
+        `ConfigurationError` says the statement that repairs the table. The log says what adds owners to one without.
         """
         async with self._deadline():
-            await self._check()
-            async with self._current().acquire() as connection:
-                await try_writing(partial(fetch_all, connection), self._names)
+            await self._table.check()
+            await self._table.try_writing()
+        if self._table.limits.no_owners is not None:
+            _logger.warning("%s: %s", *self._table.limits.no_owners)
 
     async def aclose(self) -> None:
         await self._loop_states.aclose()
@@ -234,41 +245,25 @@ class DatabaseStore(SessionStore):
         return [found.get(key) for key in keys]
 
     async def _rows_of(self, keys: list[str]) -> dict[str, Stored]:
-        found = (await self._run(statements.LOAD, *keys, self._newest_expired(), repeat=len(keys))).rows
+        found = (await self._table.run(statements.LOAD, *keys, self._newest_expired(), repeat=len(keys))).rows
         return {
             key: Stored(from_text(data), version, modified_at + self._lifetime)
             for key, data, version, modified_at in found
         }
 
-    async def _run(self, statement: str, *values: str | int, repeat: int = 1) -> Reply:
-        """Run a statement, again for up to half the budget if it is the victim of a deadlock."""
-        if not self._is_checked:
-            await self._check()
-        text = statement.format(**self._quoted, more=", %s" * (repeat - 1))
-        return await execute_until(self._current(), text, values, self._timeout / 2)
-
-    async def _change(self, statement: str, *values: str | int) -> bool:
-        return (await self._run(statement, *values)).rowcount == 1
-
-    async def _insert(self, key: str, *values: str | int) -> bool:
+    async def _insert(self, statement: str, key: str, *values: str | int | None) -> bool:
         """Insert the row. One that has expired counts as absent, but is still in the way of the first try."""
         try:
-            return await self._change(statements.CREATE, key, *values)
+            return await self._table.change(statement, key, *values)
         except DRIVER_ERRORS as error:
             if not is_duplicate(error):
                 raise
-        dropped = await self._change(statements.DROP_IF_EXPIRED, key, self._newest_expired())
-        return dropped and await self._insert(key, *values)
+        dropped = await self._table.change(statements.DROP_IF_EXPIRED, key, self._newest_expired())
+        return dropped and await self._insert(statement, key, *values)
 
     async def _contains(self, key: str, data: bytes) -> bool:
-        found = (await self._run(statements.SELECT_DATA, key)).rows
+        found = (await self._table.run(statements.SELECT_DATA, key)).rows
         return bool(found) and from_text(found[0][0]) == data
-
-    async def _check(self) -> None:
-        async with self._current().acquire() as connection:
-            self._limits = await check_table(partial(fetch_all, connection), self._names, self._migrate)
-        self._is_checked = True
-        self.max_data_bytes = min(self._configured_bytes, self._limits.data_bytes)
 
     def _current(self) -> Connections:
         return self._loop_states.get().connections
@@ -281,13 +276,16 @@ class DatabaseStore(SessionStore):
 
     # Values
 
+    def _set_limits(self, limits: Limits) -> None:
+        self.max_data_bytes = min(self._configured_bytes, limits.data_bytes)
+
     def _newest_expired(self) -> int:
         """A row with this time in `modified_at`, or an earlier one, has expired."""
         return int(self._clock()) - self._lifetime
 
     def _modified_at(self, expires_at: int) -> int:
         """What the column is set to. Zero is long expired, whatever the lifetime; an INT ends in 2106."""
-        return min(max(expires_at - self._lifetime, 0), self._limits.last_time)
+        return min(max(expires_at - self._lifetime, 0), self._table.limits.last_time)
 
     def _attempt(self) -> asyncio.Timeout:
         """More than half of the budget, so that the server gives up waiting for a lock before.

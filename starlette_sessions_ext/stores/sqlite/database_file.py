@@ -23,12 +23,14 @@ _HAS_MODES = os.name == "posix"
 _SIDECARS = ("-wal", "-shm")
 _TABLE = "starlette_sessions"
 _COLUMNS = {"key", "data", "version", "expires_at"}
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS starlette_sessions (
-    key TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS starlette_sessions_expires_at ON starlette_sessions (expires_at);
-"""
+_CREATE = """CREATE TABLE IF NOT EXISTS starlette_sessions (
+    key TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER NOT NULL, owner TEXT
+)"""
+_ADD_OWNER = "ALTER TABLE starlette_sessions ADD COLUMN owner TEXT"
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS starlette_sessions_expires_at ON starlette_sessions (expires_at)",
+    "CREATE INDEX IF NOT EXISTS starlette_sessions_owner ON starlette_sessions (owner) WHERE owner IS NOT NULL",
+)
 _LONGEST_LOG = 20_000
 """Pages, after which a writer copies the log into the table: only where the checkpointer can't keep up."""
 _PAUSE = (0.0005, 0.005)
@@ -89,7 +91,7 @@ class DatabaseFile:
 
     def prepare(self, db: sqlite3.Connection) -> None:
         """Check that the database is one of sessions, or make it one, before anything in it is changed."""
-        columns = {name: part for _, name, _, _, _, part in db.execute(f"PRAGMA table_info({_TABLE})")}
+        columns = _columns(db)
         if self._must_exist and not columns:
             raise StoreUnavailable(f"{self.path} holds no sessions: correct the path of the store")
         if columns and (_COLUMNS - columns.keys() or [name for name, part in columns.items() if part] != ["key"]):
@@ -98,8 +100,9 @@ class DatabaseFile:
                 f"(it needs the columns {', '.join(sorted(_COLUMNS))} and the primary key key): name another file"
             )
         _use_log(db, self.timeout)
-        if db.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'starlette_sessions%'").fetchone() < (2,):
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        found = db.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'starlette_sessions%'").fetchone()
+        if found < (1 + len(_INDEXES),) or "owner" not in columns:
+            _make_table(db, self.timeout)
 
     def others_can_read(self) -> bool:
         """Whether other users of the system can; False where files have no modes."""
@@ -188,6 +191,25 @@ def execute_when_unlocked(db: sqlite3.Connection, statement: str, timeout: float
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(random.uniform(*_PAUSE))
+
+
+def _columns(db: sqlite3.Connection) -> dict[str, int]:
+    """Return the table's columns, with their positions in the primary key; none if there is no table."""
+    return {name: part for _, name, _, _, _, part in db.execute(f"PRAGMA table_info({_TABLE})")}
+
+
+def _make_table(db: sqlite3.Connection, timeout: float) -> None:
+    """Make the table, or add what one of an earlier version lacks.
+
+    Processes of an earlier version that have the file open go on: they name the columns that they use.
+    """
+    execute_when_unlocked(db, "BEGIN IMMEDIATE", timeout)
+    db.execute(_CREATE)
+    if "owner" not in _columns(db):  # another process may have added it by now
+        db.execute(_ADD_OWNER)
+    for statement in _INDEXES:
+        db.execute(statement)
+    db.execute("COMMIT")
 
 
 def _use_log(db: sqlite3.Connection, timeout: float) -> None:

@@ -19,7 +19,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -30,16 +30,18 @@ import anyio.to_thread
 from ...errors import ConfigurationError, CorruptRecord, StoreTimeout
 from .._support.cleanup import delete_in_batches
 from .._support.options import check_options
+from .._support.owner_batches import OwnerBatches
 from ..base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
     Finding,
-    SessionStore,
     Stored,
     check_expires_at,
     check_key,
+    check_owner,
     check_row,
 )
+from . import statements
 from .checkpointer import Checkpointer
 from .connections import Connections
 from .database_file import DatabaseFile
@@ -47,35 +49,13 @@ from .group_commit import GroupCommit
 
 T = TypeVar("T")
 
-_IS_SESSION = "typeof(data) = 'blob' AND typeof(version) = 'integer' AND typeof(expires_at) = 'integer'"
-"""SQLite stores any type in any column: a row of another program, or one that was edited, may hold text or NULL."""
-
-_LOAD = f"""SELECT CASE WHEN {_IS_SESSION} THEN data END, version, expires_at FROM starlette_sessions
-    WHERE key = ? AND (expires_at > ? OR typeof(expires_at) <> 'integer')"""  # noqa: S608 - constants
-_CREATE = """INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, random() / 4, ?)
-    ON CONFLICT DO NOTHING"""
-_REPLACE = f"""UPDATE starlette_sessions SET data = ?, version = version + 1, expires_at = ?
-    WHERE key = ? AND version = ? AND expires_at > ? AND {_IS_SESSION}"""  # noqa: S608
-_TOUCH = f"""UPDATE starlette_sessions SET expires_at = ?
-    WHERE key = ? AND expires_at > ? AND {_IS_SESSION}"""  # noqa: S608
-_DELETE = """DELETE FROM starlette_sessions
-    WHERE key = ? AND (expires_at > ? OR typeof(expires_at) <> 'integer')"""
-_DELETE_VERSION = "DELETE FROM starlette_sessions WHERE key = ? AND version = ? AND expires_at > ?"
-_DELETE_EXPIRED = """DELETE FROM starlette_sessions WHERE key IN
-    (SELECT key FROM starlette_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"""
-_KEYS = """SELECT key FROM starlette_sessions
-    WHERE key > ? AND typeof(key) = 'text' AND length(key) = 32 AND key NOT GLOB '*[^a-z2-7]*'
-    ORDER BY key LIMIT 1000"""
-_DROP_IF_EXPIRED = """DELETE FROM starlette_sessions
-    WHERE key = ? AND expires_at <= ? AND typeof(expires_at) = 'integer'"""
-
 _BATCH_SIZE = 100
 """Expired rows deleted at once."""
 _PAUSE_FACTOR = 6
 """The rest after a step, as a multiple of its time: requests that commit wait for the same disk."""
 
 
-class SQLiteStore(SessionStore):
+class SQLiteStore(OwnerBatches):
     """Keep sessions in the file at `path`, which gets mode 0600 and is made if it isn't there.
 
     `timeout` is the budget of one operation in seconds; waiting for another process that writes
@@ -109,50 +89,65 @@ class SQLiteStore(SessionStore):
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
-        row = await self._read(lambda db: db.execute(_LOAD, (key, self._clock())).fetchone())
+        row = await self._read(lambda db: db.execute(statements.LOAD, (key, self._clock())).fetchone())
         if row is None:
             return None
         if row[0] is None:
             raise CorruptRecord(f"a row in {self._file.path} has a column of a wrong type: delete it")
         return Stored(*row)
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
 
         def create(db: sqlite3.Connection) -> bool:
-            db.execute(_DROP_IF_EXPIRED, (key, self._clock()))
-            return db.execute(_CREATE, (key, data, expires_at)).rowcount == 1
+            db.execute(statements.DROP_IF_EXPIRED, (key, self._clock()))
+            return db.execute(statements.CREATE, (key, data, expires_at, owner)).rowcount == 1
 
         return await self._write(create)
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         if not _is_version(version):
             return False
-        return await self._change(_REPLACE, data, expires_at, key, version)
+        return await self._change(statements.REPLACE, data, expires_at, owner, key, version)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
-        return await self._change(_TOUCH, expires_at, key)
+        return await self._change(statements.TOUCH, expires_at, key)
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         if version is None:
-            return await self._change(_DELETE, key)
+            return await self._change(statements.DELETE, key)
         if not _is_version(version):
             return False
-        return await self._change(_DELETE_VERSION, key, version)
+        return await self._change(statements.DELETE_VERSION, key, version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE, pause_factor=_PAUSE_FACTOR)
 
     async def _delete_batch(self, count: int) -> int:
-        """Copy the log as part of each step: left to the checkpointer, writers would wait for all steps at once."""
-        removed = await self._write(lambda db: db.execute(_DELETE_EXPIRED, (self._clock(), count)).rowcount)
-        await anyio.to_thread.run_sync(self._checkpointer.passive)
-        return removed
+        return await self._write_step(lambda db: db.execute(statements.DELETE_EXPIRED, (self._clock(), count)).rowcount)
+
+    async def owner_of(self, key: str) -> str | None:
+        check_key(key)
+        row = await self._read(lambda db: db.execute(statements.OWNER, (key, self._clock())).fetchone())
+        return None if row is None else str(row[0])
+
+    async def keys_of(self, owner: str) -> list[str]:
+        check_owner(owner)
+        return await self._read(lambda db: [key for (key,) in db.execute(statements.KEYS_OF, (owner, self._clock()))])
+
+    async def _delete_owned(self, owner: str, keys: Sequence[str]) -> int:
+        def delete(db: sqlite3.Connection) -> int:
+            now = self._clock()
+            return db.executemany(statements.DELETE_OWNED, [(key, owner, now) for key in keys]).rowcount
+
+        return await self._write_step(delete)
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all rows; see `SupportsListing`."""
@@ -180,6 +175,12 @@ class SQLiteStore(SessionStore):
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._run(self._writer, work)
+
+    async def _write_step(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        """Copy the log as part of each step: left to the checkpointer, writers would wait for all steps at once."""
+        changed = await self._write(work)
+        await anyio.to_thread.run_sync(self._checkpointer.passive)
+        return changed
 
     async def _run(self, group: GroupCommit, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -217,7 +218,7 @@ def _path_of_a_file(path: str | os.PathLike[str]) -> Path:
 
 
 def _page_of_keys(db: sqlite3.Connection, after: str) -> list[str]:
-    return [key for (key,) in db.execute(_KEYS, (after,))]
+    return [key for (key,) in db.execute(statements.KEYS, (after,))]
 
 
 def _is_version(version: Hashable) -> bool:

@@ -87,7 +87,7 @@ async def test_L3_all_that_has_expired_makes_room_for_one_that_needs_it(clock: F
 
 async def test_a_row_that_expires_while_room_is_made_for_it_is_gone() -> None:
     seconds = itertools.count()
-    store = MemoryStore(clock=lambda: next(seconds))  # every look at it takes a second
+    store = MemoryStore(max_bytes=4, clock=lambda: next(seconds))  # every look at it takes a second
     [key] = await fill(store, 1, b"data", 3)
     row = await store.load(key)
     assert row is not None

@@ -85,8 +85,8 @@ async def test_a_row_that_becomes_corrupt_while_it_moves_is_left_alone(
     class Spoiling(MemoryStore):
         """Between the claim and the copy."""
 
-        async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-            made = await super().create(key, data, expires_at)
+        async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+            made = await super().create(key, data, expires_at, owner)
             await anyio.to_thread.run_sync(put, "text")
             return made
 

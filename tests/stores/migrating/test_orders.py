@@ -59,11 +59,13 @@ class SeenStore(GatedStore):
 class StoreByContent(MemoryStore):
     """As in Redis the bytes are the version: a row that is the same again is taken for the same."""
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        return self._versioned(key, await super().create(key, data, expires_at))
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        return self._versioned(key, await super().create(key, data, expires_at, owner))
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        return self._versioned(key, await super().replace(key, data, expires_at, version))
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        return self._versioned(key, await super().replace(key, data, expires_at, version, owner))
 
     def _versioned(self, key: str, written: bool) -> bool:
         if written:

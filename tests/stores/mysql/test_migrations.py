@@ -22,7 +22,7 @@ from ...support.mariadb_server import PASSWORD, PHP_TABLES, USER, MariaDBServer,
 
 pytestmark = pytest.mark.anyio
 
-NAMES = ["0001_create", "0002_upgrade"]
+NAMES = ["0001_create", "0002_upgrade", "0003_owner"]
 FILES = find()
 STRICTEST = "TRADITIONAL,NO_ZERO_DATE,NO_ZERO_IN_DATE"
 
@@ -106,7 +106,9 @@ async def test_the_php_adapters_tables_are_upgraded_in_place(mariadb: MariaDBSer
         "INSERT INTO `php_session` (`id`,`modified`,`data`) VALUES ('new', '2014-05-13 16:53:20', 'a|i:1;')",
         "app",
     )
-    assert mariadb.run("SELECT * FROM session_data WHERE session_id = 'new'", "app") == "new\ta|i:2;\t1\t2\t0\n"
+    row = mariadb.run("SELECT * FROM session_data WHERE session_id = 'new'", "app")
+    assert row == "new\ta|i:2;\t1\t2\t0\tNULL\n", "with the first version, and no owner"
+    assert mariadb.run("SELECT owner FROM php_session WHERE id = 'new'", "app") == "NULL\n"
 
 
 async def test_upgraded_ids_are_compared_byte_by_byte(mariadb: MariaDBServer, connection: Any) -> None:
@@ -231,8 +233,8 @@ def test_the_command_says_what_it_found(
 ) -> None:
     url = mariadb.url(database)
     for arguments, status, words in [
-        (["--check"], 1, "missing: 0001_create\nmissing: 0002_upgrade\n"),
-        ([], 0, "applied 0001_create\napplied 0002_upgrade\n"),
+        (["--check"], 1, "".join(f"missing: {name}\n" for name in NAMES)),
+        ([], 0, "".join(f"applied {name}\n" for name in NAMES)),
         (["--check"], 0, "the tables are up to date\n"),
         ([], 0, "the tables are up to date already\n"),
     ]:
@@ -293,22 +295,38 @@ def test_statements_are_split(sql: str, statements: list[str]) -> None:
     assert split(sql) == statements
 
 
-def plain(statement: str) -> str:
-    """Return a CREATE TABLE in one form: without quotes, IF NOT EXISTS, semicolon and differences of white space."""
-    text = statement.replace("`", "").replace("IF NOT EXISTS ", "").rstrip(";")
-    return " ".join(text.replace("(", " ( ").replace(")", " ) ").split())
-
-
-def test_the_migrations_create_what_the_checks_ask_for() -> None:
-    tables = (session_data(MIGRATED), php_session(None, "php_session"))
-    assert [plain(statement) for statement in find()[0].statements] == [
-        plain(table.create_statement) for table in tables
-    ]
-
-
-def test_the_upgrade_makes_the_ids_and_versions_that_the_checks_ask_for() -> None:
-    upgrade = plain(find()[1].sql)
+@pytest.mark.parametrize("tables", ["", PHP_TABLES], ids=["fresh", "php"])
+async def test_the_migrations_make_what_the_checks_ask_for(
+    mariadb: MariaDBServer, connection: Any, tables: str
+) -> None:
+    """A table made at once by the store's own statement is the same as one that came there step by step."""
+    mariadb.run(f"SET sql_mode = ''; {tables}", "app")
+    await apply(connection)
+    migrated = {name: show(mariadb, name) for name in ("session_data", "php_session")}
+    mariadb.run("DROP TABLE session_data, php_session", "app")
     for table in (session_data(MIGRATED), php_session(None, "php_session")):
-        assert plain(table.columns[0].modify) in upgrade
-        assert plain(table.column("version").add) in upgrade
-    assert plain(session_data(MIGRATED).add_index) in upgrade
+        mariadb.run(table.create_statement, "app")
+        made = show(mariadb, table.name)
+        if not tables:
+            assert migrated[table.name] == made
+        wanted = {line for line in made if any(f"`{part}`" in line for part in CHECKED)}
+        assert wanted <= migrated[table.name]
+
+
+CHECKED = ("session_id", "id", "version", "owner", "session_data_expiry", "session_data_owner", "php_session_owner")
+
+
+def show(server: MariaDBServer, table: str) -> set[str]:
+    """Return the lines of a table's definition, without the commas at their ends."""
+    lines = server.run(f"SHOW CREATE TABLE {table}", "app").replace("\\n", "\n").splitlines()
+    return {line.strip().removesuffix(",") for line in lines}
+
+
+async def test_a_column_of_the_same_name_is_left_alone(mariadb: MariaDBServer, connection: Any) -> None:
+    for migration in FILES[:2]:
+        mariadb.run(migration.sql, "app")
+    mariadb.run("ALTER TABLE session_data ADD COLUMN owner INT DEFAULT 7", "app")
+    before = show(mariadb, "session_data")
+    assert await apply(connection) == NAMES
+    assert show(mariadb, "session_data") == before
+    assert await opens(mariadb, "app"), "and serves sessions"

@@ -310,7 +310,7 @@ async def test_a_file_that_is_replaced_during_the_transaction(path: Path, soon: 
         if not removed:
             removed.append(path)
             path.unlink()
-        db.execute("INSERT INTO starlette_sessions VALUES (?, ?, 1, ?)", ("a" * 32, b"data", soon))
+        db.execute("INSERT INTO starlette_sessions VALUES (?, ?, 1, ?, NULL)", ("a" * 32, b"data", soon))
 
     async with SQLiteStore(path) as store:
         await store._write(remove_and_write)

@@ -49,7 +49,7 @@ async def test_a_row_that_isnt_a_session_is_corrupt_alone(
     with closing(sqlite3.connect(path)) as db:
         db.executescript(f"{LOOSE} INSERT INTO starlette_sessions VALUES ('{key}', {', '.join(row).format(soon=soon)})")
         db.text_factory = bytes
-        before = db.execute("SELECT * FROM starlette_sessions").fetchall()
+        before = db.execute("SELECT key, data, version, expires_at FROM starlette_sessions").fetchall()
     outcomes: dict[str, Any] = {}
 
     async def call(name: str, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -73,7 +73,9 @@ async def test_a_row_that_isnt_a_session_is_corrupt_alone(
         assert [outcomes[name] for name in ("create", "replace", "touch", "good touch")] == [False, False, False, True]
         with closing(sqlite3.connect(path)) as db:
             db.text_factory = bytes
-            after = db.execute("SELECT * FROM starlette_sessions WHERE key = ?", (key,)).fetchall()
+            after = db.execute(
+                "SELECT key, data, version, expires_at FROM starlette_sessions WHERE key = ?", (key,)
+            ).fetchall()
         assert after == before, "it is left as it is"
         assert await store.delete(key), "and can be removed"
         assert await store.load(key) is None
@@ -83,7 +85,7 @@ async def test_keys_that_arent_keys_are_passed_over(tmp_path: Path, key: str, so
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         with closing(sqlite3.connect(tmp_path / "sessions.db")) as db, db:
             for number, odd in enumerate(("NULL", "5", "'PHP'", "x'00'", "CAST(x'ff' AS TEXT)", f"'{'A' * 32}'")):
-                db.execute(f"INSERT OR IGNORE INTO starlette_sessions VALUES ({odd}, x'00', {number}, {soon})")
+                db.execute(f"INSERT OR IGNORE INTO starlette_sessions VALUES ({odd}, x'00', {number}, {soon}, NULL)")
         assert await store.create(key, b"data", soon)
         assert [key async for key in store.all_keys()] == [key]
 
@@ -115,7 +117,7 @@ async def batch(store: SQLiteStore, *calls: Callable[[sqlite3.Connection], Any])
 
 
 def insert(key: str, data: bytes) -> Callable[[sqlite3.Connection], Any]:
-    statement = "INSERT INTO starlette_sessions VALUES (?, ?, 1, 2000000000)"
+    statement = "INSERT INTO starlette_sessions VALUES (?, ?, 1, 2000000000, NULL)"
     return lambda db: db.execute(statement, (key, data)).rowcount
 
 
