@@ -22,7 +22,7 @@ BODY = JSONSerializer().dumps(SESSION)
 def encoded(key: str, body: bytes = BODY) -> bytes:
     """What is stored for a session, as the middleware writes it."""
     now = int(time.time())
-    return Header(key, now, now, None).encode(new_nonce(), body)
+    return Header(key, now, now, None, "0" * 16).encode(new_nonce(), body)
 
 
 async def create(store: SessionStore, count: int, body: bytes = BODY) -> list[str]:

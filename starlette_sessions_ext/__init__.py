@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._core.directory import SessionDirectory, SessionInfo
 from .errors import (
     ConfigurationError,
     CorruptRecord,
@@ -24,7 +25,7 @@ from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
 from .middleware import SessionMiddleware
 from .serializers import JSONSerializer, Serializer
 from .session import Session
-from .stores.base import SessionStore, Stored
+from .stores.base import SessionStore, Stored, SupportsOwners
 from .stores.handlersocket import HandlerSocketStore
 from .stores.memory import MemoryStore
 from .stores.migrating import MigratingStore
@@ -54,9 +55,11 @@ __all__ = [
     "Serializer",
     "Session",
     "SessionConflict",
+    "SessionDirectory",
     "SessionError",
     "SessionEvent",
     "SessionGone",
+    "SessionInfo",
     "SessionMiddleware",
     "SessionNotSaved",
     "SessionStore",
@@ -68,6 +71,7 @@ __all__ = [
     "StoreTimeout",
     "StoreUnavailable",
     "Stored",
+    "SupportsOwners",
     "store_from_url",
 ]
 __version__ = "0.1.0"

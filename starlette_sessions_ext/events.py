@@ -27,9 +27,16 @@ class EventKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """One event. `key_digest` names the session and opens nothing; None where there is none yet."""
+    """One event. None of its fields opens a session.
+
+    `public_id` names the session, as `Session.public_id`. `owner` names its user to the store, where the
+    option `user` is given. `key_digest` names the row, which is another one after a new id. They are None
+    where there is none.
+    """
 
     kind: EventKind
+    public_id: str | None = None
+    owner: str | None = None
     key_digest: str | None = None
 
 
@@ -41,4 +48,4 @@ _SUSPICIOUS = frozenset({EventKind.RECORD_CORRUPT, EventKind.DUPLICATE_COOKIES})
 def log_event(event: SessionEvent) -> None:
     """Write an event to the package's log: suspicious ones as warnings, the others for debugging."""
     level = logging.WARNING if event.kind in _SUSPICIOUS else logging.DEBUG
-    logger.log(level, "session %s: %s", event.key_digest or "-", event.kind.value)
+    logger.log(level, "session %s: %s", event.public_id or event.key_digest or "-", event.kind.value)

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 from itsdangerous import Signer
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from ._callables import is_async
 from ._core.circuit_breaker import Guard
 from ._core.context import SessionConfig
+from ._core.directory import SessionDirectory
 from ._core.ids import Successors
 from ._core.lifetimes import Lifetimes
 from ._core.loading import follow, import_legacy, load_first
+from ._core.options import (
+    UnavailableHandler,
+    check_callbacks,
+    check_choices,
+    check_limit,
+    check_unavailable_handler,
+    warn_of_doubtful,
+)
 from ._core.record import Alias
 from ._core.repository import SessionRepository
-from ._core.secret_keys import SecretKey, is_published, is_short, read_secrets
+from ._core.secret_keys import SecretKey, read_secrets
+from ._core.sign_in_details import Describe, describe
+from ._core.users import UserOption, Users
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
 from ._http.path_filter import EXCLUDED, Exclude, read_exclude
@@ -32,12 +41,10 @@ from .events import EventHandler, SessionEvent, log_event, logger
 from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .lifespan import live
 from .serializers import Serializer, read_serializer
-from .stores.base import SessionStore
+from .stores.base import SessionStore, SupportsOwners
 from .stores.memory import MemoryStore
 
 _SERVED = frozenset({"http", "websocket"})
-
-UnavailableHandler = Callable[[HTTPConnection, StoreUnavailable], Response | Awaitable[Response]]
 
 
 class SessionMiddleware:
@@ -62,6 +69,11 @@ class SessionMiddleware:
     `legacy_cookies`: whose cookies to take over, such as `[StarletteCookie(secret_key=...)]`.
     `on_event`: called with a `SessionEvent` for what operators want to count.
     `unavailable_handler`: makes the response where the store can't be reached, in place of a plain 503.
+    `user`: the key of a session that names its user, such as "user_id", or a function of the session's
+    data that returns it (str, int or None). The id is then rotated whenever the user changes, and
+    `directory` lists and revokes the sessions of a user.
+    `describe`: what to keep of a sign-in, given the request's scope; by default browser and address.
+    `max_sessions_per_user`: a sign-in beyond it ends the session unused for longest; None: no limit.
     `state_attr`: the name in `request.state`.
 
     Raises `ConfigurationError` for settings that can't work.
@@ -92,16 +104,16 @@ class SessionMiddleware:
         legacy_cookies: Sequence[LegacyCookie] = (),
         on_event: EventHandler | None = None,
         unavailable_handler: UnavailableHandler | None = None,
+        user: UserOption | None = None,
+        describe: Describe = describe,
+        max_sessions_per_user: int | None = None,
         state_attr: str = "session",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if on_conflict not in ("merge", "raise"):
-            raise ConfigurationError('on_conflict must be "merge" or "raise"')
-        if on_store_error not in ("unavailable", "anonymous"):
-            raise ConfigurationError('on_store_error must be "unavailable" or "anonymous"')
-        if not isinstance(state_attr, str) or not state_attr.isidentifier():
-            raise ConfigurationError("state_attr must be a name that can stand after request.state.")
-        _check_callbacks(clock=clock, save_if=save_if, on_event=on_event, unavailable_handler=unavailable_handler)
+        check_choices(on_conflict, on_store_error, state_attr)
+        check_callbacks(clock=clock, describe=describe, save_if=save_if, on_event=on_event)
+        check_unavailable_handler(unavailable_handler)
+        check_limit(max_sessions_per_user, user)
         if store is None:
             logger.warning("sessions are kept in this process's memory: give SessionMiddleware a store to keep them")
             store = MemoryStore(clock=clock)
@@ -120,14 +132,19 @@ class SessionMiddleware:
         )
         serializer = read_serializer(serializer)
         lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval, renew_after)
-        if lifetimes.max_age is not None and lifetimes.max_age <= 0:
-            logger.warning("max_age=%s ends every session at once: give seconds above 0, or None", lifetimes.max_age)
         secrets = read_secrets(secret_key)
-        if any(map(is_short, secrets)):
-            logger.warning("secret_key is shorter than 16 bytes: make one with secrets.token_hex()")
-        if any(map(is_published, secrets)):
-            logger.warning("secret_key is a placeholder of the documentation: make one with secrets.token_hex()")
-        self._repository = SessionRepository(store, lifetimes, clock, Successors(secrets), Guard(store))
+        warn_of_doubtful(lifetimes, secrets)
+        users = None if user is None else Users(user, serializer)
+        self._directory = None if user is None else SessionDirectory.configured(store, lifetimes, clock)
+        self._repository = SessionRepository(
+            store,
+            lifetimes,
+            clock,
+            Successors(secrets),
+            Guard(store),
+            users,
+            store if users is not None and isinstance(store, SupportsOwners) else None,
+        )
         self._config = SessionConfig(
             self._repository,
             serializer,
@@ -135,8 +152,10 @@ class SessionMiddleware:
             overwrites=on_conflict == "merge",
             degrades=on_store_error == "anonymous",
             emit=self._emit,
+            directory=self._directory,
+            max_sessions_per_user=max_sessions_per_user,
         )
-        self._http = HTTPConfig(cookie, state_attr, save_if)
+        self._http = HTTPConfig(cookie, state_attr, save_if, describe)
         self._find = cookie.find
         self._excludes = read_exclude(exclude)
         self._legacy = read_legacy(legacy_cookies)
@@ -233,6 +252,13 @@ class SessionMiddleware:
             except Exception:
                 logger.exception("on_event raised; the response goes on")
 
+    @property
+    def directory(self) -> SessionDirectory:
+        """The sessions of users. Raises `ConfigurationError` without the option `user`."""
+        if self._directory is None:
+            raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
+        return self._directory
+
     # What Starlette's middleware has, so that code which looks at it, or assigns to it, finds its way
 
     @property
@@ -275,17 +301,6 @@ _STARLETTE_OPTIONS = {
     "path": "path to the constructor",
     "security_flags": "same_site, https_only, domain and partitioned to the constructor",
 }
-
-
-def _check_callbacks(*, clock: Any, unavailable_handler: Any, **plain: Any) -> None:
-    """Refuse what can't be called, and async functions where nothing awaits them."""
-    for name, function in {"clock": clock, **plain}.items():
-        if function is None and name != "clock":
-            continue
-        if not callable(function) or is_async(function):
-            raise ConfigurationError(f"{name} must be a plain function, which isn't async")
-    if unavailable_handler is not None and not callable(unavailable_handler):
-        raise ConfigurationError("unavailable_handler must be a function of the connection and the StoreUnavailable")
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 from starlette.middleware.sessions import Session as StarletteSession
 
@@ -12,20 +12,35 @@ from ._time import parse_duration
 from .errors import SessionError
 from .events import logger
 
+if TYPE_CHECKING:
+    from ._core.directory import SessionDirectory
+
 T = TypeVar("T")
 
 IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
 """Types of values that nothing can change in place."""
 
 
+class SignIn(NamedTuple):
+    """What the record keeps of a sign-in: when (unix seconds), and details. Both are None after a sign-out."""
+
+    at: int | None
+    details: str | None
+
+
 class Intent(NamedTuple):
-    """What a handler asked for besides changing data. Times are seconds."""
+    """What a handler asked for besides changing data. Times are seconds.
+
+    `sign_in` isn't asked for: it follows from `reauthenticates` and from a change of the session's user.
+    """
 
     end: bool = False
     rotate: bool = False
     renew_grace: int | None = None
     sets_lifetime: bool = False
     lifetime: int | None = None
+    reauthenticates: bool = False
+    sign_in: SignIn | None = None
 
     def then(self, later: Intent) -> Intent:
         """Return the sum of two intents. An end leaves nothing of what was asked before it."""
@@ -38,6 +53,7 @@ class Intent(NamedTuple):
             renew_grace=self.renew_grace if later.renew_grace is None else later.renew_grace,
             sets_lifetime=lifetime.sets_lifetime,
             lifetime=lifetime.lifetime,
+            reauthenticates=self.reauthenticates or later.reauthenticates,
         )
 
 
@@ -46,6 +62,9 @@ NO_INTENT = Intent()
 
 class SessionPersistence(Protocol):
     """Carries a session between its request and the store."""
+
+    @property
+    def directory(self) -> Any: ...
 
     async def save(self) -> None: ...
 
@@ -67,6 +86,15 @@ class StoredSession(Protocol):
 
     @property
     def lifetime(self) -> int | None: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def public_id(self) -> str: ...
+
+    @property
+    def signed_in_at(self) -> int | None: ...
 
 
 class Session(StarletteSession):
@@ -113,6 +141,30 @@ class Session(StarletteSession):
         return self._stored.lifetime
 
     @property
+    def public_id(self) -> str | None:
+        """The session's public name, the same from its beginning to its end; None while it is new.
+
+        It opens nothing, so it may be shown: in a list of a user's sessions, and in logs.
+        """
+        self.accessed = True
+        return None if self._stored is None else self._stored.public_id
+
+    @property
+    def signed_in_at(self) -> int | None:
+        """When its user signed in, in unix seconds, as the store has it; None where nobody has.
+
+        Only with the option `user` of `SessionMiddleware`.
+        """
+        self.accessed = True
+        return None if self._stored is None else self._stored.signed_in_at
+
+    @property
+    def directory(self) -> SessionDirectory:
+        """The sessions of users: to list them and to revoke them. Raises `SessionError` outside of a request."""
+        directory: SessionDirectory = self._bound().directory
+        return directory
+
+    @property
     def degraded(self) -> bool:
         """Whether this session is empty because the store couldn't be read.
 
@@ -138,6 +190,13 @@ class Session(StarletteSession):
         change of privilege: `rotate` is. Raises `ConfigurationError` unless it is positive.
         """
         self._ask(Intent(renew_grace=parse_duration(grace, "grace")))
+
+    def reauthenticated(self) -> None:
+        """Note that the user has just proven again who they are, such as by their password.
+
+        `signed_in_at` becomes now, and the id is rotated. Only with the option `user`.
+        """
+        self._ask(Intent(rotate=True, reauthenticates=True))
 
     def regenerate_id(self) -> None:
         """Rotate the id, under the name that packages written for starsessions call."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import anyio
 
 from ..errors import (
+    ConfigurationError,
     CorruptRecord,
     NotSerializable,
     SessionConflict,
@@ -26,10 +27,12 @@ from ..events import EventHandler, EventKind, SessionEvent, logger
 from ..serializers import Serializer
 from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
+from .directory import SessionDirectory
 from .ids import digest_of, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
 from .repository import SessionRepository
+from .signing_in import after_sign_in, is_claim_due, note_user
 from .writing import write, write_atomically
 
 T = TypeVar("T")
@@ -45,6 +48,8 @@ class SessionConfig:
     overwrites: bool  # on_conflict="merge": the later of two changes of one key wins
     degrades: bool  # on_store_error="anonymous": a session that can't be loaded is an empty one
     emit: EventHandler
+    directory: SessionDirectory | None = None  # where the option `user` is given
+    max_sessions_per_user: int | None = None
 
 
 _NOTHING_WRITTEN = (SessionConflict, SessionGone, SessionNotSaved, SessionTooLarge)
@@ -113,6 +118,7 @@ class SessionContext:
             entry.session_id != self.client_id
             or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
             or (session._lent and self._differs_from(entry))
+            or (repository.users is not None and is_claim_due(self, entry))
         )
 
     def has_changed(self) -> bool:
@@ -135,20 +141,26 @@ class SessionContext:
             await self._turn()
         self.is_busy = True
         session, before = self.session, self.entry
-        intent, modified = session._intent, session.modified
+        asked, modified = session._intent, session.modified
         session._intent, session.modified = NO_INTENT, False
+        intent = asked
         body = None
         try:
             if before is None or modified or session._lent:
                 body = self.config.serializer.dumps(session._data())
             else:
                 body = before.body
+            given = body
+            if self.config.repository.users is not None:
+                intent, body = note_user(self, before, asked, body)
             if intent is not NO_INTENT or before is None or not await self._replace(before, body):
                 await write(self, intent, body)
+                if intent.sign_in is not None:
+                    await after_sign_in(self, intent.sign_in, given, body)
             if refreshes and before is not None and self.entry is before:
                 await self._refresh(before)
         except BaseException as error:
-            session._intent = intent.then(session._intent)
+            session._intent = asked.then(session._intent)
             session.modified = session.modified or modified
             if body is not None and self.entry is not None and not isinstance(error, _NOTHING_WRITTEN):
                 self.attempts = (*self.attempts, body)
@@ -156,6 +168,13 @@ class SessionContext:
             raise
         finally:
             self._release()
+
+    @property
+    def directory(self) -> SessionDirectory:
+        """See `Session.directory`."""
+        if self.config.directory is None:
+            raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
+        return self.config.directory
 
     async def save(self) -> None:
         """See `Session.save`."""
@@ -258,10 +277,19 @@ class SessionContext:
         self.cookie = SetCookie(entry.session_id, repository.lifetimes.cookie_max_age(entry.header, repository.clock()))
         self.client_id = entry.session_id
 
-    def lose(self, key: str) -> None:
+    def require_writable(self) -> None:
+        """Raise `SessionNotSaved` unless a new id can still be handed out."""
+        if not self.writable:
+            raise SessionNotSaved(
+                "the response has started, so no cookie can be sent for a new session id: fill a new session, and "
+                "rotate one, before the response. Common causes are a dependency that writes after its `yield`, a "
+                "background task, the body of a streamed response, and a WebSocket after `accept`"
+            )
+
+    def lose(self, key: str, entry: Entry | None = None) -> None:
         """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""
         self.is_gone = True
-        self.emit(EventKind.WRITE_DROPPED, key)
+        self.emit(EventKind.WRITE_DROPPED, key, entry)
 
     def adopt(self, base: bytes, theirs: bytes) -> None:
         """Take over what was saved, except where the session has changed since it was `base`.
@@ -278,5 +306,12 @@ class SessionContext:
     def loads(self, body: bytes) -> dict[str, Any]:
         return self.config.serializer.loads(body)
 
-    def emit(self, kind: EventKind, key: str) -> None:
-        self.config.emit(SessionEvent(kind, digest_of(key)))
+    def sign_in_details(self) -> str | None:
+        """Return what the record keeps of a sign-in in this request, besides its time."""
+        return None
+
+    def emit(self, kind: EventKind, key: str, entry: Entry | None = None) -> None:
+        """Report an event of the session under a store key; `entry` is what is known of it."""
+        public_id = None if entry is None else entry.header.public_id
+        owner = None if entry is None else self.config.repository.owner_of(entry)
+        self.config.emit(SessionEvent(kind, public_id, owner, digest_of(key)))

@@ -43,6 +43,11 @@ def digest_of(key: str) -> str:
     return hashlib.blake2b(key.encode(), digest_size=8, person=b"session-digest").hexdigest()
 
 
+def new_public_id() -> str:
+    """16 hex digits that name a session to its user and to operators, and open nothing."""
+    return urandom(8).hex()
+
+
 def new_nonce() -> str:
     """16 hex digits that mark one write."""
     return urandom(8).hex()

@@ -101,6 +101,11 @@ class Lifetimes:
         """Return whether the id is old enough for a use to renew it."""
         return self.renew_after is not None and now - header.issued_at >= self.renew_after
 
+    def last_used_at(self, header: Header, expires_at: int, now: float) -> int:
+        """Return when (unix seconds) a session was last used, as far as its expiry tells."""
+        idle = self._pace(header)[0]
+        return max(header.issued_at, min(expires_at - idle, int(now)))
+
     def cookie_max_age(self, header: Header, now: float) -> int | None:
         """The cookie's Max-Age in seconds; None for a cookie that ends with the browser."""
         max_age = self.max_age if header.lifetime is None else header.lifetime

@@ -61,7 +61,7 @@ async def import_legacy(context: SessionContext, legacy: LegacySession) -> None:
         if entry is not None:
             context.fill(entry)
             if is_new:
-                context.emit(EventKind.LEGACY_IMPORTED, entry.header.key)
+                context.emit(EventKind.LEGACY_IMPORTED, entry.header.key, entry)
     except CorruptRecord:
         context.emit(EventKind.RECORD_CORRUPT, key_of(legacy_id))
 

@@ -30,6 +30,18 @@ class Entry(NamedTuple):
     def lifetime(self) -> int | None:
         return self.header.lifetime
 
+    @property
+    def key(self) -> str:
+        return self.header.key
+
+    @property
+    def public_id(self) -> str:
+        return self.header.public_id
+
+    @property
+    def signed_in_at(self) -> int | None:
+        return self.header.signed_in_at
+
     def __repr__(self) -> str:
         return f"Entry({self.header!r}, expires_at={self.expires_at})"  # no id: a repr ends up in logs
 
@@ -107,11 +119,13 @@ def plan(
     """
     header = entry.header
     lifetime = intent.lifetime if intent.sets_lifetime else header.lifetime
-    changed = body != entry.body or lifetime != header.lifetime
-    asked = changed or intent.rotate or intent.renew_grace is not None
+    asked = body != entry.body or lifetime != header.lifetime or intent.rotate or intent.renew_grace is not None
     if body is None:
         return Plan(Write.DELETE, None, True, asked)
     header = header._replace(lifetime=lifetime)
+    if intent.sign_in is not None:
+        header = header._replace(signed_in_at=intent.sign_in.at, details=intent.sign_in.details)
+    changed = body != entry.body or header != entry.header
     moves = lifetime != entry.header.lifetime or (
         cookie.writable and lifetimes.touch_due(header, entry.expires_at, now)
     )

@@ -2,13 +2,18 @@
 
 A stored record is one header line and the serialized data:
 
-    s1 <key> <created_at> <issued_at> <lifetime> <nonce>\\n<body>
+    s2 <key> <created_at> <issued_at> <lifetime> <public id> <signed_in_at> <details> <nonce>\\n<body>
 
-`created_at` is when the session began and `issued_at` when it got its present id, in unix seconds;
-`lifetime` is in seconds, or `-` where the middleware's settings hold. The record names its own
-key: bytes that end up under another session's key, by whatever fault of a server, a pool or a
-backup, are refused instead of shown to another user. The nonce is new for every write, so that a
-writer whose answer was lost can tell its own bytes from equal data that a parallel request wrote.
+`created_at` is when the session began, `issued_at` when it got its present id and `signed_in_at`
+when its user signed in, in unix seconds; `lifetime` is in seconds, or `-` where the middleware's
+settings hold. The public id names the session from its beginning to its end, and opens nothing.
+`details` is what the application keeps of the sign-in (JSON in base64url). `-` stands for nothing.
+`s1` lacks the last three: version 0.1 made such records.
+
+The record names its own key: bytes that end up under another session's key, by whatever fault of a
+server, a pool or a backup, are refused instead of shown to another user. The nonce is new for every
+write, so that a writer whose answer was lost can tell its own bytes from equal data that a parallel
+request wrote.
 
 Where a session was renewed its old row has become an alias, which leads to the new one:
 
@@ -27,11 +32,15 @@ from functools import lru_cache
 from typing import NamedTuple, final
 
 from ..errors import CorruptRecord
+from .ids import digest_of
 
 HEADER_CACHE_SIZE = 2048
 """How many header lines are known again without being read: a page is many requests."""
 
-_HEADER = re.compile(rb"s1 ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-) ")
+_HEADER = re.compile(
+    rb"s([12]) ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-)"
+    rb"(?: ([0-9a-f]{16}) ([0-9]{1,12}|-) ([A-Za-z0-9_-]{1,4000}))? "
+)
 _ALIAS = re.compile(
     rb"(?:a1 ([a-z2-7]{32})|a2 ([a-z2-7]{32}) ([0-9]{1,12})) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n"
 )
@@ -41,12 +50,19 @@ _FOREIGN = "a stored record belongs to another session; it was left as it is"
 
 
 class Header(NamedTuple):
-    """What a record says of its session. `lifetime` (seconds) is set by `Session.set_lifetime`."""
+    """What a record says of its session. Times are unix seconds, `lifetime` is in seconds.
+
+    `lifetime` was set by `Session.set_lifetime`. `signed_in_at` and `details` (base64url) are of the
+    sign-in of the session's user, None where there is none.
+    """
 
     key: str
     created_at: int
     issued_at: int
     lifetime: int | None
+    public_id: str
+    signed_in_at: int | None = None
+    details: str | None = None
 
     def __repr__(self) -> str:
         return f"Header(created_at={self.created_at}, issued_at={self.issued_at}, lifetime={self.lifetime})"
@@ -93,18 +109,26 @@ def decode(raw: bytes, key: str) -> tuple[Header, bytes] | Alias:
 @lru_cache(HEADER_CACHE_SIZE)
 def _line(header: Header) -> str:
     """Return a header's line without its nonce."""
-    key, created_at, issued_at, lifetime = header
-    return f"s1 {key} {created_at} {issued_at} {'-' if lifetime is None else lifetime} "
+    fields = ("-" if field is None else str(field) for field in header)
+    return f"s2 {' '.join(fields)} "
 
 
 @lru_cache(HEADER_CACHE_SIZE)
 def _read_header(line: bytes) -> Header:
     """Read a header's line without its nonce. Raise `CorruptRecord`, which isn't cached."""
     match = _HEADER.fullmatch(line)
-    if match is None:
+    if match is None or (match[1] == b"1") is not (match[6] is None):
         raise CorruptRecord(_NO_RECORD)
-    key, created_at, issued_at, lifetime = match.groups()
-    return Header(key.decode(), int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime))
+    key, created_at, issued_at, lifetime, public_id, signed_in_at, details = match.groups()[1:]
+    return Header(
+        key.decode(),
+        int(created_at),
+        int(issued_at),
+        None if lifetime == b"-" else int(lifetime),
+        digest_of(key.decode()) if public_id is None else public_id.decode(),
+        None if signed_in_at in (None, b"-") else int(signed_in_at),
+        None if details in (None, b"-") else details.decode(),
+    )
 
 
 def _decode_alias(raw: bytes, key: str) -> Alias:

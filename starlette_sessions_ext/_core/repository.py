@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 from .._time import MAX_TIMESTAMP
 from ..errors import SessionGone, StoreError, StoreUnavailable
-from ..stores.base import SessionStore, Stored
+from ..session import SignIn
+from ..stores.base import SessionStore, Stored, SupportsOwners
 from .backoff import Backoff
 from .circuit_breaker import Guard
-from .ids import Successors, key_of, new_id, new_nonce
+from .ids import Successors, key_of, new_id, new_nonce, new_public_id
 from .lifetimes import Lifetimes
 from .plan import Entry, new_entry
 from .record import Alias, Header, decode
 from .turns import Turns
+from .users import Users
 
 ID_TRIES = 3
 """How many fresh ids may be taken already before the random source, or the store, must be broken."""
@@ -51,13 +53,19 @@ class Replaced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionRepository:
-    """The sessions of a store. `clock` gives unix seconds, `successors` the ids of renewed sessions."""
+    """The sessions of a store. `clock` gives unix seconds, `successors` the ids of renewed sessions.
+
+    `users` says whose session it is, and `owned` is the store as one that finds a user's sessions. Both
+    are None where the application doesn't say.
+    """
 
     store: SessionStore
     lifetimes: Lifetimes
     clock: Callable[[], float]
     successors: Successors = field(repr=False)
     guard: Guard = field(repr=False)
+    users: Users | None = field(default=None, repr=False)
+    owned: SupportsOwners | None = field(default=None, repr=False)
     turns: Turns = field(default_factory=Turns, repr=False)
 
     async def get(self, session_id: str) -> Entry | Replaced | None:
@@ -122,10 +130,10 @@ class SessionRepository:
             raise SessionGone("the session was destroyed, rotated or expired by another request; nothing was saved")
         return found
 
-    async def create(self, body: bytes, created_at: int, lifetime: int | None) -> Entry:
-        """Make a session under a new id. Times are unix seconds, the lifetime is in seconds."""
+    async def create(self, header: Header, body: bytes) -> Entry:
+        """Make a session under a new id, whose key and time of issue take the place of those in `header`."""
         for _ in range(ID_TRIES):
-            entry = await self._create(new_id(), body, created_at, lifetime)
+            entry = await self._create(new_id(), header, body)
             if entry is not None:
                 return entry
         raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
@@ -136,8 +144,8 @@ class SessionRepository:
         data = wanted.header.encode(new_nonce(), wanted.body)
         self.turns.writing.add(key)
         try:
-            if self.guard.failing:
-                return await self._replace(entry, data, wanted.expires_at)
+            if self.guard.failing or self.users is not None:
+                return await self._replace(entry, data, wanted.expires_at, self._owner_of(wanted.body))
             try:  # as `_replace` does, on the way of most requests that write
                 replaced = await self.store.replace(key, data, wanted.expires_at, entry.version)
             except StoreUnavailable as error:
@@ -183,7 +191,7 @@ class SessionRepository:
                 if await self._delete(entry):
                     return None
             else:
-                moved = await self.create(wanted.body, wanted.created_at, wanted.lifetime)
+                moved = await self.create(wanted.header, wanted.body)
                 if await self._mark_replaced(entry):
                     return moved
                 await self._delete(moved)
@@ -203,7 +211,7 @@ class SessionRepository:
         while entry.session_id == session_id and (wanted := change(entry)) is not None:
             nonce = new_nonce()
             successor = self.successors.make(session_id, nonce)
-            renewed = await self._create(successor, wanted.body, wanted.created_at, wanted.lifetime)
+            renewed = await self._create(successor, wanted.header, wanted.body)
             if renewed is not None:
                 now = int(self.clock())
                 alias = Alias(entry.header.key, now + grace, nonce, renewed.header.key, made_at=now)
@@ -248,7 +256,7 @@ class SessionRepository:
         """
         if await self.read(legacy_id) is None:
             nonce = new_nonce()
-            entry = await self._create(self.successors.make(legacy_id, nonce), body, int(self.clock()), None)
+            entry = await self._create(self.successors.make(legacy_id, nonce), self.new_header(), body)
             if entry is not None:
                 until = min(valid_until + LEGACY_CLOCKS_APART, MAX_TIMESTAMP)
                 alias = Alias(key_of(legacy_id), until, nonce, entry.header.key)
@@ -265,13 +273,25 @@ class SessionRepository:
     def _successor(self, session_id: str, alias: Alias) -> str | None:
         return self.successors.find(session_id, alias.nonce, alias.target)
 
-    async def _create(self, session_id: str, body: bytes, created_at: int, lifetime: int | None) -> Entry | None:
+    def new_header(self, lifetime: int | None = None, sign_in: SignIn | None = None) -> Header:
+        """Return the header of a session that begins now, but for its key."""
+        at, details = sign_in or SignIn(None, None)
+        return Header("", int(self.clock()), 0, lifetime, new_public_id(), at, details)
+
+    async def _create(self, session_id: str, header: Header, body: bytes) -> Entry | None:
         """Make a row; None if the id is taken."""
         now = self.clock()
-        header = Header(key_of(session_id), created_at, int(now), lifetime)
+        header = header._replace(key=key_of(session_id), issued_at=int(now))
         expires_at = self.lifetimes.expires_at(header, now)
-        made = await self._make(header.key, header.encode(new_nonce(), body), expires_at)
+        made = await self._make(header.key, header.encode(new_nonce(), body), expires_at, self._owner_of(body))
         return Entry(session_id, header, body, expires_at) if made else None
+
+    def owner_of(self, entry: Entry) -> str | None:
+        """Return the owner that the store keeps with a session; None if it has none."""
+        return self._owner_of(entry.body)
+
+    def _owner_of(self, body: bytes) -> str | None:
+        return None if self.users is None else self.users.owner_of_body(body)
 
     async def _mark_replaced(self, entry: Entry) -> bool:
         """Turn the row into an alias that leads nowhere, if it is still what was loaded."""
@@ -291,13 +311,18 @@ class SessionRepository:
         with self.guard.watch("load", key):
             return await self.store.load(key)
 
-    async def _make(self, key: str, data: bytes, expires_at: int) -> bool:
+    async def _make(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
         with self.guard.watch("create", key):
-            return await self.store.create(key, data, expires_at)
+            if self.owned is None:
+                return await self.store.create(key, data, expires_at)
+            return await self.owned.create(key, data, expires_at, owner)
 
-    async def _replace(self, entry: Entry, data: bytes, expires_at: int) -> bool:
-        with self.guard.watch("replace", entry.header.key):
-            return await self.store.replace(entry.header.key, data, expires_at, entry.version)
+    async def _replace(self, entry: Entry, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        key, version = entry.header.key, entry.version
+        with self.guard.watch("replace", key):
+            if self.owned is None:
+                return await self.store.replace(key, data, expires_at, version)
+            return await self.owned.replace(key, data, expires_at, version, owner)
 
     async def _delete(self, entry: Entry) -> bool:
         """Delete the row if it is still what was loaded; one that was just made, whatever it is."""

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import CorruptRecord, SessionConflict, SessionGone, SessionNotSaved, StoreUnavailable
+from ..errors import CorruptRecord, SessionConflict, SessionGone, StoreUnavailable
 from ..events import EventKind, logger
 from ..session import NO_INTENT, Intent
 from .atomic import AtomicUpdate
 from .lifetimes import RENEW_GRACE
 from .merge import merge
 from .plan import ClearCookie, Entry, Plan, Write
+from .signing_in import note_user, refuse_change_of_user
 
 if TYPE_CHECKING:
     from .context import SessionContext
@@ -48,7 +49,10 @@ async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]
     if entry is not None:
         await _update_atomically(context, entry, update)
     elif (body := update.apply(empty)) != empty:
-        await _create(context, session._intent, body)
+        intent = session._intent
+        if context.config.repository.users is not None:
+            intent, body = note_user(context, None, intent, body)
+        await _create(context, intent, body)
     context.adopt(mine, update.view)
     return update.result
 
@@ -77,7 +81,7 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
             await _send_current_id(context, entry)
     except SessionGone:
         if planned.is_asked or in_doubt:
-            context.lose(entry.header.key)
+            context.lose(entry.header.key, entry)
             raise
     except StoreUnavailable as error:
         if planned.is_asked or in_doubt:
@@ -97,7 +101,7 @@ async def _change_id(
     def change(theirs: Entry) -> Entry | None:
         return planned.entry if theirs is entry and not context.attempts else rebase(theirs)
 
-    _require_writable(context)
+    context.require_writable()
     repository = context.config.repository
     if planned.write is Write.ROTATE:
         await _after_new_id(context, entry, await repository.rotate(entry, change), EventKind.ROTATED)
@@ -111,11 +115,16 @@ async def _change_id(
 
 
 async def _update_atomically(context: SessionContext, entry: Entry, update: AtomicUpdate[T]) -> None:
-    planned = context.plan(entry, update.apply(entry.body), NO_INTENT, renews=False)
+    def plan(theirs: Entry) -> Plan:
+        body = update.apply(theirs.body)
+        refuse_change_of_user(context, theirs.body, body)
+        return context.plan(theirs, body, NO_INTENT, renews=False)
+
+    planned = plan(entry)
 
     def rebase(theirs: Entry) -> Entry | None:
         nonlocal planned
-        planned = context.plan(theirs, update.apply(theirs.body), NO_INTENT, renews=False)
+        planned = plan(theirs)
         return planned.entry
 
     if planned.entry is entry:
@@ -123,7 +132,7 @@ async def _update_atomically(context: SessionContext, entry: Entry, update: Atom
     try:
         saved = await context.config.repository.update(entry, planned.entry, rebase)
     except SessionGone:
-        context.lose(entry.header.key)
+        context.lose(entry.header.key, entry)
         raise
     await _after_update(context, entry, saved, planned)
 
@@ -132,9 +141,9 @@ async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
     if context.replaced_key is not None:
         context.lose(context.replaced_key)
         raise SessionGone("the session's id was replaced before this request began; its changes weren't saved")
-    _require_writable(context)
+    context.require_writable()
     repository = context.config.repository
-    entry = await repository.create(body, int(repository.clock()), intent.lifetime)
+    entry = await repository.create(repository.new_header(intent.lifetime, intent.sign_in), body)
     if context.ended_key is not None:
         await repository.remember_replaced(context.ended_key)
         context.ended_key = None
@@ -185,17 +194,10 @@ def _merged(context: SessionContext, base: bytes, mine: bytes, theirs: Entry) ->
     if merged.contested and not context.config.overwrites:
         keys = ", ".join(map(repr, merged.contested))
         raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")
-    context.emit(EventKind.CONFLICT_OVERWRITTEN if merged.contested else EventKind.CONFLICT_MERGED, theirs.header.key)
+    context.emit(
+        EventKind.CONFLICT_OVERWRITTEN if merged.contested else EventKind.CONFLICT_MERGED, theirs.header.key, theirs
+    )
     return context.dumps(merged.data)
-
-
-def _require_writable(context: SessionContext) -> None:
-    if not context.writable:
-        raise SessionNotSaved(
-            "the response has started, so no cookie can be sent for a new session id: fill a new session, and "
-            "rotate one, before the response. Common causes are a dependency that writes after its `yield`, a "
-            "background task, the body of a streamed response, and a WebSocket after `accept`"
-        )
 
 
 async def _after_update(context: SessionContext, entry: Entry, saved: Entry | None, planned: Plan) -> None:
@@ -215,7 +217,7 @@ async def _after_new_id(context: SessionContext, entry: Entry, saved: Entry | No
         return
     context.send_id(saved)
     context.set_entry(saved)
-    context.emit(kind, saved.header.key)
+    context.emit(kind, saved.header.key, saved)
 
 
 async def _after_emptied(context: SessionContext, entry: Entry) -> None:
@@ -228,4 +230,4 @@ async def _after_emptied(context: SessionContext, entry: Entry) -> None:
 def _after_end(context: SessionContext, entry: Entry) -> None:
     context.cookie = ClearCookie()
     context.client_id = None
-    context.emit(EventKind.DESTROYED, entry.header.key)
+    context.emit(EventKind.DESTROYED, entry.header.key, entry)

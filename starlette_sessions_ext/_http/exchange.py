@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from .._core.context import SessionConfig, SessionContext
 from .._core.keep_alive import keep_alive
 from .._core.plan import ClearCookie, SetCookie
+from .._core.sign_in_details import Describe, encode_details
 from ..errors import ConfigurationError, SessionGone
 from ..events import logger
 from ..session import ENDED, Session
@@ -42,6 +43,7 @@ class HTTPConfig:
     cookie: SessionCookie
     state_attr: str
     save_if: Callable[[int], bool] | None
+    describe: Describe
     _warnings: set[str] = field(default_factory=set)
 
     def warn_once(self, message: str) -> None:
@@ -116,6 +118,9 @@ class Exchange(SessionContext):
             return message
 
         return receive_message
+
+    def sign_in_details(self) -> str | None:
+        return encode_details(self._http.describe, self._scope)
 
     # The response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette_sessions_ext._core.ids import digest_of
 from starlette_sessions_ext._core.record import Alias, Header, decode
 from starlette_sessions_ext.errors import CorruptRecord
 
@@ -25,6 +26,8 @@ FRAGMENTS = [
     b"a1 \x80 17 \x82 \x81\n",
     b"a2 ",
     b"a2 \x80 7 17 \x82 \x81\n",
+    b"s2 \x80 17 18 - \x82 - - \x82\n",
+    b"s2 \x80 17 18 60 \x82 19 e30 \x82\n{}",
 ]
 
 
@@ -49,8 +52,18 @@ def _reference(data: bytes) -> tuple[Header, bytes] | Alias | None:
             numbers = [created_at, issued_at, *([] if lifetime == b"-" else [lifetime])]
             if key != KEY.encode() or not all(map(_is_number, numbers)) or not _is_nonce(nonce):
                 return None
-            read = Header(KEY, int(created_at), int(issued_at), None if lifetime == b"-" else int(lifetime))
+            public_id = digest_of(KEY)
+            read = Header(KEY, int(created_at), int(issued_at), _optional(lifetime), public_id)
             return read, body
+        case [b"s2", key, created_at, issued_at, lifetime, public_id, signed_in_at, details, nonce]:
+            optional = [number for number in (lifetime, signed_in_at) if number != b"-"]
+            if key != KEY.encode() or not all(map(_is_number, [created_at, issued_at, *optional])):
+                return None
+            if not _is_nonce(public_id) or not _is_nonce(nonce) or not _is_base64url(details):
+                return None
+            times = int(created_at), int(issued_at), _optional(lifetime)
+            text = None if details == b"-" else details.decode()
+            return Header(KEY, *times, public_id.decode(), _optional(signed_in_at), text), body
         case [b"a1", key, until, nonce, target]:
             if key != KEY.encode() or not _is_number(until) or not _is_nonce(nonce) or body or not _is_key(target):
                 return None
@@ -63,6 +76,15 @@ def _reference(data: bytes) -> tuple[Header, bytes] | Alias | None:
             return Alias(KEY, int(until), nonce.decode(), target.decode(), int(made_at))
         case _:
             return None
+
+
+def _optional(field: bytes) -> int | None:
+    return None if field == b"-" else int(field)
+
+
+def _is_base64url(field: bytes) -> bool:
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return 1 <= len(field) <= 4000 and all(byte in alphabet for byte in field)
 
 
 def _is_nonce(field: bytes) -> bool:

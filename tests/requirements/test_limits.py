@@ -139,7 +139,7 @@ async def test_L2_legacy_cookies_in_a_long_header_are_bounded_work() -> None:
     assert len(read) == 8
 
 
-async def test_V2_events_and_the_log_name_a_session_by_a_digest_of_its_key(
+async def test_V2_events_and_the_log_name_a_session_and_neither_id_nor_key(
     store: CountingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "starlette_sessions_ext")
@@ -156,10 +156,12 @@ async def test_V2_events_and_the_log_name_a_session_by_a_digest_of_its_key(
     assert kinds == ["created", "rotated", "renewed", "destroyed"] * 2
     assert digests[2] == digests[3], "the same as long as it has the same id"
     assert len(set(digests)) == 6, "and another one for each id"
-    for digest in digests:
-        assert digest is not None
-        assert digest in caplog.text
-        assert not any(digest in key or key in digest for key in keys)
+    names = [event.public_id for event in events]
+    assert [len(set(names[:4])), len(set(names[4:])), len(set(names))] == [1, 1, 2], "one for each session"
+    for name in [*digests, *names]:
+        assert name is not None
+        assert not any(name in key or key in name for key in keys)
+    assert all(str(name) in caplog.text for name in names)
 
 
 @memory_only

@@ -230,7 +230,7 @@ async def test_two_first_requests_share_one_session_in_every_order(
             assert tabs[0].cookies == tabs[1].cookies
             assert (await browser.get("/")).json() == {"user": "ann", "a": "1", "b": "2"}
             assert isinstance(store.store, MemoryStore)
-            sessions = [row for row in store.store._rows.values() if row.data.startswith(b"s1")]
+            sessions = [row for row in store.store._rows.values() if row.data.startswith(b"s2")]
             assert len(sessions) == 1, "who comes second takes back the row that it made"
             store.store._rows.clear()
 

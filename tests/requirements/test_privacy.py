@@ -135,11 +135,11 @@ class Site:
 
         async def stranger(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Header(key_of(new_id()), 0, 0, None).encode(new_nonce(), PAYLOAD.encode()))
+            await self.overwrite(Header(key_of(new_id()), 0, 0, None, "0" * 16).encode(new_nonce(), PAYLOAD.encode()))
 
         async def not_json(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.overwrite(Header(self.key, 0, 0, None).encode(new_nonce(), b"{" + PAYLOAD.encode()))
+            await self.overwrite(Header(self.key, 0, 0, None, "0" * 16).encode(new_nonce(), b"{" + PAYLOAD.encode()))
 
         async def too_late(request: Request) -> Any:
             request.state.session.destroy()

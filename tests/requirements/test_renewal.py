@@ -348,7 +348,7 @@ async def test_I5_of_two_renewals_one_wins_in_every_order(store: CountingStore, 
         assert EventKind.WRITE_DROPPED not in {event.kind for event in events}
         events.clear()
         if isinstance(store.store, MemoryStore):
-            sessions = [row for row in store.store._rows.values() if row.data.startswith(b"s1")]
+            sessions = [row for row in store.store._rows.values() if row.data.startswith(b"s2")]
             assert len(sessions) == 1, "who loses takes back the row that it made"
             store.store._rows.clear()
 

@@ -41,7 +41,7 @@ def fill(url: str, count: int, expires_at: int, lifetime: int | None = None) -> 
     async def fill() -> None:
         async with store_from_url(url) as store:
             for key in keys:
-                header = Header(key, 1_700_000_000, 1_700_000_000, lifetime)
+                header = Header(key, 1_700_000_000, 1_700_000_000, lifetime, "0" * 16)
                 await store.create(key, header.encode(new_nonce(), b'{"secret":"canary"}'), expires_at)
 
     anyio.run(fill)

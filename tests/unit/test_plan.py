@@ -16,7 +16,7 @@ NOW = 1000
 ID, OTHER_ID = "i" * 32, "o" * 32
 BODY, CHANGED = b'{"a":1}', b'{"a":2}'
 LIFETIMES = Lifetimes(max_age=None, idle=100, touch_interval=10, renew_after=500)
-ENTRY = Entry(ID, Header("k" * 32, 900, 900, None), BODY, expires_at=NOW + 100, version=7)
+ENTRY = Entry(ID, Header("k" * 32, 900, 900, None, "0" * 16), BODY, expires_at=NOW + 100, version=7)
 OLD = ENTRY._replace(expires_at=NOW + 90)  # a touch is due
 AGED = ENTRY._replace(header=ENTRY.header._replace(issued_at=400))  # a renewal is due
 

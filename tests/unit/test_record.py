@@ -10,19 +10,25 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from starlette_sessions_ext import ConfigurationError, CorruptRecord
-from starlette_sessions_ext._core.ids import key_of, new_id, new_nonce
+from starlette_sessions_ext._core.ids import digest_of, key_of, new_id, new_nonce
 from starlette_sessions_ext._core.lifetimes import DEFAULT_IDLE, RENEW_GRACE, Lifetimes
 from starlette_sessions_ext._core.record import Alias, Header, decode
 from starlette_sessions_ext._time import MAX_TIMESTAMP, parse_duration
 
 HUNDRED_YEARS = 100 * 366 * 24 * 60 * 60
 KEY = "abcdefghijklmnopqrstuvwxyz234567"
-NONCE = "0123456789abcdef"
+NONCE, PUBLIC = "0123456789abcdef", "fedcba9876543210"
 
 KEYS = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=32, max_size=32)
 TIMES = st.integers(0, 10**11)
 DURATIONS = st.integers(1, HUNDRED_YEARS)
-HEADERS = st.builds(Header, KEYS, TIMES, TIMES, st.none() | DURATIONS)
+HEADERS = st.builds(
+    Header,
+    *(KEYS, TIMES, TIMES, st.none() | DURATIONS),
+    st.text("0123456789abcdef", min_size=16, max_size=16),
+    st.none() | TIMES,
+    st.none() | st.text("abcXYZ019_-", min_size=2, max_size=50),
+)
 
 NONSENSE: list[Any] = [
     *(0, -1, HUNDRED_YEARS + 1, 10**16, True, False, 1.0, float("nan"), float("inf"), "60", None, [60]),
@@ -31,7 +37,7 @@ NONSENSE: list[Any] = [
 
 
 def made(created_at: int = 1000, lifetime: int | None = None) -> Header:
-    return Header(KEY, created_at, created_at, lifetime)
+    return Header(KEY, created_at, created_at, lifetime, PUBLIC)
 
 
 @given(header=HEADERS, body=st.binary())
@@ -42,13 +48,18 @@ def test_a_record_comes_back_as_it_was(header: Header, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("header", "body", "raw"),
     [
-        (Header(KEY, 1000, 1010, None), b"{}", f"s1 {KEY} 1000 1010 - {NONCE}\n{{}}".encode()),
-        (Header(KEY, 0, 0, 60), b"\n\0", f"s1 {KEY} 0 0 60 {NONCE}\n\n\0".encode()),
+        (Header(KEY, 1000, 1010, None, PUBLIC), b"{}", f"s2 {KEY} 1000 1010 - {PUBLIC} - - {NONCE}\n{{}}".encode()),
+        (Header(KEY, 0, 0, 60, PUBLIC, 5, "e30"), b"\n\0", f"s2 {KEY} 0 0 60 {PUBLIC} 5 e30 {NONCE}\n\n\0".encode()),
     ],
 )
 def test_the_bytes_of_a_record(header: Header, body: bytes, raw: bytes) -> None:
     assert header.encode(NONCE, body) == raw
     assert decode(raw, KEY) == (header, body)
+
+
+def test_a_record_of_version_0_1_is_named_by_the_digest_of_its_key() -> None:
+    raw = f"s1 {KEY} 1000 1010 60 {NONCE}\n{{}}".encode()
+    assert decode(raw, KEY) == (Header(KEY, 1000, 1010, 60, digest_of(KEY)), b"{}")
 
 
 @given(alias=st.builds(Alias, KEYS, TIMES, st.just(NONCE), KEYS), other=KEYS)
@@ -84,6 +95,9 @@ def test_other_bytes_are_corrupt(raw: bytes) -> None:
     [
         *("", "\n", "{}", f"s1 {KEY} 1000 1000 -\n", f"s1 {KEY} 1000 1000 - {NONCE}"),
         *(f"s1 {KEY} 1000 1000 - {NONCE}\r\n", f"s1 {KEY} 1000 - {NONCE}\n", f"s1 {KEY} 1000 1000 1000 - {NONCE}\n"),
+        *(f"s1 {KEY} 1000 1000 - {PUBLIC} - - {NONCE}\n", f"s3 {KEY} 1000 1000 - {PUBLIC} - - {NONCE}\n"),
+        *(f"s2 {KEY} 1000 1000 - {PUBLIC[1:]} - - {NONCE}\n", f"s2 {KEY} 1000 1000 - {PUBLIC} -1 - {NONCE}\n"),
+        *(f"s2 {KEY} 1000 1000 - {PUBLIC} - {NONCE}\n", f"s2 {KEY} 1000 1000 - {PUBLIC} - e=0 {NONCE}\n"),
         *(f"s2 {KEY} 1000 1000 - {NONCE}\n", f" s1 {KEY} 1000 1000 - {NONCE}\n"),
         *(f"s1 {KEY.upper()} 1000 1000 - {NONCE}\n", f"s1 {KEY[1:]}\0 1000 1000 - {NONCE}\n"),
         *(f"s1 {KEY[1:]} 1000 1000 - {NONCE}\n", f"s1 {KEY}a 1000 1000 - {NONCE}\n"),
@@ -101,7 +115,9 @@ def test_other_headers_are_corrupt(header: str) -> None:
 
 
 def test_a_repr_holds_no_key() -> None:
-    assert repr(Header(key_of(new_id()), 1000, 1010, 60)) == "Header(created_at=1000, issued_at=1010, lifetime=60)"
+    assert (
+        repr(Header(key_of(new_id()), 1000, 1010, 60, PUBLIC)) == "Header(created_at=1000, issued_at=1010, lifetime=60)"
+    )
 
 
 @pytest.mark.parametrize(

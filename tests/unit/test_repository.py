@@ -45,7 +45,7 @@ class Overtaken(WrappedStore):
 async def test_a_rotation_that_leaves_nothing_deletes_what_is_there_by_then(clock: FakeClock) -> None:
     store = Overtaken(MemoryStore(clock=clock))
     repository = repository_of(store, clock)
-    entry = await repository.create(b"{}", int(clock()), None)
+    entry = await repository.create(repository.new_header(), b"{}")
     assert await repository.rotate(entry, lambda theirs: None) is None
     assert store.is_overtaken
     assert await store.load(entry.header.key) is None
@@ -68,7 +68,7 @@ class Failing(WrappedStore):
 async def test_a_load_that_was_under_way_at_a_failure_notes_its_success(clock: FakeClock) -> None:
     store = Failing(MemoryStore(clock=clock))
     repository = repository_of(store, clock)
-    good, bad = await repository.create(b"{}", int(clock()), None), new_id()
+    good, bad = await repository.create(repository.new_header(), b"{}"), new_id()
     store.bad = key_of(bad)
     async with anyio.create_task_group() as group:
         group.start_soon(repository.get, good.session_id)

@@ -1,0 +1,170 @@
+"""The sessions of one user: list them, and revoke one or all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ..errors import ConfigurationError, CorruptRecord
+from ..stores.base import SessionStore, SupportsOwners
+from .lifetimes import Lifetimes
+from .record import Alias, Header, decode
+from .sign_in_details import decode_details
+from .users import owner_of, read_user
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+LOADS_AT_ONCE = 50
+"""How many sessions of one user are loaded at the same time: stores make few calls of them."""
+
+WEEKS = 14 * 24 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """One session of a user, as a list of devices shows it. Times are unix seconds.
+
+    `public_id` names it for `SessionDirectory.revoke`, and opens nothing. `last_used_at` is as exact as
+    the option `touch_interval`. `details` is what the option `describe` returned at the sign-in.
+    """
+
+    public_id: str
+    signed_in_at: int
+    created_at: int
+    last_used_at: int
+    expires_at: int
+    is_current: bool
+    details: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    key: str
+    header: Header
+    expires_at: int
+
+
+class SessionDirectory:
+    """Finds and ends the sessions of a user, whom the option `user` of the middleware names.
+
+    In a request it is `session.directory`, and `SessionMiddleware.directory` for a middleware at hand.
+    A program without either makes one: `SessionDirectory(store)`. `idle_timeout` is then that of the
+    middleware; only `last_used_at` depends on it. Raises `ConfigurationError` for a store that doesn't
+    find the sessions of a user.
+
+    A revocation is as final as a logout. Requests that are under way with a session drop what they
+    would write, and a WebSocket learns of it at its next `Session.save`. All methods raise
+    `StoreUnavailable` if the store can't be reached; calling again is safe.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        idle_timeout: int | timedelta = WEEKS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(store, SupportsOwners):
+            raise ConfigurationError(
+                f"{type(store).__name__} doesn't find the sessions of a user: take a store that does, such as those "
+                "of this package, or leave the option user out"
+            )
+        self._store: SupportsOwners = store
+        self._lifetimes = Lifetimes.configured(None, idle_timeout, None, None)
+        self._clock = clock
+
+    @classmethod
+    def configured(cls, store: SessionStore, lifetimes: Lifetimes, clock: Callable[[], float]) -> SessionDirectory:
+        """Make the directory of a middleware."""
+        directory = cls(store, clock=clock)
+        directory._lifetimes = lifetimes
+        return directory
+
+    async def list(self, user: str | int, *, current: Session | None = None) -> list[SessionInfo]:
+        """Return the sessions of a user, the one used last first. `current` is marked as such."""
+        rows = await self._rows(owner_of(read_user(user)))
+        public_id = None if current is None else current.public_id
+        infos = {row.header.public_id: self._info(row, public_id) for row in rows}  # a session that moves has two rows
+        return sorted(infos.values(), key=lambda info: (-info.last_used_at, -info.signed_in_at, info.public_id))
+
+    async def count(self, user: str | int) -> int:
+        """Return how many sessions a user has."""
+        return len(await self._store.keys_of(owner_of(read_user(user))))
+
+    async def revoke(self, user: str | int, public_id: str) -> bool:
+        """End one session of a user. False: the user has none of this name."""
+        owner, revoked = owner_of(read_user(user)), False
+        while keys := [row.key for row in await self._rows(owner) if row.header.public_id == public_id]:
+            for key in keys:
+                revoked = await self._store.delete(key) or revoked
+        return revoked
+
+    async def revoke_all(self, user: str | int, *, keep: Session | None = None) -> int:
+        """End all sessions of a user that exist now, but for `keep`, and return how many they were."""
+        owner = owner_of(read_user(user))
+        kept = None if keep is None else keep.public_id
+        began = int(self._clock())
+        revoked = await self._store.delete_all_of(owner, None if keep is None else _key_of(keep))
+        # A session that was given a new id meanwhile has a row that this hasn't seen.
+        while keys := [row.key for row in await self._rows(owner) if _is_older(row.header, began, kept)]:
+            for key in keys:
+                revoked += await self._store.delete(key)
+        return revoked
+
+    async def end_oldest(self, owner: str, limit: int, current: str) -> int:
+        """End those unused for longest, so that at most `limit` sessions are left. Returns how many ended.
+
+        `current` is the public id of the one that has just begun, which stays.
+        """
+        if len(await self._store.keys_of(owner)) <= limit:
+            return 0
+        rows = [row for row in await self._rows(owner) if row.header.public_id != current]
+        rows.sort(key=lambda row: (row.expires_at, row.header.signed_in_at or 0, row.header.public_id))
+        ended = 0
+        for row in rows[: max(len(rows) - limit + 1, 0)]:
+            ended += await self._store.delete(row.key)
+        return ended
+
+    async def _rows(self, owner: str) -> Iterable[_Row]:
+        keys, rows = await self._store.keys_of(owner), list[_Row]()
+
+        async def read(key: str) -> None:
+            try:
+                stored = await self._store.load(key)
+                found = None if stored is None else decode(stored.data, key)
+            except CorruptRecord:
+                return  # no session of this package
+            if stored is not None and found is not None and not isinstance(found, Alias):
+                rows.append(_Row(key, found[0], stored.expires_at))
+
+        for start in range(0, len(keys), LOADS_AT_ONCE):
+            async with anyio.create_task_group() as group:
+                for key in keys[start : start + LOADS_AT_ONCE]:
+                    group.start_soon(read, key)
+        return rows
+
+    def _info(self, row: _Row, current: str | None) -> SessionInfo:
+        header = row.header
+        return SessionInfo(
+            header.public_id,
+            header.created_at if header.signed_in_at is None else header.signed_in_at,
+            header.created_at,
+            self._lifetimes.last_used_at(header, row.expires_at, self._clock()),
+            row.expires_at,
+            header.public_id == current,
+            decode_details(header.details),
+        )
+
+
+def _key_of(session: Session) -> str | None:
+    return None if session._stored is None else session._stored.key
+
+
+def _is_older(header: Header, began: int, kept: str | None) -> bool:
+    return header.public_id != kept and (header.signed_in_at is None or header.signed_in_at <= began)
