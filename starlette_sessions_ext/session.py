@@ -22,9 +22,9 @@ IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
 
 
 class SignIn(NamedTuple):
-    """What the record keeps of a sign-in: when (unix seconds), and details. Both are None after a sign-out."""
+    """What the record keeps of a sign-in: when (unix milliseconds), and details. Both are None after a sign-out."""
 
-    at: int | None
+    ms: int | None
     details: str | None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import anyio
 
 from ..errors import ConfigurationError, CorruptRecord
 from ..stores.base import SessionStore, SupportsOwners
+from .backoff import Backoff
 from .lifetimes import Lifetimes
 from .record import Alias, Header, decode
 from .sign_in_details import decode_details
@@ -48,6 +50,10 @@ class _Row:
     key: str
     header: Header
     expires_at: int
+
+
+_Rows = list[_Row]
+_Found = list[_Row | None]
 
 
 class SessionDirectory:
@@ -99,61 +105,67 @@ class SessionDirectory:
 
     async def revoke(self, user: str | int, public_id: str) -> bool:
         """End one session of a user. False: the user has none of this name."""
-        owner, revoked = owner_of(read_user(user)), False
-        while keys := [row.key for row in await self._rows(owner) if row.header.public_id == public_id]:
-            for key in keys:
-                revoked = await self._store.delete(key) or revoked
-        return revoked
+        return bool(await self._end(owner_of(read_user(user)), lambda header: header.public_id == public_id))
 
     async def revoke_all(self, user: str | int, *, keep: Session | None = None) -> int:
         """End all sessions of a user that exist now, but for `keep`, and return how many they were."""
-        owner = owner_of(read_user(user))
+        owner, began = owner_of(read_user(user)), int(self._clock() * 1000)
         kept = None if keep is None else keep.public_id
-        began = int(self._clock())
-        revoked = await self._store.delete_all_of(owner, None if keep is None else _key_of(keep))
-        # A session that was given a new id meanwhile has a row that this hasn't seen.
-        while keys := [row.key for row in await self._rows(owner) if _is_older(row.header, began, kept)]:
-            for key in keys:
-                revoked += await self._store.delete(key)
-        return revoked
 
-    async def end_oldest(self, owner: str, limit: int, current: str) -> int:
+        def is_meant(header: Header) -> bool:
+            return header.public_id != kept and (header.signed_in_ms or 0) <= began
+
+        ended = await self._store.delete_all_of(owner, None if keep is None else _key_of(keep))
+        return ended + await self._end(owner, is_meant)  # those that were given a new id in between
+
+    async def end_oldest(self, owner: str, limit: int) -> int:
         """End those unused for longest, so that at most `limit` sessions are left. Returns how many ended.
 
-        `current` is the public id of the one that has just begun, which stays.
+        Parallel sign-ins choose the same ones, for the order doesn't depend on which of them asks.
         """
         if len(await self._store.keys_of(owner)) <= limit:
             return 0
-        rows = [row for row in await self._rows(owner) if row.header.public_id != current]
-        rows.sort(key=lambda row: (row.expires_at, row.header.signed_in_at or 0, row.header.public_id))
+        rows = await self._rows(owner)
+        rows.sort(key=lambda row: (row.expires_at, row.header.signed_in_ms or 0, row.header.public_id))
+        return sum([await self._store.delete(row.key) for row in rows[: max(len(rows) - limit, 0)]])
+
+    async def _end(self, owner: str, is_meant: Callable[[Header], bool]) -> int:
+        """End sessions until none is left that is meant. Returns how many ended."""
         ended = 0
-        for row in rows[: max(len(rows) - limit + 1, 0)]:
-            ended += await self._store.delete(row.key)
+        while keys := [row.key for row in await self._rows(owner) if is_meant(row.header)]:
+            for key in keys:
+                ended += await self._store.delete(key)
         return ended
 
-    async def _rows(self, owner: str) -> Iterable[_Row]:
-        keys, rows = await self._store.keys_of(owner), list[_Row]()
+    async def _rows(self, owner: str) -> _Rows:
+        """Load the rows of an owner, again if a session moves to another one meanwhile.
 
-        async def read(key: str) -> None:
-            try:
-                stored = await self._store.load(key)
-                found = None if stored is None else decode(stored.data, key)
-            except CorruptRecord:
-                return  # no session of this package
-            if stored is not None and found is not None and not isinstance(found, Alias):
-                rows.append(_Row(key, found[0], stored.expires_at))
+        Raises `SessionConflict` if that doesn't come to an end.
+        """
+        backoff = Backoff()
+        while True:
+            keys, rows = await self._store.keys_of(owner), _Found()
+            for start in range(0, len(keys), LOADS_AT_ONCE):
+                async with anyio.create_task_group() as group:
+                    for key in keys[start : start + LOADS_AT_ONCE]:
+                        group.start_soon(self._read, key, rows)
+            if None not in rows:
+                return [row for row in rows if row is not None]
+            await backoff.sleep()
 
-        for start in range(0, len(keys), LOADS_AT_ONCE):
-            async with anyio.create_task_group() as group:
-                for key in keys[start : start + LOADS_AT_ONCE]:
-                    group.start_soon(read, key)
-        return rows
+    async def _read(self, key: str, rows: _Found) -> None:
+        """Append the row of a key; None if another id took its place. What isn't a session has none."""
+        with suppress(CorruptRecord):
+            stored = await self._store.load(key)
+            if stored is not None:
+                found = decode(stored.data, key)
+                rows.append(None if isinstance(found, Alias) else _Row(key, found[0], stored.expires_at))
 
     def _info(self, row: _Row, current: str | None) -> SessionInfo:
         header = row.header
         return SessionInfo(
             header.public_id,
-            header.created_at if header.signed_in_at is None else header.signed_in_at,
+            header.created_at if header.signed_in_ms is None else header.signed_in_ms // 1000,
             header.created_at,
             self._lifetimes.last_used_at(header, row.expires_at, self._clock()),
             row.expires_at,
@@ -164,7 +176,3 @@ class SessionDirectory:
 
 def _key_of(session: Session) -> str | None:
     return None if session._stored is None else session._stored.key
-
-
-def _is_older(header: Header, began: int, kept: str | None) -> bool:
-    return header.public_id != kept and (header.signed_in_at is None or header.signed_in_at <= began)

@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
     @property
     def signed_in_at(self) -> int | None:
-        return self.header.signed_in_at
+        return None if self.header.signed_in_ms is None else self.header.signed_in_ms // 1000
 
     def __repr__(self) -> str:
         return f"Entry({self.header!r}, expires_at={self.expires_at})"  # no id: a repr ends up in logs
@@ -124,7 +124,7 @@ def plan(
         return Plan(Write.DELETE, None, True, asked)
     header = header._replace(lifetime=lifetime)
     if intent.sign_in is not None:
-        header = header._replace(signed_in_at=intent.sign_in.at, details=intent.sign_in.details)
+        header = header._replace(signed_in_ms=intent.sign_in.ms, details=intent.sign_in.details)
     changed = body != entry.body or header != entry.header
     moves = lifetime != entry.header.lifetime or (
         cookie.writable and lifetimes.touch_due(header, entry.expires_at, now)

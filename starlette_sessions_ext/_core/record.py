@@ -2,13 +2,14 @@
 
 A stored record is one header line and the serialized data:
 
-    s2 <key> <created_at> <issued_at> <lifetime> <public id> <signed_in_at> <details> <nonce>\\n<body>
+    s2 <key> <created_at> <issued_at> <lifetime> <public id> <signed_in_ms> <details> <nonce>\\n<body>
 
-`created_at` is when the session began, `issued_at` when it got its present id and `signed_in_at`
-when its user signed in, in unix seconds; `lifetime` is in seconds, or `-` where the middleware's
-settings hold. The public id names the session from its beginning to its end, and opens nothing.
-`details` is what the application keeps of the sign-in (JSON in base64url). `-` stands for nothing.
-`s1` lacks the last three: version 0.1 made such records.
+`created_at` is when the session began and `issued_at` when it got its present id, in unix seconds;
+`lifetime` is in seconds, or `-` where the middleware's settings hold. The public id names the session
+from its beginning to its end, and opens nothing. `signed_in_ms` is when its user signed in, in unix
+milliseconds, so that sign-ins of one second have an order. `details` is what the application keeps of
+the sign-in (JSON in base64url). `-` stands for nothing. `s1` lacks the last three: version 0.1 made
+such records.
 
 The record names its own key: bytes that end up under another session's key, by whatever fault of a
 server, a pool or a backup, are refused instead of shown to another user. The nonce is new for every
@@ -39,7 +40,7 @@ HEADER_CACHE_SIZE = 2048
 
 _HEADER = re.compile(
     rb"s([12]) ([a-z2-7]{32}) ([0-9]{1,12}) ([0-9]{1,12}) ([0-9]{1,12}|-)"
-    rb"(?: ([0-9a-f]{16}) ([0-9]{1,12}|-) ([A-Za-z0-9_-]{1,4000}))? "
+    rb"(?: ([0-9a-f]{16}) ([0-9]{1,15}|-) ([A-Za-z0-9_-]{1,4000}))? "
 )
 _ALIAS = re.compile(
     rb"(?:a1 ([a-z2-7]{32})|a2 ([a-z2-7]{32}) ([0-9]{1,12})) ([0-9]{1,12}) ([0-9a-f]{16}) ([a-z2-7]{32})\n"
@@ -52,8 +53,8 @@ _FOREIGN = "a stored record belongs to another session; it was left as it is"
 class Header(NamedTuple):
     """What a record says of its session. Times are unix seconds, `lifetime` is in seconds.
 
-    `lifetime` was set by `Session.set_lifetime`. `signed_in_at` and `details` (base64url) are of the
-    sign-in of the session's user, None where there is none.
+    `lifetime` was set by `Session.set_lifetime`. `signed_in_ms` (unix milliseconds) and `details`
+    (base64url) are of the sign-in of the session's user, None where there is none.
     """
 
     key: str
@@ -61,7 +62,7 @@ class Header(NamedTuple):
     issued_at: int
     lifetime: int | None
     public_id: str
-    signed_in_at: int | None = None
+    signed_in_ms: int | None = None
     details: str | None = None
 
     def __repr__(self) -> str:
@@ -119,14 +120,14 @@ def _read_header(line: bytes) -> Header:
     match = _HEADER.fullmatch(line)
     if match is None or (match[1] == b"1") is not (match[6] is None):
         raise CorruptRecord(_NO_RECORD)
-    key, created_at, issued_at, lifetime, public_id, signed_in_at, details = match.groups()[1:]
+    key, created_at, issued_at, lifetime, public_id, signed_in_ms, details = match.groups()[1:]
     return Header(
         key.decode(),
         int(created_at),
         int(issued_at),
         None if lifetime == b"-" else int(lifetime),
         digest_of(key.decode()) if public_id is None else public_id.decode(),
-        None if signed_in_at in (None, b"-") else int(signed_in_at),
+        None if signed_in_ms in (None, b"-") else int(signed_in_ms),
         None if details in (None, b"-") else details.decode(),
     )
 

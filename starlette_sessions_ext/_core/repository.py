@@ -275,8 +275,8 @@ class SessionRepository:
 
     def new_header(self, lifetime: int | None = None, sign_in: SignIn | None = None) -> Header:
         """Return the header of a session that begins now, but for its key."""
-        at, details = sign_in or SignIn(None, None)
-        return Header("", int(self.clock()), 0, lifetime, new_public_id(), at, details)
+        ms, details = sign_in or SignIn(None, None)
+        return Header("", int(self.clock()), 0, lifetime, new_public_id(), ms, details)
 
     async def _create(self, session_id: str, header: Header, body: bytes) -> Entry | None:
         """Make a row; None if the id is taken."""

@@ -31,7 +31,9 @@ def note_user(context: SessionContext, before: Entry | None, intent: Intent, bod
         if was is not None:  # a sign-out is complete without a new id, where none can be sent
             intent = intent._replace(rotate=intent.rotate or context.writable, sign_in=SignIn(None, None))
     elif now != was or intent.reauthenticates:
-        intent = intent._replace(sign_in=SignIn(int(context.config.repository.clock()), context.sign_in_details()))
+        intent = intent._replace(
+            sign_in=SignIn(int(context.config.repository.clock() * 1000), context.sign_in_details())
+        )
         if was is not None and now != was:
             assert before is not None
             context.require_writable()
@@ -39,8 +41,8 @@ def note_user(context: SessionContext, before: Entry | None, intent: Intent, bod
             intent = intent._replace(end=True)
         else:
             intent = intent._replace(rotate=True)
-    elif before is not None and before.header.signed_in_at is None:
-        intent = intent._replace(sign_in=SignIn(before.header.created_at, None))
+    elif before is not None and before.header.signed_in_ms is None:
+        intent = intent._replace(sign_in=SignIn(before.header.created_at * 1000, None))
     return intent, body
 
 
@@ -52,19 +54,19 @@ async def after_sign_in(context: SessionContext, sign_in: SignIn, given: bytes, 
     if given != saved:
         context.adopt(given, saved)
     config, entry = context.config, context.entry
-    if sign_in.at is None or config.max_sessions_per_user is None or config.directory is None or entry is None:
+    if sign_in.ms is None or config.max_sessions_per_user is None or config.directory is None or entry is None:
         return
     owner = config.repository.owner_of(entry)
     try:
         if owner is not None:
-            await config.directory.end_oldest(owner, config.max_sessions_per_user, entry.header.public_id)
+            await config.directory.end_oldest(owner, config.max_sessions_per_user)
     except StoreUnavailable as error:
         logger.warning("sessions beyond max_sessions_per_user couldn't be ended: %s", error)
 
 
 def is_claim_due(context: SessionContext, entry: Entry) -> bool:
     """Return whether a session has a user, but its row doesn't say so yet, from before the option `user`."""
-    if entry.header.signed_in_at is not None:
+    if entry.header.signed_in_ms is not None:
         return False
     try:
         return _users(context).of(context.session._data()) is not None

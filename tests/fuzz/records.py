@@ -55,15 +55,17 @@ def _reference(data: bytes) -> tuple[Header, bytes] | Alias | None:
             public_id = digest_of(KEY)
             read = Header(KEY, int(created_at), int(issued_at), _optional(lifetime), public_id)
             return read, body
-        case [b"s2", key, created_at, issued_at, lifetime, public_id, signed_in_at, details, nonce]:
-            optional = [number for number in (lifetime, signed_in_at) if number != b"-"]
+        case [b"s2", key, created_at, issued_at, lifetime, public_id, signed_in_ms, details, nonce]:
+            optional = [] if lifetime == b"-" else [lifetime]
             if key != KEY.encode() or not all(map(_is_number, [created_at, issued_at, *optional])):
                 return None
             if not _is_nonce(public_id) or not _is_nonce(nonce) or not _is_base64url(details):
                 return None
+            if signed_in_ms != b"-" and not _is_number(signed_in_ms, 15):
+                return None
             times = int(created_at), int(issued_at), _optional(lifetime)
             text = None if details == b"-" else details.decode()
-            return Header(KEY, *times, public_id.decode(), _optional(signed_in_at), text), body
+            return Header(KEY, *times, public_id.decode(), _optional(signed_in_ms), text), body
         case [b"a1", key, until, nonce, target]:
             if key != KEY.encode() or not _is_number(until) or not _is_nonce(nonce) or body or not _is_key(target):
                 return None
@@ -95,5 +97,5 @@ def _is_key(field: bytes) -> bool:
     return len(field) == 32 and all(byte in b"abcdefghijklmnopqrstuvwxyz234567" for byte in field)
 
 
-def _is_number(field: bytes) -> bool:
-    return 1 <= len(field) <= 12 and all(byte in b"0123456789" for byte in field)
+def _is_number(field: bytes, digits: int = 12) -> bool:
+    return 1 <= len(field) <= digits and all(byte in b"0123456789" for byte in field)

@@ -7,7 +7,7 @@ to overlap, and it shows the response's headers as they were sent.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,7 @@ class Browser:
         path: str,
         *,
         cookie_headers: list[bytes] | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
         body: bytes = b"",
         method: str = "GET",
     ) -> Answer:
@@ -113,7 +114,7 @@ class Browser:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(b"host", self.host), *((b"cookie", header) for header in cookie_headers if header)],
+            "headers": [(b"host", self.host), *((b"cookie", header) for header in cookie_headers if header), *headers],
             "client": ("127.0.0.1", 50000),
             "server": (self.host.decode(), 80),
             "extensions": {},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 
-from starlette_sessions_ext import SessionStore, Stored, StoreUnavailable
+from starlette_sessions_ext import SessionStore, Stored, StoreUnavailable, SupportsOwners
 
 
 class WrappedStore(SessionStore):
@@ -78,3 +78,30 @@ class GatedStore(WrappedStore):
 
     async def before(self, call: str) -> None:
         await self.gate()
+
+
+class CountingOwnedStore(CountingStore, SupportsOwners):
+    """Counts the calls of a store that finds the rows of an owner."""
+
+    store: SupportsOwners
+
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        await self.before("create")
+        return await self.store.create(key, data, expires_at, owner)
+
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        await self.before("replace")
+        return await self.store.replace(key, data, expires_at, version, owner)
+
+    async def owner_of(self, key: str) -> str | None:
+        return await self.store.owner_of(key)
+
+    async def keys_of(self, owner: str) -> list[str]:
+        await self.before("keys_of")
+        return await self.store.keys_of(owner)
+
+    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
+        await self.before("delete_all_of")
+        return await self.store.delete_all_of(owner, keep)
