@@ -88,9 +88,8 @@ class SessionContext:
 
     def fill(self, entry: Entry) -> None:
         """Take over a loaded session. Raises `CorruptRecord`."""
-        session = self.session
-        dict.update(session, self.config.serializer.loads(entry.body))
-        self.entry = session._stored = entry
+        dict.update(self.session, self.config.serializer.loads(entry.body))
+        self.entry = self.session._stored = entry
 
     def go_on_without(self, session_id: str, error: CorruptRecord | StoreUnavailable) -> None:
         """Leave the session new, since the client's couldn't be read. Raises as `degrade` does."""
@@ -114,12 +113,13 @@ class SessionContext:
         if entry is None:
             return False
         repository = self.config.repository
-        return (
+        if (
             entry.session_id != self.client_id
             or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
             or (session._lent and self._differs_from(entry))
-            or (repository.users is not None and is_claim_due(self, entry))
-        )
+        ):
+            return True
+        return False if repository.users is None else is_claim_due(self, entry)
 
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""

@@ -97,7 +97,8 @@ class Signature:
 
     def of(self, value: bytes) -> bytes:
         """Return the signature of a value: 43 characters."""
-        inner, outer = self._inner.copy(), self._outer.copy()
+        inner = self._inner.copy()
         inner.update(value)
+        outer = self._outer.copy()
         outer.update(inner.digest())
         return b2a_base64(outer.digest(), newline=False).translate(_URLSAFE, b"=")
