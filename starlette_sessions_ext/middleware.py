@@ -27,7 +27,7 @@ from ._core.options import (
     check_unavailable_handler,
     warn_of_doubtful,
 )
-from ._core.record import Alias
+from ._core.plan import Entry
 from ._core.repository import SessionRepository
 from ._core.secret_keys import SecretKey, read_secrets
 from ._core.sign_in_details import Describe, describe
@@ -173,10 +173,10 @@ class SessionMiddleware:
             if session_id is not None and not others:
                 try:
                     found = await self._repository.read(session_id)
-                    if type(found) is Alias:
-                        found = await follow(exchange, found, session_id)
-                    if found is not None:
+                    if type(found) is Entry:
                         exchange.fill(found)
+                    elif found is not None:
+                        await follow(exchange, found, session_id)
                 except (CorruptRecord, StoreUnavailable) as error:
                     exchange.go_on_without(session_id, error)
             elif others:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from .context import SessionContext
 
 
-async def follow(context: SessionContext, alias: Alias, session_id: str) -> Entry | None:
-    """Load what the alias of a client's id leads to; None if that is nothing."""
-    return _unless_replaced(context, await context.config.repository.follow(alias, session_id))
+async def follow(context: SessionContext, alias: Alias, session_id: str) -> None:
+    """Fill the session with what the alias of a client's id leads to."""
+    entry = _unless_replaced(context, await context.config.repository.follow(alias, session_id))
+    if entry is not None:
+        context.fill(entry)
 
 
 async def load_first(context: SessionContext, session_id: str | None, others: Sequence[str]) -> None:

@@ -73,11 +73,18 @@ class CookieSigner:
         """
         if _VALUE.fullmatch(value) is None:
             raise Forged
-        mark = value[32:33]
-        signatures, signed = (self._unbound, value[:32]) if mark == _UNBOUND else (self._signatures, value[:33])
-        for rank, signature in enumerate(signatures):
-            if hmac.compare_digest(signature.of(signed), value[33:]):
-                return Verified(value[:32].decode(), rank == 0 and mark != _UNBOUND, mark == _SECURE)
+        if value[32:33] == _UNBOUND:
+            return self._verify_unbound(value)
+        signed, given = value[:33], value[33:]
+        for signature in self._signatures:
+            if hmac.compare_digest(signature.of(signed), given):
+                is_current = signature is self._signatures[0]
+                return Verified(value[:32].decode(), is_current, value[32:33] == _SECURE)
+        raise Forged
+
+    def _verify_unbound(self, value: bytes) -> Verified:
+        if any(hmac.compare_digest(signature.of(value[:32]), value[33:]) for signature in self._unbound):
+            return Verified(value[:32].decode(), is_current=False, was_secure=False)
         raise Forged
 
 
