@@ -15,7 +15,7 @@ from redis.asyncio import Connection, Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_sessions_ext import Session, Stored
-from starlette_sessions_ext._core import record, repository
+from starlette_sessions_ext._core import record, repository, rows
 from starlette_sessions_ext._core.ids import new_id
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._time import MAX_TIMESTAMP
@@ -92,7 +92,7 @@ def adopting() -> ASGIApp:
 
 def credulous() -> ASGIApp:
     """Whatever the store gives is taken for what was asked."""
-    vars(repository)["decode"] = lambda raw, key: record.decode(raw, raw.split()[1].decode())
+    vars(rows)["decode"] = lambda raw, key: record.decode(raw, raw.split()[1].decode())
     return make_application(NaiveStore(os.environ["SESSIONS"]))
 
 
@@ -109,7 +109,7 @@ def clinging() -> ASGIApp:
         found = record.decode(raw, key)
         return replace(found, until=MAX_TIMESTAMP) if isinstance(found, record.Alias) else found
 
-    vars(repository)["decode"] = decode
+    vars(rows)["decode"] = decode
     return make_application(RedisStore(os.environ["SESSIONS"]))
 
 

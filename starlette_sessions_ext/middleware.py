@@ -29,6 +29,7 @@ from ._core.options import (
 )
 from ._core.plan import Entry
 from ._core.repository import SessionRepository
+from ._core.rows import Rows
 from ._core.secret_keys import SecretKey, read_secrets
 from ._core.sign_in_details import Describe, describe
 from ._core.users import UserOption, Users
@@ -136,17 +137,17 @@ class SessionMiddleware:
         warn_of_doubtful(lifetimes, secrets)
         users = None if user is None else Users(user, serializer)
         self._directory = None if user is None else SessionDirectory.configured(store, lifetimes, clock)
-        self._repository = SessionRepository(
+        self._rows = Rows(
             store,
             lifetimes,
             clock,
-            Successors(secrets),
             Guard(store),
             users,
             store if users is not None and isinstance(store, SupportsOwners) else None,
         )
         self._config = SessionConfig(
-            self._repository,
+            self._rows,
+            SessionRepository(self._rows, Successors(secrets)),
             serializer,
             empty_body=serializer.dumps({}),
             overwrites=on_conflict == "merge",
@@ -172,7 +173,7 @@ class SessionMiddleware:
         try:
             if session_id is not None and not others:
                 try:
-                    found = await self._repository.read(session_id)
+                    found = await self._rows.read(session_id)
                     if type(found) is Entry:
                         exchange.fill(found)
                     elif found is not None:
@@ -208,7 +209,7 @@ class SessionMiddleware:
     async def _import_legacy(self, exchange: Exchange, scope: Scope) -> None:
         """Fill the session from another middleware's cookie, if there is one."""
         try:
-            now = self._repository.clock()
+            now = self._rows.clock()
             legacy = await find_legacy(self._legacy, self._http.cookie.name, scope["headers"], now)
             if legacy is not None:
                 await import_legacy(exchange, legacy)

@@ -32,6 +32,7 @@ from .ids import digest_of, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
 from .repository import SessionRepository
+from .rows import Rows
 from .signing_in import after_sign_in, is_claim_due, note_user
 from .writing import write, write_atomically
 
@@ -42,6 +43,7 @@ T = TypeVar("T")
 class SessionConfig:
     """What all requests of a middleware share."""
 
+    rows: Rows
     repository: SessionRepository
     serializer: Serializer
     empty_body: bytes  # what the serializer makes of an empty session
@@ -112,14 +114,14 @@ class SessionContext:
             return True
         if entry is None:
             return False
-        repository = self.config.repository
+        rows = self.config.rows
         if (
             entry.session_id != self.client_id
-            or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
+            or rows.lifetimes.upkeep_due(entry.header, entry.expires_at, rows.clock())
             or (session._lent and self._differs_from(entry))
         ):
             return True
-        return False if repository.users is None else is_claim_due(self, entry)
+        return False if rows.users is None else is_claim_due(self, entry)
 
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
@@ -151,7 +153,7 @@ class SessionContext:
             else:
                 body = before.body
             given = body
-            if self.config.repository.users is not None:
+            if self.config.rows.users is not None:
                 intent, body = note_user(self, before, asked, body)
             if intent is not NO_INTENT or before is None or not await self._replace(before, body):
                 await write(self, intent, body)
@@ -221,19 +223,19 @@ class SessionContext:
 
         False: there is more to it, or another request has written or ended the session.
         """
-        repository = self.config.repository
+        rows = self.config.rows
         if self.attempts or self.is_gone or body == self.config.empty_body or entry.version is None:
             return False
         if self.writable and (
             entry.session_id != self.client_id
-            or repository.lifetimes.upkeep_due(entry.header, entry.expires_at, repository.clock())
+            or rows.lifetimes.upkeep_due(entry.header, entry.expires_at, rows.clock())
         ):
             return False
-        if ((turns := repository.turns).writing or turns.queues) and not turns.is_alone(entry.header.key):
+        if ((turns := rows.turns).writing or turns.queues) and not turns.is_alone(entry.header.key):
             return False
         wanted = plan_data_only(entry, body)
         if wanted is not entry:
-            if not await repository.replace(entry, wanted):
+            if not await rows.replace(entry, wanted):
                 self.entry = entry._replace(version=None)
                 return False
             self.set_entry(wanted)
@@ -256,8 +258,8 @@ class SessionContext:
             None if body == config.empty_body else body,
             intent,
             CookieState(self.client_id, self.writable),
-            config.repository.lifetimes,
-            config.repository.clock(),
+            config.rows.lifetimes,
+            config.rows.clock(),
             renews=renews and not self.is_socket,  # some servers drop the headers of a handshake
         )
 
@@ -273,8 +275,8 @@ class SessionContext:
         self.entry = self.session._stored = entry
 
     def send_id(self, entry: Entry) -> None:
-        repository = self.config.repository
-        self.cookie = SetCookie(entry.session_id, repository.lifetimes.cookie_max_age(entry.header, repository.clock()))
+        rows = self.config.rows
+        self.cookie = SetCookie(entry.session_id, rows.lifetimes.cookie_max_age(entry.header, rows.clock()))
         self.client_id = entry.session_id
 
     def require_writable(self) -> None:
@@ -313,5 +315,5 @@ class SessionContext:
     def emit(self, kind: EventKind, key: str, entry: Entry | None = None) -> None:
         """Report an event of the session under a store key; `entry` is what is known of it."""
         public_id = None if entry is None else entry.header.public_id
-        owner = None if entry is None else self.config.repository.owner_of(entry)
+        owner = None if entry is None else self.config.rows.owner_of(entry.body)
         self.config.emit(SessionEvent(kind, public_id, owner, digest_of(key)))

@@ -18,17 +18,17 @@ async def keep_alive(context: SessionContext) -> None:
 
     Also follows renewals while the alias exists. Errors surface on the next `save`.
     """
-    entry, repository = context.entry, context.config.repository
-    now = repository.clock()
+    entry, rows = context.entry, context.config.rows
+    now = rows.clock()
     if entry is None or context.is_busy:  # an operation under way is a use as well
         return
-    if now - context.kept_alive_at < min(repository.lifetimes.touch_every(entry.header), ALIAS_RETENTION // 2):
+    if now - context.kept_alive_at < min(rows.lifetimes.touch_every(entry.header), ALIAS_RETENTION // 2):
         return
     context.kept_alive_at = now
     try:
-        latest = await repository.refresh(entry)
-        if repository.lifetimes.touch_due(latest.header, latest.expires_at, now):
-            latest = await repository.touch(latest) or latest
+        latest = await context.config.repository.refresh(entry)
+        if rows.lifetimes.touch_due(latest.header, latest.expires_at, now):
+            latest = await rows.touch(latest) or latest
     except (SessionGone, CorruptRecord):
         return
     except StoreUnavailable as error:

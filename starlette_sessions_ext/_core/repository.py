@@ -11,17 +11,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .._time import MAX_TIMESTAMP
-from ..errors import SessionGone, StoreError, StoreUnavailable
-from ..session import SignIn
-from ..stores.base import SessionStore, Stored, SupportsOwners
+from ..errors import SessionGone, StoreError
 from .backoff import Backoff
-from .circuit_breaker import Guard
-from .ids import Successors, key_of, new_id, new_nonce, new_public_id
-from .lifetimes import Lifetimes
-from .plan import Entry, new_entry
-from .record import Alias, Header, decode
-from .turns import Turns
-from .users import Users
+from .ids import Successors, key_of, new_id, new_nonce
+from .plan import Entry
+from .record import Alias, Header
+from .rows import Rows
 
 ID_TRIES = 3
 """How many fresh ids may be taken already before the random source, or the store, must be broken."""
@@ -53,64 +48,27 @@ class Replaced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionRepository:
-    """The sessions of a store. `clock` gives unix seconds, `successors` the ids of renewed sessions.
+    """The sessions of a store. `successors` makes the ids of renewed sessions."""
 
-    `users` says whose session it is, and `owned` is the store as one that finds a user's sessions. Both
-    are None where the application doesn't say.
-    """
-
-    store: SessionStore
-    lifetimes: Lifetimes
-    clock: Callable[[], float]
+    rows: Rows
     successors: Successors = field(repr=False)
-    guard: Guard = field(repr=False)
-    users: Users | None = field(default=None, repr=False)
-    owned: SupportsOwners | None = field(default=None, repr=False)
-    turns: Turns = field(default_factory=Turns, repr=False)
 
     async def get(self, session_id: str) -> Entry | Replaced | None:
         """Return the session of a client's id; None if it is absent or expired. Raises `CorruptRecord`."""
-        found = await self.read(session_id)
+        found = await self.rows.read(session_id)
         return await self.follow(found, session_id) if type(found) is Alias else found
-
-    async def read(self, session_id: str) -> Entry | Alias | None:
-        """Return what is stored under an id; None if it is absent or expired. Raises `CorruptRecord`."""
-        key = key_of(session_id)
-        if self.guard.failing:
-            stored = await self._load(key)
-        else:  # as `_load` does, on the way of every request
-            try:
-                stored = await self.store.load(key)
-            except StoreUnavailable as error:
-                self.guard.failed("load", key, error)
-                raise
-            if self.guard.failing:
-                self.guard.succeeded("load", key)
-        if stored is None:
-            return None
-        data, version, expires_at = stored
-        now = self.clock()
-        if now >= expires_at:
-            return None
-        found = decode(data, key)
-        if type(found) is Alias:
-            return found
-        header, body = found
-        if self.lifetimes.absolute is not None and self.lifetimes.expired(header, now):
-            return None
-        return new_entry((session_id, header, body, expires_at, version))
 
     async def follow(self, alias: Alias, session_id: str) -> Entry | Replaced | None:
         """Return what the alias that is stored under a client's id leads to now.
 
         One step and no more: a client with an id that was renewed twice is late.
         """
-        now = self.clock()
+        now = self.rows.clock()
         was_set_back = alias.made_at is not None and now < alias.made_at - CLOCKS_APART  # which reopens no alias
         if was_set_back or now >= alias.until + LATE_FOR:
             return None
         if now < alias.until and (successor := self._successor(session_id, alias)) is not None:
-            target = await self.read(successor)
+            target = await self.rows.read(successor)
             if not isinstance(target, Alias):
                 return target
         return Replaced(alias.key)
@@ -122,10 +80,10 @@ class SessionRepository:
         opens nothing to others any more, and through any number of renewals.
         """
         session_id = entry.session_id
-        found = await self.read(session_id)
+        found = await self.rows.read(session_id)
         while isinstance(found, Alias) and (successor := self._successor(session_id, found)) is not None:
             session_id = successor
-            found = await self.read(session_id)
+            found = await self.rows.read(session_id)
         if not isinstance(found, Entry):
             raise SessionGone("the session was destroyed, rotated or expired by another request; nothing was saved")
         return found
@@ -133,29 +91,10 @@ class SessionRepository:
     async def create(self, header: Header, body: bytes) -> Entry:
         """Make a session under a new id, whose key and time of issue take the place of those in `header`."""
         for _ in range(ID_TRIES):
-            entry = await self._create(new_id(), header, body)
+            entry = await self.rows.create(new_id(), header, body)
             if entry is not None:
                 return entry
         raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
-
-    async def replace(self, entry: Entry, wanted: Entry) -> bool:
-        """Compare-and-swap once. False: another request has written, or ended, what was loaded."""
-        key = entry.header.key
-        data = wanted.header.encode(new_nonce(), wanted.body)
-        self.turns.writing.add(key)
-        try:
-            if self.guard.failing or self.users is not None:
-                return await self._replace(entry, data, wanted.expires_at, self._owner_of(wanted.body))
-            try:  # as `_replace` does, on the way of most requests that write
-                replaced = await self.store.replace(key, data, wanted.expires_at, entry.version)
-            except StoreUnavailable as error:
-                self.guard.failed("replace", key, error)
-                raise
-            if self.guard.failing:
-                self.guard.succeeded("replace", key)
-            return replaced
-        finally:
-            self.turns.writing.discard(key)
 
     async def update(self, entry: Entry, wanted: Entry | None, rebase: Change) -> Entry | None:
         """Compare-and-swap until it succeeds. Returns what the entry has become.
@@ -163,9 +102,9 @@ class SessionRepository:
         `wanted` is what it should become as far as the caller knows, `rebase` says it for what
         another request has made of it. Raises `SessionGone` and `SessionConflict`.
         """
-        if entry.version is not None and self.turns.is_alone(entry.header.key) and await self._put(entry, wanted):
+        if entry.version is not None and self.rows.turns.is_alone(entry.header.key) and await self._put(entry, wanted):
             return wanted
-        async with self.turns.turn(entry.header.key):
+        async with self.rows.turns.turn(entry.header.key):
             backoff = Backoff()
             while True:
                 entry = await self.refresh(entry)
@@ -188,13 +127,13 @@ class SessionRepository:
         while True:
             wanted = change(entry)
             if wanted is None:
-                if await self._delete(entry):
+                if await self.rows.delete(entry):
                     return None
             else:
                 moved = await self.create(wanted.header, wanted.body)
                 if await self._mark_replaced(entry):
                     return moved
-                await self._delete(moved)
+                await self.rows.delete(moved)
             await backoff.sleep()
             entry = await self.refresh(entry)
 
@@ -211,24 +150,17 @@ class SessionRepository:
         while entry.session_id == session_id and (wanted := change(entry)) is not None:
             nonce = new_nonce()
             successor = self.successors.make(session_id, nonce)
-            renewed = await self._create(successor, wanted.header, wanted.body)
+            renewed = await self.rows.create(successor, wanted.header, wanted.body)
             if renewed is not None:
-                now = int(self.clock())
+                now = int(self.rows.clock())
                 alias = Alias(entry.header.key, now + grace, nonce, renewed.header.key, made_at=now)
-                if await self._replace(entry, alias.encode(), now + max(grace, ALIAS_RETENTION)):
+                if await self.rows.replace_data(entry, alias.encode(), now + max(grace, ALIAS_RETENTION)):
                     return renewed, True
-                await self._delete(renewed)
+                await self.rows.delete(renewed)
             await backoff.sleep()
             entry = await self.refresh(entry)
         wanted = change(entry)
         return (entry if wanted is entry else await self.update(entry, wanted, change)), False
-
-    async def touch(self, entry: Entry) -> Entry | None:
-        """Move the expiry of a session that is used now, whatever it holds; None if it is gone."""
-        expires_at = self.lifetimes.expires_at(entry.header, self.clock())
-        with self.guard.watch("touch", entry.header.key):
-            touched = await self.store.touch(entry.header.key, expires_at)
-        return entry._replace(expires_at=expires_at) if touched else None
 
     async def delete(self, entry: Entry, *, replaced: bool = False) -> Entry | None:
         """End a session, whatever others write. Returns what was deleted, None if it was gone.
@@ -237,7 +169,7 @@ class SessionRepository:
         for a moment: a slower request with it must not replace the client's new cookie.
         """
         backoff = Backoff()
-        remove = self._mark_replaced if replaced else self._delete
+        remove = self._mark_replaced if replaced else self.rows.delete
         try:
             entry = await self._fresh(entry)
             while not await remove(entry):
@@ -254,80 +186,38 @@ class SessionRepository:
         valid, also when the session is gone. Of parallel requests one wins, for the others as well.
         Returns the session, and whether it was made now.
         """
-        if await self.read(legacy_id) is None:
+        if await self.rows.read(legacy_id) is None:
             nonce = new_nonce()
-            entry = await self._create(self.successors.make(legacy_id, nonce), self.new_header(), body)
+            entry = await self.rows.create(self.successors.make(legacy_id, nonce), self.rows.new_header(), body)
             if entry is not None:
                 until = min(valid_until + LEGACY_CLOCKS_APART, MAX_TIMESTAMP)
                 alias = Alias(key_of(legacy_id), until, nonce, entry.header.key)
-                if await self._make(alias.key, alias.encode(), until):
+                if await self.rows.create_data(alias.key, alias.encode(), until):
                     return entry, True
-                await self._delete(entry)
+                await self.rows.delete(entry)
         return await self.get(legacy_id), False
 
     async def remember_replaced(self, key: str) -> None:
         """Note for a moment that another session took the place of one that was deleted."""
         alias = self._leading_nowhere(key)
-        await self._make(key, alias.encode(), alias.until + LATE_FOR)
+        await self.rows.create_data(key, alias.encode(), alias.until + LATE_FOR)
 
     def _successor(self, session_id: str, alias: Alias) -> str | None:
         return self.successors.find(session_id, alias.nonce, alias.target)
 
-    def new_header(self, lifetime: int | None = None, sign_in: SignIn | None = None) -> Header:
-        """Return the header of a session that begins now, but for its key."""
-        ms, details = sign_in or SignIn(None, None)
-        return Header("", int(self.clock()), 0, lifetime, new_public_id(), ms, details)
-
-    async def _create(self, session_id: str, header: Header, body: bytes) -> Entry | None:
-        """Make a row; None if the id is taken."""
-        now = self.clock()
-        header = header._replace(key=key_of(session_id), issued_at=int(now))
-        expires_at = self.lifetimes.expires_at(header, now)
-        made = await self._make(header.key, header.encode(new_nonce(), body), expires_at, self._owner_of(body))
-        return Entry(session_id, header, body, expires_at) if made else None
-
-    def owner_of(self, entry: Entry) -> str | None:
-        """Return the owner that the store keeps with a session; None if it has none."""
-        return self._owner_of(entry.body)
-
-    def _owner_of(self, body: bytes) -> str | None:
-        return None if self.users is None else self.users.owner_of_body(body)
+    async def _fresh(self, entry: Entry) -> Entry:
+        return entry if entry.version is not None else await self.refresh(entry)
 
     async def _mark_replaced(self, entry: Entry) -> bool:
         """Turn the row into an alias that leads nowhere, if it is still what was loaded."""
         alias = self._leading_nowhere(entry.header.key)
-        return await self._replace(entry, alias.encode(), alias.until + LATE_FOR)
+        return await self.rows.replace_data(entry, alias.encode(), alias.until + LATE_FOR)
 
     def _leading_nowhere(self, key: str) -> Alias:
-        now = int(self.clock())
+        now = int(self.rows.clock())
         return Alias(key, now, new_nonce(), key, made_at=now)
 
     async def _put(self, entry: Entry, wanted: Entry | None) -> bool:
         if wanted is None:
-            return await self._delete(entry)
-        return await self.replace(entry, wanted)
-
-    async def _load(self, key: str) -> Stored | None:
-        with self.guard.watch("load", key):
-            return await self.store.load(key)
-
-    async def _make(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
-        with self.guard.watch("create", key):
-            if self.owned is None:
-                return await self.store.create(key, data, expires_at)
-            return await self.owned.create(key, data, expires_at, owner)
-
-    async def _replace(self, entry: Entry, data: bytes, expires_at: int, owner: str | None = None) -> bool:
-        key, version = entry.header.key, entry.version
-        with self.guard.watch("replace", key):
-            if self.owned is None:
-                return await self.store.replace(key, data, expires_at, version)
-            return await self.owned.replace(key, data, expires_at, version, owner)
-
-    async def _delete(self, entry: Entry) -> bool:
-        """Delete the row if it is still what was loaded; one that was just made, whatever it is."""
-        with self.guard.watch("delete", entry.header.key):
-            return await self.store.delete(entry.header.key, entry.version)
-
-    async def _fresh(self, entry: Entry) -> Entry:
-        return entry if entry.version is not None else await self.refresh(entry)
+            return await self.rows.delete(entry)
+        return await self.rows.replace(entry, wanted)

@@ -31,9 +31,7 @@ def note_user(context: SessionContext, before: Entry | None, intent: Intent, bod
         if was is not None:  # a sign-out is complete without a new id, where none can be sent
             intent = intent._replace(rotate=intent.rotate or context.writable, sign_in=SignIn(None, None))
     elif now != was or intent.reauthenticates:
-        intent = intent._replace(
-            sign_in=SignIn(int(context.config.repository.clock() * 1000), context.sign_in_details())
-        )
+        intent = intent._replace(sign_in=SignIn(int(context.config.rows.clock() * 1000), context.sign_in_details()))
         if was is not None and now != was:
             assert before is not None
             context.require_writable()
@@ -56,7 +54,7 @@ async def after_sign_in(context: SessionContext, sign_in: SignIn, given: bytes, 
     config, entry = context.config, context.entry
     if sign_in.ms is None or config.max_sessions_per_user is None or config.directory is None or entry is None:
         return
-    owner = config.repository.owner_of(entry)
+    owner = config.rows.owner_of(entry.body)
     try:
         if owner is not None:
             await config.directory.end_oldest(owner, config.max_sessions_per_user)
@@ -76,7 +74,7 @@ def is_claim_due(context: SessionContext, entry: Entry) -> bool:
 
 def refuse_change_of_user(context: SessionContext, before: bytes, after: bytes) -> None:
     """Raise `SessionError` if `Session.atomic` has changed the user: that takes a new id."""
-    users = context.config.repository.users
+    users = context.config.rows.users
     if users is not None and users.of_body(before) != users.of_body(after):
         raise SessionError(
             "session.atomic can't change whose session it is, for that takes a new id: set the user outside of it. "
@@ -96,6 +94,6 @@ def _set_since(context: SessionContext, before: bytes, after: bytes) -> bytes:
 
 
 def _users(context: SessionContext) -> Users:
-    users = context.config.repository.users
+    users = context.config.rows.users
     assert users is not None
     return users

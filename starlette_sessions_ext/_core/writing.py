@@ -50,7 +50,7 @@ async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]
         await _update_atomically(context, entry, update)
     elif (body := update.apply(empty)) != empty:
         intent = session._intent
-        if context.config.repository.users is not None:
+        if context.config.rows.users is not None:
             intent, body = note_user(context, None, intent, body)
         await _create(context, intent, body)
     context.adopt(mine, update.view)
@@ -76,7 +76,7 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
             saved = await context.config.repository.update(entry, planned.entry, rebase)
             await _after_update(context, entry, saved, planned)
         elif planned.write is Write.TOUCH:
-            context.set_entry(await context.config.repository.touch(entry) or entry)
+            context.set_entry(await context.config.rows.touch(entry) or entry)
         elif planned.sends_cookie:
             await _send_current_id(context, entry)
     except SessionGone:
@@ -143,7 +143,7 @@ async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
         raise SessionGone("the session's id was replaced before this request began; its changes weren't saved")
     context.require_writable()
     repository = context.config.repository
-    entry = await repository.create(repository.new_header(intent.lifetime, intent.sign_in), body)
+    entry = await repository.create(context.config.rows.new_header(intent.lifetime, intent.sign_in), body)
     if context.ended_key is not None:
         await repository.remember_replaced(context.ended_key)
         context.ended_key = None

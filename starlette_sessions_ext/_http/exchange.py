@@ -109,7 +109,7 @@ class Exchange(SessionContext):
     def watch(self, receive: Receive) -> Receive:
         """Return `receive` of a socket. Each message is a use of its session."""
         self.is_socket = True
-        self.kept_alive_at = self.config.repository.clock()
+        self.kept_alive_at = self.config.rows.clock()
 
         async def receive_message() -> Message:
             message = await receive()

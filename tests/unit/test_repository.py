@@ -11,6 +11,7 @@ from starlette_sessions_ext._core.circuit_breaker import Guard
 from starlette_sessions_ext._core.ids import Successors, key_of, new_id
 from starlette_sessions_ext._core.lifetimes import Lifetimes
 from starlette_sessions_ext._core.repository import Replaced, SessionRepository
+from starlette_sessions_ext._core.rows import Rows
 from starlette_sessions_ext.stores.base import SessionStore, Stored
 from starlette_sessions_ext.testing import FakeClock
 
@@ -22,7 +23,7 @@ SECRET = "a secret of more than 16 bytes"
 
 
 def repository_of(store: SessionStore, clock: FakeClock) -> SessionRepository:
-    return SessionRepository(store, Lifetimes(100), clock, Successors([SECRET]), Guard(store))
+    return SessionRepository(Rows(store, Lifetimes(100), clock, Guard(store)), Successors([SECRET]))
 
 
 class Overtaken(WrappedStore):
@@ -45,7 +46,7 @@ class Overtaken(WrappedStore):
 async def test_a_rotation_that_leaves_nothing_deletes_what_is_there_by_then(clock: FakeClock) -> None:
     store = Overtaken(MemoryStore(clock=clock))
     repository = repository_of(store, clock)
-    entry = await repository.create(repository.new_header(), b"{}")
+    entry = await repository.create(repository.rows.new_header(), b"{}")
     assert await repository.rotate(entry, lambda theirs: None) is None
     assert store.is_overtaken
     assert await store.load(entry.header.key) is None
@@ -68,15 +69,15 @@ class Failing(WrappedStore):
 async def test_a_load_that_was_under_way_at_a_failure_notes_its_success(clock: FakeClock) -> None:
     store = Failing(MemoryStore(clock=clock))
     repository = repository_of(store, clock)
-    good, bad = await repository.create(repository.new_header(), b"{}"), new_id()
+    good, bad = await repository.create(repository.rows.new_header(), b"{}"), new_id()
     store.bad = key_of(bad)
     async with anyio.create_task_group() as group:
         group.start_soon(repository.get, good.session_id)
         await anyio.lowlevel.checkpoint()
         with pytest.raises(StoreUnavailable):
             await repository.get(bad)
-        assert repository.guard.failing
-    assert not repository.guard.failing
+        assert repository.rows.guard.failing
+    assert not repository.rows.guard.failing
 
 
 def test_a_replaced_id_shows_no_key() -> None:
