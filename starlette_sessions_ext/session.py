@@ -66,6 +66,8 @@ class SessionPersistence(Protocol):
     @property
     def directory(self) -> Any: ...
 
+    def user(self) -> str | None: ...
+
     async def save(self) -> None: ...
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T: ...
@@ -148,6 +150,16 @@ class Session(StarletteSession):
         """
         self.accessed = True
         return None if self._stored is None else self._stored.public_id
+
+    @property
+    def user(self) -> str | None:
+        """Whose session it is now, as text; None: nobody is signed in.
+
+        Only with the option `user` of `SessionMiddleware`. Raises `NotSerializable` for what can't be a
+        user, and `SessionError` outside of a request.
+        """
+        self.accessed = True
+        return self._bound().user()
 
     @property
     def signed_in_at(self) -> int | None:

@@ -33,7 +33,7 @@ from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
 from .repository import SessionRepository
 from .rows import Rows
-from .signing_in import after_sign_in, is_claim_due, note_user
+from .signing_in import after_sign_in, current_user, is_claim_due, note_user
 from .writing import write, write_atomically
 
 T = TypeVar("T")
@@ -177,6 +177,10 @@ class SessionContext:
         if self.config.directory is None:
             raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
         return self.config.directory
+
+    def user(self) -> str | None:
+        """See `Session.user`."""
+        return current_user(self)
 
     async def save(self) -> None:
         """See `Session.save`."""

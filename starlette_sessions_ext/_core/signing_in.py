@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import NotSerializable, SessionError, StoreUnavailable
+from ..errors import ConfigurationError, NotSerializable, SessionError, StoreUnavailable
 from ..events import logger
 from ..session import Intent, SignIn
 from .merge import is_same
@@ -13,6 +13,13 @@ from .users import Users
 
 if TYPE_CHECKING:
     from .context import SessionContext
+
+
+def current_user(context: SessionContext) -> str | None:
+    """Return whose session it is now. Raises `NotSerializable` for what can't be a user."""
+    if context.config.rows.users is None:
+        raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
+    return context.config.rows.users.of(context.session._data())
 
 
 def note_user(context: SessionContext, before: Entry | None, intent: Intent, body: bytes) -> tuple[Intent, bytes]:

@@ -131,6 +131,20 @@ async def test_nothing_of_one_user_enters_the_session_of_the_next(owned: Countin
     assert await directory_of(owned, clock).count("ann") == 0
 
 
+@memory_only
+async def test_a_session_says_whose_it_is(owned: CountingOwnedStore, clock: FakeClock) -> None:
+    async def who(request: Request) -> Any:
+        return request.state.session.user
+
+    browser = Browser(app_of(owned, clock, handlers={"/who": who}))
+    assert (await browser.get("/who")).json() is None
+    await browser.get("/in?user=42")
+    assert (await browser.get("/who")).json() == "42"
+    browser.app = make_app(owned, {"/who": who}, clock=clock)
+    with pytest.raises(ConfigurationError, match='the option user, such as user="user_id"'):
+        await browser.get("/who")
+
+
 async def test_a_destroyed_session_isnt_rotated(owned: CountingOwnedStore, clock: FakeClock) -> None:
     browser = Browser(app_of(owned, clock))
     await browser.get("/in?user=42")
