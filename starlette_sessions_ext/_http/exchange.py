@@ -18,8 +18,6 @@ from ..events import logger
 from ..session import ENDED, Session
 from .cookie import SessionCookie
 from .headers import (
-    LOWER,
-    NAME,
     RELATED,
     VARY,
     Headers,
@@ -176,7 +174,11 @@ class Exchange(SessionContext):
         session = self.session
         if self._scope.get("session") is not session:
             self._warn_of_other(headers)
-        if self.cookie is not None or session._degraded or not RELATED.isdisjoint(map(LOWER, map(NAME, headers))):
+        for name, _ in headers:
+            if name in RELATED:
+                self._write_headers(message, headers)
+                return
+        if self.cookie is not None or session._degraded:
             self._write_headers(message, headers)
         elif session.accessed or may_read_later(message, headers):
             headers.append(VARY)

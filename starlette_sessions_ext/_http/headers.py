@@ -10,10 +10,10 @@ from starlette.types import Message
 
 Headers = list[tuple[bytes, bytes]]
 
-NAME, LOWER = itemgetter(0), bytes.lower  # for `map`, which looks at any number of headers in C
+NAME = itemgetter(0)
 VARY = (b"vary", b"Cookie")
-RELATED = frozenset({b"vary", b"set-cookie"})
-"""Headers, in lower case, that those of a session have to agree with."""
+RELATED = frozenset({b"vary", b"Vary", b"set-cookie", b"Set-Cookie"})
+"""Headers that those of a session have to agree with. ASGI asks for lower case; a second Vary does no harm."""
 
 _CDN_HEADERS = (b"cdn-cache-control", b"surrogate-control")
 
@@ -28,7 +28,7 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 def may_read_later(message: Message, headers: Headers) -> bool:
     """Return whether a body may follow that is still to be made, and may read the session: it has no length."""
     status = message.get("status", 204)  # an accepted WebSocket has none
-    return status >= 200 and status not in (204, 304) and b"content-length" not in map(LOWER, map(NAME, headers))
+    return status >= 200 and status not in (204, 304) and b"content-length" not in (name.lower() for name, _ in headers)
 
 
 def sets_cookie(headers: Headers, prefix: bytes) -> bool:
