@@ -75,6 +75,12 @@ async def renew(request: Request) -> Any:
     return {"owner": request.state.session["owner"]}
 
 
+async def revoke(request: Request) -> Any:
+    """/revoke?owner=mark"""
+    await request.state.session.directory.revoke_all(request.query_params["owner"])
+    return {}
+
+
 async def end(request: Request) -> Any:
     owner = request.state.session["owner"]
     request.state.session.destroy()
@@ -145,6 +151,7 @@ def _for_owners(handler: Handler) -> Handler:
 
 HANDLERS: dict[str, Handler] = {
     "/start": start,
+    "/revoke": revoke,
     **{f"/{handler.__name__}": _for_owners(handler) for handler in (read, put, save, link, rotate, renew, end)},
 }
 
@@ -183,7 +190,7 @@ class CancelOnDisconnect:
 
 
 def make_application(store: SessionStore) -> ASGIApp:
-    app = make_app(store, HANDLERS, {"/talk": talk}, idle_timeout=IDLE, touch_interval=TOUCH)
+    app = make_app(store, HANDLERS, {"/talk": talk}, user="owner", idle_timeout=IDLE, touch_interval=TOUCH)
     return CancelOnDisconnect(app)
 
 

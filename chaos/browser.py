@@ -56,6 +56,10 @@ class Browser:
         answer = tab.get(f"/{kind}", sent, query, hang_up_after=hang_up_after)
         return await self._call(kind, sent, answer, key=key, nonce=nonce, grace=grace)
 
+    async def revoke(self, tab: Tab) -> None:
+        """End the session from outside, as its user does on another device."""
+        await self._call(Kind.REVOKE, "", tab.get(f"/{Kind.REVOKE}", "", {"owner": self.name}))
+
     async def talk(self, tab: Tab, key: str) -> None:
         """A few messages over a WebSocket, which stays with the session that it was opened for."""
         sent = self.cookie
@@ -90,7 +94,7 @@ class Browser:
         if answer.cookie:
             self.cookie = answer.cookie
             self.known.add(answer.cookie)
-        cleared = answer.cookie == ""
+        cleared = answer.cookie == "" or (kind is Kind.REVOKE and answer.status == 200)
         self.ended = self.ended or cleared
         state = answer.body.get("state")
         call = Call(

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ROTATE = "rotate"  # `given` tells whether it did
     RENEW = "renew"  # the same, but for `grace` seconds the id before opens the session as well
     END = "end"  # `cleared` tells whether it did
+    REVOKE = "revoke"  # end all sessions of the user, from outside: no id goes with it
 
 
 class Outcome(StrEnum):

@@ -16,7 +16,7 @@ seconds, and not every use is written."""
 
 def endings(calls: Sequence[Call]) -> list[Call]:
     """The calls of a session that ended it or an id of it, or may have."""
-    asked = [call for call in calls if call.kind in (Kind.ROTATE, Kind.END)]
+    asked = [call for call in calls if call.kind in (Kind.ROTATE, Kind.END, Kind.REVOKE)]
     return [call for call in asked if call.outcome is Outcome.UNKNOWN or call.cleared or _has_moved(call)]
 
 
@@ -72,7 +72,7 @@ def _prolongs(use: Call, used_before: float, lifetime: float | None) -> bool:
     It may find the session alive, and move the expiry only after that has come: a worker frozen in between.
     """
     in_time = lifetime is None or use.ended < used_before + lifetime - _CLOCK_STEP
-    return use.outcome is Outcome.DONE and in_time
+    return use.outcome is Outcome.DONE and use.kind is not Kind.REVOKE and in_time
 
 
 def _is_beside_a_use(absent: Call, calls: Sequence[Call]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from .calls import Call, Harm, Kind, Outcome, Seen
 
 _KINDS = (Kind.READ, Kind.PUT, Kind.SAVE, Kind.LINK)
-_MOVES = (Kind.ROTATE, Kind.RENEW, Kind.RENEW, Kind.END)
+_MOVES = (Kind.ROTATE, Kind.RENEW, Kind.RENEW, Kind.END, Kind.REVOKE)
 _GRACE = 20.0
 
 
@@ -95,6 +95,7 @@ class Simulation:
         if kind in (Kind.PUT, Kind.SAVE):
             key = key or self._random.choice(["key a", "key b"])
         grace = _GRACE if kind is Kind.RENEW else 0
+        sent = "" if kind is Kind.REVOKE else sent
         call = Call(session.owner, kind, Outcome.DONE, self._tick(), 0, sent, key=key, nonce=nonce, grace=grace)
         return _Pending(session, call)
 
@@ -119,6 +120,8 @@ class Simulation:
     def _load(self, pending: _Pending) -> None:
         session = pending.session
         pending.loaded, pending.found, pending.life = True, session.live or "", session.life
+        if pending.call.kind is Kind.REVOKE:  # it needs no id
+            return
         if not session.opens(pending.call.sent, self._time):
             pending.done = True
             self._tell(pending, outcome=Outcome.ABSENT)
@@ -126,7 +129,10 @@ class Simulation:
     def _take_effect(self, pending: _Pending) -> None:
         session, call = pending.session, pending.call
         gone = pending.life != session.life
-        if gone and call.kind in (Kind.LINK, Kind.SAVE):
+        if call.kind is Kind.REVOKE:
+            session.life, session.live = session.life + 1, None
+            self._tell(pending, cleared=True)
+        elif gone and call.kind in (Kind.LINK, Kind.SAVE):
             self._tell(pending, outcome=Outcome.REFUSED)
         elif gone:
             self._tell(pending, owner=session.owner)  # a put was dropped, an ending came too late
@@ -200,6 +206,11 @@ class Simulation:
         session.live = session.known[-1]
         self._do(session, Kind.READ)
 
+    def _revoke_in_vain(self, session: _Session) -> None:
+        self._do(session, Kind.REVOKE)
+        session.live = session.known[-1]
+        self._do(session, Kind.READ)
+
     def _keep_the_old_id(self, session: _Session) -> None:
         self._do(session, Kind.ROTATE)
         old = session.known[0]
@@ -237,6 +248,7 @@ DEFECTS: dict[str, tuple[Harm, Callable[[Simulation, _Session], None]]] = {
     "a link is written blindly": (Harm.LOST, Simulation._write_blindly),
     "a session is lost": (Harm.LOST, Simulation._lose),
     "a session comes back": (Harm.RESURRECTED, Simulation._bring_back),
+    "a revoked session goes on": (Harm.RESURRECTED, Simulation._revoke_in_vain),
     "an old id goes on": (Harm.RESURRECTED, Simulation._keep_the_old_id),
     "a renewed id opens nothing": (Harm.LOST, lambda it, session: it._renew(session, 1, lead=False)),
     "a renewed id goes on": (Harm.RESURRECTED, Simulation._outlive_the_grace),

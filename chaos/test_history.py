@@ -79,6 +79,10 @@ RIGHT: dict[str, list[Call]] = {
     "a put that was refused, as the session had moved": [
         *(call(2, 3, Kind.ROTATE, given="2nd"), put(2, 4, "p1", REFUSED), read(5, 6, seen(), sent="2nd")),
     ],
+    "gone after it was revoked": [
+        call(2, 3, Kind.REVOKE, sent="", owner="", cleared=True),
+        call(4, 5, Kind.READ, ABSENT),
+    ],
     "gone after the end": [call(2, 3, Kind.END, cleared=True), call(4, 5, Kind.READ, ABSENT)],
     "gone, by an end of unknown outcome": [
         call(2, 3, Kind.END, UNKNOWN),
@@ -150,6 +154,10 @@ WRONG: dict[str, tuple[Harm, list[Call]]] = {
     "a value that nobody wrote": (Harm.HALF_WRITTEN, [read(2, 3, seen(a="p1"))]),
     "a put that was refused, and is there": (Harm.HALF_WRITTEN, [put(2, 3, "p1", REFUSED), read(4, 5, seen(a="p1"))]),
     "half of what was written": (Harm.HALF_WRITTEN, [read(2, 3, seen()._replace(whole=False))]),
+    "alive after it was revoked": (
+        Harm.RESURRECTED,
+        [call(2, 3, Kind.REVOKE, sent="", owner="", cleared=True), read(4, 5, seen())],
+    ),
     "alive after the end": (Harm.RESURRECTED, [call(2, 3, Kind.END, cleared=True), read(4, 5, seen())]),
     "alive under the id before the last, after the end": (
         Harm.RESURRECTED,

@@ -83,7 +83,9 @@ class Person:
                     break
                 if not await self._step(browser, tab, f"{shared}{number}", shared=bool(shared)):
                     return
-            if number == 0 and not shared and random.random() < 0.8:
+            if number == 0 and not shared and random.random() < 0.2:
+                await browser.revoke(tab)
+            elif number == 0 and not shared and random.random() < 0.75:
                 await browser.call(tab, Kind.END, cookie=_any_cookie(browser), hang_up_after=_patience(0.1))
         finally:
             tab.close()
