@@ -31,6 +31,7 @@ from .stores.memory import MemoryStore
 from .stores.migrating import MigratingStore
 from .stores.sqlite import SQLiteStore
 from .stores.url import store_from_url
+from .tagged_json import TaggedJSONSerializer
 
 if TYPE_CHECKING:
     from .stores.mongo import MongoStore
@@ -72,6 +73,7 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "SupportsOwners",
+    "TaggedJSONSerializer",
     "store_from_url",
 ]
 __version__ = "0.1.0"

@@ -12,6 +12,7 @@ from itertools import accumulate
 from json.scanner import make_scanner
 from typing import Any, Protocol
 
+from ._json_faults import SameKey, explain, find_fault, json_remedy
 from .errors import ConfigurationError, CorruptRecord, NotSerializable, SessionError
 
 MAX_DEPTH = 200
@@ -28,7 +29,6 @@ _SHALLOW = 2 * MAX_DEPTH
 # A key that JSON may have made from an int, a float, a bool or None. The first pattern finds candidates
 # quickly: it begins with what every key ends with, and most keys fail its first look back.
 _MAYBE_MADE_KEY = re.compile(r'":(?<=[0-9el]":)(?:(?<=[0-9]":)|(?<="true":)|(?<="false":)|(?<="null":))')
-_MADE_KEY = re.compile(r'":(?:(?<=[0-9]":)|(?<="true":)|(?<="false":)|(?<="null":))')
 _MADE_KEY = re.compile(r'[{,]"(?:-?[0-9][0-9.e+-]*|true|false|null)":')
 
 _BRACKETS = b"[]{}"
@@ -75,7 +75,8 @@ class JSONSerializer:
 
     As in Starlette's own sessions a tuple comes back as a list, and a key that isn't a str as a
     str. What JSON can't say without loss (NaN, bytes, sets, lone surrogates, two keys that would become
-    one) and what nests deeper than `MAX_DEPTH` is refused instead of stored differently.
+    one) and what nests deeper than `MAX_DEPTH` is refused instead of stored differently. The error
+    names the path, the type and the remedy. `TaggedJSONSerializer` gives more types back.
     """
 
     _encode = staticmethod(fast_encoder(json.JSONEncoder(allow_nan=False, separators=(",", ":"))))
@@ -83,9 +84,9 @@ class JSONSerializer:
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         try:
-            return self._dump(data)
+            return self.dump_value(data)
         except (TypeError, ValueError, RecursionError):
-            raise self._explain(data) from None
+            raise explain(find_fault(data, self.dump_value), data, json_remedy) from None
 
     def loads(self, raw: bytes) -> dict[str, Any]:
         try:
@@ -97,7 +98,8 @@ class JSONSerializer:
             raise CorruptRecord("a stored session isn't a JSON object; its row was left as it is")
         return data
 
-    def _dump(self, value: object) -> bytes:
+    def dump_value(self, value: object) -> bytes:
+        """Encode any value. Raise TypeError, ValueError or RecursionError for what can't be stored."""
         text = self._encode(value)
         if len(text) > _SHALLOW or "\\ud" in text or _MAYBE_MADE_KEY.search(text):
             self._check(value, text)
@@ -116,37 +118,7 @@ class JSONSerializer:
         if _MAYBE_MADE_KEY.search(text) and _MADE_KEY.search(text):
             read, _ = self._scan(text, 0)
             if read != value and self._encode(read) != text:  # a reader keeps the last of two equal keys
-                raise _SameKey
-
-    def _explain(self, data: Mapping[str, Any]) -> NotSerializable:
-        """Find the first top-level key at fault; the value itself is never named."""
-        for key, value in data.items():
-            try:
-                self._dump({key: value})
-            except RecursionError:
-                reason = "it is nested too deeply, or holds itself"
-            except UnicodeError:
-                reason = "it holds a lone surrogate, which isn't text"
-            except _SameKey:
-                reason = 'two keys of a dict in it would become one in JSON, as 1 and "1" do'
-            except ValueError:
-                reason = "it holds NaN, an infinity or an int of thousands of digits"
-            except TypeError:
-                reason = f"a {type(value).__name__} isn't JSON, or something in it isn't"
-            else:
-                continue
-            return NotSerializable(f"session[{key!r}] can't be stored: {reason}. Nothing was saved.")
-        for key in data:
-            if not isinstance(key, str) and (name := next(iter(self._scan(self._encode({key: 0}), 0)[0]))) in data:
-                return NotSerializable(
-                    f"session[{key!r}] and session[{name!r}] would become one key in JSON: use one of them. "
-                    "Nothing was saved."
-                )
-        return NotSerializable("the session as a whole can't be stored: it isn't a dict. Nothing was saved.")
-
-
-class _SameKey(ValueError):
-    """Two keys of one dict are the same in JSON."""
+                raise SameKey
 
 
 def _depth(text: str) -> int:

@@ -394,7 +394,7 @@ def itself() -> Any:
 
 UNSAYABLE: dict[str, Any] = {
     "NaN": float("nan"),
-    "infinity": {"canary": [float("-inf")]},
+    "infinity": {"prefs": ["canary", float("-inf")]},
     "bytes": b"canary",
     "set": {"canary"},
     "object": [object(), "canary"],
