@@ -8,6 +8,7 @@ from ._core.directory import SessionDirectory, SessionInfo
 from .errors import (
     ConfigurationError,
     CorruptRecord,
+    InvalidSessionData,
     NotSerializable,
     SessionConflict,
     SessionError,
@@ -44,6 +45,7 @@ __all__ = [
     "DatabaseStore",
     "EventKind",
     "HandlerSocketStore",
+    "InvalidSessionData",
     "JSONSerializer",
     "LegacyCookie",
     "LegacySession",

@@ -19,6 +19,10 @@ class NotSerializable(SessionError, TypeError):
     """A value in the session can't be stored. Nothing was written."""
 
 
+class InvalidSessionData(SessionError):
+    """What the session holds under a key isn't of the class that `Session.typed` asked for. It is left as it is."""
+
+
 class CorruptRecord(SessionError):
     """The stored bytes aren't a record of this session. They are left as they are."""
 

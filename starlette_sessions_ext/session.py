@@ -11,6 +11,7 @@ from starlette.middleware.sessions import Session as StarletteSession
 from ._time import parse_duration
 from .errors import SessionError
 from .events import logger
+from .typed import TypedValues
 
 if TYPE_CHECKING:
     from ._core.directory import SessionDirectory
@@ -111,6 +112,7 @@ class Session(StarletteSession):
     # Whether a value that can change in place was ever handed out or put in. What nobody was given
     # nobody can have changed, so until then there is nothing to compare.
     _lent = False
+    _typed: TypedValues | None = None  # objects that `typed` has handed out
 
     # Set by the context.
     _stored: StoredSession | None = None
@@ -228,6 +230,7 @@ class Session(StarletteSession):
         under a new id.
         """
         super().clear()
+        self._typed = None  # nothing of before may come back
         self._ask(Intent(end=True))
 
     def set_lifetime(self, lifetime: int | timedelta | None) -> None:
@@ -238,6 +241,24 @@ class Session(StarletteSession):
         """
         value = None if lifetime is None else parse_duration(lifetime, "lifetime")
         self._ask(Intent(sets_lifetime=True, lifetime=value))
+
+    def typed(self, kind: type[T], key: str, default: Callable[[], T] | None = None) -> T:
+        """Return the value of a key as an object of the application's class.
+
+        `kind` is a pydantic model, a dataclass, a msgspec Struct or a TypedDict. Each call in a request
+        returns the same object, and its changes, nested ones too, are saved with the session. Where
+        the session lacks the key, the object is what `default` returns, or one of default values. It is
+        stored once it differs from that.
+
+        Raises `InvalidSessionData` if what is stored isn't valid; it is left as it is. Raises
+        `ConfigurationError` for another class, or one that has no default values. A save raises
+        `NotSerializable` if the object isn't valid by then.
+        """
+        self.accessed = True
+        self._lent = True
+        if self._typed is None:
+            self._typed = TypedValues()
+        return self._typed.get(self, kind, key, default)
 
     async def save(self) -> None:
         """Save the changes now instead of when the response starts.
@@ -325,6 +346,8 @@ class Session(StarletteSession):
 
     def _data(self) -> dict[str, Any]:
         """Return a plain dict of the data, without marking it: `dict.copy` would call `__getitem__` of this class."""
+        if self._typed is not None:
+            self._typed.store(self)
         return dict(dict.items(self))
 
     def _ask(self, intent: Intent) -> None:
@@ -342,7 +365,7 @@ class Session(StarletteSession):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes along besides the data: neither the request nor the stored row."""
-        alone = ("_persistence", "_stored")
+        alone = ("_persistence", "_stored", "_typed")
         return {name: value for name, value in vars(self).items() if name not in alone}
 
     def __repr__(self) -> str:

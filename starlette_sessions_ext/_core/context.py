@@ -8,6 +8,7 @@ began; what the handler asks while it runs stays asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,8 +17,8 @@ import anyio
 from ..errors import (
     ConfigurationError,
     CorruptRecord,
-    NotSerializable,
     SessionConflict,
+    SessionError,
     SessionGone,
     SessionNotSaved,
     SessionTooLarge,
@@ -113,7 +114,7 @@ class SessionContext:
         if session.modified:
             return True
         if entry is None:
-            return False
+            return session._lent and self._differs_from(None)
         rows = self.config.rows
         if (
             entry.session_id != self.client_id
@@ -126,12 +127,13 @@ class SessionContext:
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
         session, entry = self.session, self.entry
-        return session.modified or (session._lent and entry is not None and self._differs_from(entry))
+        return session.modified or (session._lent and self._differs_from(entry))
 
-    def _differs_from(self, entry: Entry) -> bool:
+    def _differs_from(self, entry: Entry | None) -> bool:
+        body = self.config.empty_body if entry is None else entry.body
         try:
-            return self.config.serializer.dumps(self.session._data()) != entry.body
-        except NotSerializable:  # the commit says why
+            return self.config.serializer.dumps(self.session._data()) != body
+        except SessionError:  # the commit says why
             return True
 
     async def commit(self, *, refreshes: bool = False) -> None:
@@ -303,8 +305,14 @@ class SessionContext:
         If it has been ended since, nothing of before may enter what is put in afterwards.
         """
         if not self.session._intent.end:
+            typed = self.session._typed
+            if typed is not None:
+                with suppress(SessionError):  # the next save says what is wrong with an object
+                    typed.store(self.session)
             adopt(self.session, self.loads(base), self.loads(theirs), self.dumps)
             self.session._lend_all()  # to views of the session that handlers may hold
+            if typed is not None:
+                typed.refresh(self.session)
 
     def dumps(self, data: Any) -> bytes:
         return self.config.serializer.dumps(data)

@@ -1,0 +1,1 @@
+"""Between an application's classes and what JSON can say. Pure."""
