@@ -23,6 +23,7 @@ from .errors import (
 )
 from .events import EventKind, SessionEvent
 from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
+from .lookup import get_session
 from .middleware import SessionMiddleware
 from .serializers import JSONSerializer, Serializer
 from .session import Session
@@ -76,6 +77,7 @@ __all__ = [
     "Stored",
     "SupportsOwners",
     "TaggedJSONSerializer",
+    "get_session",
     "store_from_url",
 ]
 __version__ = "0.1.0"

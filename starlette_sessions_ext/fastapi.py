@@ -1,45 +1,66 @@
-"""The session as a FastAPI dependency, for HTTP and WebSocket routes alike."""
+"""The session, and objects in it, as FastAPI dependencies, for HTTP and WebSocket routes alike."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Annotated, Any
 
 try:
-    from fastapi import Depends
+    from fastapi import Depends, params
 except ImportError as error:  # pragma: no cover - tested in an interpreter without fastapi
     raise ImportError("starlette_sessions_ext.fastapi needs FastAPI: pip install fastapi") from error
 from starlette.requests import HTTPConnection
-from starlette.types import Scope
 
-from ._http.path_filter import EXCLUDED
-from .errors import ConfigurationError
+from ._typed.adapters import adapter_of
+from .lookup import get_session
 from .session import Session
 
+__all__ = ["SessionDep", "TypedSession", "current_session", "get_session"]
 
-def get_session(connection: HTTPConnection) -> Session:
-    """Return the session of the request or WebSocket.
 
-    Raises `ConfigurationError`, which says why, where there is none.
+async def current_session(connection: HTTPConnection) -> Session:
+    """Return the session, as `get_session` does. FastAPI would run a plain function in a thread."""
+    return get_session(connection)
+
+
+SessionDep = Annotated[Session, Depends(current_session)]
+
+
+def TypedSession(key: str) -> params.Depends:
+    """Return the dependency for `Session.typed` with this key. The annotation names the class.
+
+        async def show(cart: Annotated[Cart, TypedSession("cart")]) -> Cart: ...
+
+    FastAPI reports a class that `Session.typed` doesn't take when the route is added.
     """
-    session = connection.scope.get("session")
-    if not isinstance(session, Session):
-        raise ConfigurationError(f"there is no session: {_reason(connection.scope)}")
-    session.mark_accessed()
-    return session
+    dependency: params.Depends = type("TypedSession", (_TypedSession,), {"key": key})()
+    return dependency
 
 
-def _reason(scope: Scope) -> str:
-    if "session" in scope:
-        return (
-            "request.session is that of another session middleware, such as Starlette's own: "
-            "remove that one, and add starlette_sessions_ext.SessionMiddleware"
-        )
-    if EXCLUDED in scope:
-        return (
-            "the option exclude of SessionMiddleware leaves this request without a session; "
-            "change it, or don't ask here"
-        )
-    return "app.add_middleware(SessionMiddleware, secret_key=...) first"
+class _TypedSession(params.Depends):
+    """A dependency that is given its class by FastAPI, which takes an annotation for a missing dependency.
+
+    FastAPI copies dependencies by the fields that it knows of. So the key belongs to the class.
+    """
+
+    key: str
+    _kind: Any = None
+
+    @property
+    def dependency(self) -> Callable[..., Any] | None:
+        return None if self._kind is None else _reader(self._kind, self.key)
+
+    @dependency.setter
+    def dependency(self, kind: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        if kind is not None:
+            adapter_of(kind)
+            self.__dict__["_kind"] = kind
 
 
-SessionDep = Annotated[Session, Depends(get_session)]
+@lru_cache(256)
+def _reader(kind: Any, key: str) -> Callable[[HTTPConnection], Awaitable[Any]]:
+    async def read(connection: HTTPConnection) -> Any:
+        return get_session(connection).typed(kind, key)
+
+    return read

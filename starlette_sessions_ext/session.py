@@ -11,6 +11,7 @@ from starlette.middleware.sessions import Session as StarletteSession
 from ._time import parse_duration
 from .errors import SessionError
 from .events import logger
+from .from_thread import run_on_event_loop
 from .typed import TypedValues
 
 if TYPE_CHECKING:
@@ -286,6 +287,21 @@ class Session(StarletteSession):
         """
         self.mark_accessed()
         return await self._bound().atomic(fn)
+
+    def save_sync(self) -> None:
+        """Save as `save` does, from a plain `def` endpoint, which the framework runs in a thread.
+
+        The thread waits while the event loop saves. Raises `SessionError` in other threads and on the
+        event loop, where `await session.save()` is the way.
+        """
+        run_on_event_loop(self.save)
+
+    def atomic_sync(self, fn: Callable[[dict[str, Any]], T]) -> T:
+        """Run `fn` as `atomic` does, from a plain `def` endpoint. Raises as `atomic` and `save_sync`.
+
+        `fn` runs on the event loop, so it must not block.
+        """
+        return run_on_event_loop(self.atomic, fn)
 
     def mark_modified(self) -> None:
         self.accessed = True

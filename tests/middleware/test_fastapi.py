@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import inspect
+from dataclasses import replace as dataclass_replace
+from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from starlette.middleware.sessions import SessionMiddleware as StarletteSessionMiddleware
+from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
 from starlette_sessions_ext import ConfigurationError, MemoryStore, Session, SessionMiddleware
-from starlette_sessions_ext.fastapi import SessionDep, get_session
+from starlette_sessions_ext import get_session as plain_get_session
+from starlette_sessions_ext.fastapi import SessionDep, TypedSession, current_session
 
 from ..support.client import SECRET
+from ..support.typed_classes import Cart, Line, ModelCart, ModelLine, Prefs
 
 
 def make_app() -> FastAPI:
@@ -35,6 +40,23 @@ def make_app() -> FastAPI:
 
     @app.get("/unread")
     def unread(session: SessionDep) -> None: ...
+
+    @app.get("/cart/{name}")
+    def add(cart: Annotated[ModelCart, TypedSession("cart")], name: str) -> ModelCart:
+        cart.lines.append(ModelLine(name=name))
+        return cart
+
+    @app.get("/carts")
+    async def carts(
+        session: SessionDep,
+        first: Annotated[Cart, TypedSession("one")],
+        second: Annotated[Cart, TypedSession("two")],
+        again: Annotated[Cart, TypedSession("one")],
+        prefs: Annotated[Prefs, TypedSession("prefs")],
+    ) -> bool:
+        first.lines.append(Line("tea"))
+        prefs["size"] = 3
+        return first is again is session.typed(Cart, key="one") is not second
 
     @app.websocket("/socket")
     async def socket(session: SessionDep, websocket: WebSocket) -> None:
@@ -128,7 +150,46 @@ def test_a_session_inside_of_a_skipped_one_is_found(anyio_backend_name: Literal[
 
 def test_a_test_may_put_another_session_in_its_place(app: FastAPI, client: TestClient) -> None:
     given = Session({"user": "bob"})
-    app.dependency_overrides[get_session] = lambda: given
+    app.dependency_overrides[current_session] = lambda: given
     assert client.get("/sync/home").json() == {"user": "bob", "pages": ["home"]}
     assert given["pages"] == ["home"]
     assert client.cookies == {}
+
+
+def test_objects_are_saved(client: TestClient) -> None:
+    assert client.get("/cart/tea").json()["lines"] == [{"name": "tea", "count": 1}]
+    assert len(client.get("/cart/milk").json()["lines"]) == 2
+    assert client.get("/carts").json() is True
+    stored = client.get("/sync/home").json()
+    assert stored["one"]["lines"] == [{"name": "tea", "count": 1}]
+    assert stored["prefs"] == {"size": 3}
+    assert "two" not in stored
+
+
+def test_objects_are_no_parameters_of_the_api(app: FastAPI) -> None:
+    [parameter] = app.openapi()["paths"]["/cart/{name}"]["get"]["parameters"]
+    assert parameter["name"] == "name"
+
+
+def test_a_class_that_cant_be_stored_is_refused_when_the_route_is_added() -> None:
+    app = FastAPI()
+
+    async def show(value: Annotated[int, TypedSession("value")]) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"int is none of them"):
+        app.get("/")(show)
+
+
+def test_the_session_is_found_in_plain_starlette() -> None:
+    session = Session(a=1)
+    found = plain_get_session(HTTPConnection({"type": "http", "session": session}))
+    assert found is session
+    assert session.accessed
+    with pytest.raises(ConfigurationError, match=r"add_middleware\(SessionMiddleware"):
+        plain_get_session(HTTPConnection({"type": "http"}))
+
+
+def test_no_thread_is_needed() -> None:
+    assert inspect.iscoroutinefunction(current_session)
+    dependency = dataclass_replace(TypedSession("cart"), dependency=Cart).dependency
+    assert inspect.iscoroutinefunction(dependency)

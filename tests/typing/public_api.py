@@ -20,9 +20,10 @@ from starlette_sessions_ext import (
     SQLiteStore,
     StarletteCookie,
     Stored,
+    get_session,
     store_from_url,
 )
-from starlette_sessions_ext.fastapi import SessionDep, get_session
+from starlette_sessions_ext.fastapi import SessionDep
 
 
 def count_visit(data: dict[str, Any]) -> int:

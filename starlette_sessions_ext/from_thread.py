@@ -1,0 +1,33 @@
+"""Run a coroutine function on the event loop, from a thread that serves one of its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple, Unpack
+
+import anyio.from_thread
+
+from .errors import SessionError
+
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
+
+
+def run_on_event_loop(function: Callable[[Unpack[Arguments]], Awaitable[T]], *arguments: *Arguments) -> T:
+    """Call a coroutine function and wait for it. Raises `SessionError` in a thread that no event loop has started."""
+    has_begun = False
+
+    async def run() -> T:
+        nonlocal has_begun
+        has_begun = True
+        return await function(*arguments)
+
+    try:
+        return anyio.from_thread.run(run)
+    except RuntimeError:
+        if has_begun:
+            raise
+    raise SessionError(
+        "this is for plain `def` endpoints, which the framework runs in a thread: on the event loop await `save` or "
+        "`atomic` instead, and start threads with `anyio.to_thread.run_sync`"
+    )
