@@ -13,8 +13,12 @@ T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 
+class NotInThread(SessionError):
+    """The call came from the event loop, or from a thread that it hasn't started."""
+
+
 def run_on_event_loop(function: Callable[[Unpack[Arguments]], Awaitable[T]], *arguments: *Arguments) -> T:
-    """Call a coroutine function and wait for it. Raises `SessionError` in a thread that no event loop has started."""
+    """Call a coroutine function and wait for it. Raises `NotInThread`."""
     has_begun = False
 
     async def run() -> T:
@@ -27,7 +31,7 @@ def run_on_event_loop(function: Callable[[Unpack[Arguments]], Awaitable[T]], *ar
     except RuntimeError:
         if has_begun:
             raise
-    raise SessionError(
+    raise NotInThread(
         "this is for plain `def` endpoints, which the framework runs in a thread: on the event loop await `save` or "
         "`atomic` instead, and start threads with `anyio.to_thread.run_sync`"
     )

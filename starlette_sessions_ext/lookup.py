@@ -15,10 +15,16 @@ def get_session(connection: HTTPConnection) -> Session:
 
     Raises `ConfigurationError`, which says why, where there is none.
     """
+    session = find_session(connection)
+    session.mark_accessed()
+    return session
+
+
+def find_session(connection: HTTPConnection) -> Session:
+    """Return the session as `get_session` does, for a response that doesn't depend on it yet."""
     session = connection.scope.get("session")
     if not isinstance(session, Session):
         raise ConfigurationError(f"there is no session: {_reason(connection.scope)}")
-    session.mark_accessed()
     return session
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
@@ -114,6 +114,7 @@ class Session(StarletteSession):
     # nobody can have changed, so until then there is nothing to compare.
     _lent = False
     _typed: TypedValues | None = None  # objects that `typed` has handed out
+    _put_back: Collection[str] = ()  # keys of before this request, which were taken out of the store and put back here
 
     # Set by the context.
     _stored: StoredSession | None = None

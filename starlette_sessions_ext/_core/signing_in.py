@@ -95,7 +95,8 @@ def _set_since(context: SessionContext, before: bytes, after: bytes) -> bytes:
         {
             key: value
             for key, value in mine.items()
-            if key not in base or not is_same(key, base[key], value, context.dumps)
+            if key not in context.session._put_back
+            and (key not in base or not is_same(key, base[key], value, context.dumps))
         }
     )
 
