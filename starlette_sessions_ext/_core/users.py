@@ -21,6 +21,7 @@ class Users:
     """Find the user of a session: the value of a key, or what a function of its data returns."""
 
     def __init__(self, user: UserOption, serializer: Serializer) -> None:
+        self.key = user if isinstance(user, str) else None
         if isinstance(user, str) and user:
             self._find: Callable[[Mapping[str, Any]], Any] = lambda data: data.get(user)
         elif callable(user) and not is_async(user):

@@ -17,11 +17,14 @@ RELATED = frozenset({b"vary", b"Vary", b"set-cookie", b"Set-Cookie"})
 
 _CDN_HEADERS = (b"cdn-cache-control", b"surrogate-control")
 
-_LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*localhost|127\.[0-9.]+|\[::1\])(:[0-9]*)?")
+_LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*(localhost|test)|testserver|127\.[0-9.]+|\[::1\])(:[0-9]*)?")
 
 
 def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request was made to this very machine: its Host is localhost or a loopback address."""
+    """Whether a request stays on this machine: its Host is localhost, a loopback address or that of a test client.
+
+    "testserver" is Starlette's, and no server of the internet is below "test" (RFC 6761, 6.2).
+    """
     return any(name == b"host" and _LOCAL.fullmatch(value) for name, value in headers)
 
 

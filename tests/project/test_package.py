@@ -154,7 +154,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     info = f"starlette_sessions_ext-{package.__version__}.dist-info/"
     outside = (info, "starlette_sessions_ext/_migrations/")  # the metadata, and what stands at the top level here
     held = [name for name in wheel.namelist() if not name.startswith(outside)]
-    assert sorted(held) == sorted(path.as_posix() for path in files)
+    assert sorted(held) == sorted([*(path.as_posix() for path in files), "starlette_sessions_ext_pytest.py"])
     assert "starlette_sessions_ext/py.typed" in held
     assert "starlette_sessions_ext/stores/redis/store.py" in held
 

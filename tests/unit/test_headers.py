@@ -88,6 +88,9 @@ def test_the_list_is_changed_in_place() -> None:
         b"127.0.0.1:8000",
         b"127.9.9.9",
         b"[::1]:80",
+        b"testserver",
+        b"test",
+        b"shop.test:8000",
     ],
 )
 def test_this_machine_is_local(host: bytes) -> None:
@@ -95,7 +98,18 @@ def test_this_machine_is_local(host: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [b"example.com", b"localhost.example.com", b"notlocalhost", b"10.0.0.1", b"127.0.0.1.example.com", b""]
+    "host",
+    [
+        b"example.com",
+        b"localhost.example.com",
+        b"notlocalhost",
+        b"10.0.0.1",
+        b"127.0.0.1.example.com",
+        b"test.com",
+        b"my-testserver",
+        b"latest",
+        b"",
+    ],
 )
 def test_any_other_host_isnt(host: bytes) -> None:
     assert not is_local([JSON, (b"host", host)])
