@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._core.directory import SessionDirectory, SessionInfo
+from .access import get_session, require_session, session_required
 from .errors import (
     ConfigurationError,
     CorruptRecord,
@@ -23,9 +24,8 @@ from .errors import (
 )
 from .events import EventKind, SessionEvent
 from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
-from .lookup import get_session
 from .middleware import SessionMiddleware
-from .serializers import JSONSerializer, Serializer
+from .serializers import JSONSerializer, Serializer, TaggedJSONSerializer
 from .session import Session
 from .stores.base import SessionStore, Stored, SupportsOwners
 from .stores.handlersocket import HandlerSocketStore
@@ -33,7 +33,6 @@ from .stores.memory import MemoryStore
 from .stores.migrating import MigratingStore
 from .stores.sqlite import SQLiteStore
 from .stores.url import store_from_url
-from .tagged_json import TaggedJSONSerializer
 
 if TYPE_CHECKING:
     from .stores.mongo import MongoStore
@@ -78,6 +77,8 @@ __all__ = [
     "SupportsOwners",
     "TaggedJSONSerializer",
     "get_session",
+    "require_session",
+    "session_required",
     "store_from_url",
 ]
 __version__ = "0.1.0"

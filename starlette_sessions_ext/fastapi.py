@@ -12,9 +12,9 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError("starlette_sessions_ext.fastapi needs FastAPI: pip install fastapi") from error
 from starlette.requests import HTTPConnection
 
-from ._typed.adapters import adapter_of
-from .lookup import get_session
+from .access import get_session
 from .session import Session
+from .typed.adapters import adapter_of
 
 __all__ = ["SessionDep", "TypedSession", "current_session", "get_session"]
 

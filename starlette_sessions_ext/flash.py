@@ -16,9 +16,9 @@ from typing import Any, Literal, overload
 
 from starlette.requests import HTTPConnection
 
+from .access import find_session, get_session
 from .errors import ConfigurationError, SessionGone
-from .from_thread import NotInThread, run_on_event_loop
-from .lookup import find_session, get_session
+from .session.from_thread import NotInThread, run_on_event_loop
 
 PREFIX = "_flash."
 _KEY = re.compile(r"_flash\.[0-9a-f]{24}")

@@ -35,12 +35,12 @@ from ._core.sign_in_details import Describe, describe
 from ._core.users import UserOption, Users
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
+from ._http.lifespan import live
 from ._http.path_filter import EXCLUDED, Exclude, read_exclude
 from ._http.responses import send_unavailable
 from .errors import ConfigurationError, CorruptRecord, SessionError, StoreUnavailable
 from .events import EventHandler, SessionEvent, log_event, logger
 from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
-from .lifespan import live
 from .serializers import Serializer, read_serializer
 from .stores.base import SessionStore, SupportsOwners
 from .stores.memory import MemoryStore

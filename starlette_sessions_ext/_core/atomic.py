@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from .._callables import is_async
 from ..serializers import Serializer
+from .callables import is_async
 from .merge import merge
 
 T = TypeVar("T")

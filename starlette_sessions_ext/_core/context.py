@@ -180,6 +180,10 @@ class SessionContext:
             raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
         return self.config.directory
 
+    def now(self) -> float:
+        """Return the time by the middleware's clock, in unix seconds."""
+        return self.config.rows.clock()
+
     def user(self) -> str | None:
         """See `Session.user`."""
         return current_user(self)

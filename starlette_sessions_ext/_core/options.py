@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from .._callables import is_async
 from ..errors import ConfigurationError, StoreUnavailable
 from ..events import logger
+from .callables import is_async
 from .lifetimes import Lifetimes
 from .secret_keys import is_published, is_short
 

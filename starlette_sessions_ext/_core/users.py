@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from .._callables import is_async
 from ..errors import ConfigurationError, NotSerializable
 from ..serializers import Serializer
+from .callables import is_async
 
 UserOption = str | Callable[[Mapping[str, Any]], str | int | None]
 

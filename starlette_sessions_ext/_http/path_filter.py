@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from starlette.types import Scope
 
-from .._callables import is_async
+from .._core.callables import is_async
 from ..errors import ConfigurationError
 
 EXCLUDED = "starlette_sessions_ext.excluded"

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from starlette_sessions_ext import MemoryStore, Session, SessionError, SessionMiddleware, get_session
-from starlette_sessions_ext.from_thread import run_on_event_loop
+from starlette_sessions_ext.session.from_thread import run_on_event_loop
 
 from ..support.client import SECRET, Browser, make_app
 from ..support.store_wrappers import CountingStore

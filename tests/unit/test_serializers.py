@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from starlette_sessions_ext import CorruptRecord, JSONSerializer, NotSerializable
-from starlette_sessions_ext.serializers import MAX_DEPTH, _depth, fast_encoder
+from starlette_sessions_ext.serializers.plain_json import MAX_DEPTH, _depth, fast_writer
 
 JSON = JSONSerializer()
 
@@ -60,7 +60,7 @@ def test_any_json_comes_back_equal(data: dict[str, Any]) -> None:
 @given(data=SESSIONS)
 def test_it_is_written_as_by_python_s_own_encoder(data: dict[str, Any]) -> None:
     encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
-    assert fast_encoder(encoder)(data) == encoder.encode(data) == JSON.dumps(data).decode()
+    assert "".join(fast_writer(encoder)(data, 0)) == encoder.encode(data) == JSON.dumps(data).decode()
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_it_is_written_as_by_python_s_own_encoder(data: dict[str, Any]) -> None:
 )
 def test_what_python_s_own_encoder_refuses_is_refused(value: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        fast_encoder(json.JSONEncoder(allow_nan=False))(value)
+        fast_writer(json.JSONEncoder(allow_nan=False))(value, 0)
 
 
 def test_there_need_be_no_encoder_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("json.encoder.c_make_encoder", None)
     encoder = json.JSONEncoder()
-    assert fast_encoder(encoder) == encoder.encode
+    assert "".join(fast_writer(encoder)({"a": [1]}, 0)) == encoder.encode({"a": [1]})
 
 
 @given(data=SESSIONS)

@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 
 from starlette_sessions_ext import ConfigurationError
-from starlette_sessions_ext._typed.fields import read, write
-from starlette_sessions_ext._typed.invalid import Invalid
+from starlette_sessions_ext.typed.fields import read, write
+from starlette_sessions_ext.typed.invalid import Invalid
 
 from ..support.typed_classes import FULL, DictCart, Everything, Line, Prefs
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import SessionError
-from .stores.base import SessionStore
+from ..errors import SessionError
+from ..stores.base import SessionStore
 
 
 async def live(app: ASGIApp, store: SessionStore, scope: Scope, receive: Receive, send: Send) -> None:

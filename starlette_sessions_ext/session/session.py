@@ -4,104 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from starlette.middleware.sessions import Session as StarletteSession
-
-from ._time import parse_duration
-from .errors import SessionError
-from .events import logger
+from .._time import parse_duration
+from ..errors import SessionError
+from ..events import logger
+from ..typed.values import TypedValues
 from .from_thread import run_on_event_loop
-from .typed import TypedValues
+from .intent import NO_INTENT, Intent
+from .ports import ENDED, SessionPersistence, StoredSession
+from .tracked_dict import TrackedDict
 
 if TYPE_CHECKING:
-    from ._core.directory import SessionDirectory
+    from .._core.directory import SessionDirectory
 
 T = TypeVar("T")
 
-IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
-"""Types of values that nothing can change in place."""
 
-
-class SignIn(NamedTuple):
-    """What the record keeps of a sign-in: when (unix milliseconds), and details. Both are None after a sign-out."""
-
-    ms: int | None
-    details: str | None
-
-
-class Intent(NamedTuple):
-    """What a handler asked for besides changing data. Times are seconds.
-
-    `sign_in` isn't asked for: it follows from `reauthenticates` and from a change of the session's user.
-    """
-
-    end: bool = False
-    rotate: bool = False
-    renew_grace: int | None = None
-    sets_lifetime: bool = False
-    lifetime: int | None = None
-    reauthenticates: bool = False
-    sign_in: SignIn | None = None
-
-    def then(self, later: Intent) -> Intent:
-        """Return the sum of two intents. An end leaves nothing of what was asked before it."""
-        if later.end:
-            return later
-        lifetime = later if later.sets_lifetime else self
-        return Intent(
-            end=self.end,
-            rotate=self.rotate or later.rotate,
-            renew_grace=self.renew_grace if later.renew_grace is None else later.renew_grace,
-            sets_lifetime=lifetime.sets_lifetime,
-            lifetime=lifetime.lifetime,
-            reauthenticates=self.reauthenticates or later.reauthenticates,
-        )
-
-
-NO_INTENT = Intent()
-
-
-class SessionPersistence(Protocol):
-    """Carries a session between its request and the store."""
-
-    @property
-    def directory(self) -> Any: ...
-
-    def user(self) -> str | None: ...
-
-    async def save(self) -> None: ...
-
-    async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T: ...
-
-
-ENDED: Any = object()
-"""Takes the place of a session's persistence when its request is over."""
-
-
-class StoredSession(Protocol):
-    """What the store knows of a session. Times are unix seconds, the lifetime is in seconds."""
-
-    @property
-    def created_at(self) -> int: ...
-
-    @property
-    def expires_at(self) -> int: ...
-
-    @property
-    def lifetime(self) -> int | None: ...
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def public_id(self) -> str: ...
-
-    @property
-    def signed_in_at(self) -> int | None: ...
-
-
-class Session(StarletteSession):
+class Session(TrackedDict):
     """A session: a dict of JSON values, saved by the middleware when the response starts.
 
     It is a `starlette.middleware.sessions.Session`, so code written for Starlette's sessions works
@@ -110,9 +30,6 @@ class Session(StarletteSession):
 
     # Set by the handler, taken by the context.
     _intent = NO_INTENT
-    # Whether a value that can change in place was ever handed out or put in. What nobody was given
-    # nobody can have changed, so until then there is nothing to compare.
-    _lent = False
     _typed: TypedValues | None = None  # objects that `typed` has handed out
     _put_back: Collection[str] = ()  # keys of before this request, which were taken out of the store and put back here
 
@@ -173,6 +90,15 @@ class Session(StarletteSession):
         """
         self.accessed = True
         return None if self._stored is None else self._stored.signed_in_at
+
+    @property
+    def sign_in_age(self) -> float | None:
+        """The seconds since its user signed in; None where nobody has. Raises `SessionError` outside of a request.
+
+        Of a session from before the option `user` it is the age of the session.
+        """
+        since = self.created_at if self.signed_in_at is None else self.signed_in_at
+        return None if since is None else self._bound().now() - since
 
     @property
     def directory(self) -> SessionDirectory:
@@ -314,53 +240,6 @@ class Session(StarletteSession):
                 "handler, and not in a handler of `Exception` or in a task that outlives the request"
             )
 
-    # Ways in: a mutable value that is put in may be kept, and changed later, by its giver.
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.mark_modified()
-        if type(value) not in IMMUTABLE:
-            self._lent = True
-        dict.__setitem__(self, key, value)
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        self.accessed = True
-        if not dict.__contains__(self, key):
-            self[key] = default
-        return self[key]
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        self.mark_modified()
-        dict.update(self, *args, **kwargs)
-        self._lend_all()
-
-    def __ior__(self, other: Any, /) -> Self:  # type: ignore[override,misc]
-        self.mark_modified()
-        dict.__ior__(self, other)
-        self._lend_all()
-        return self
-
-    # Ways out: each marks the session as accessed, so that the response varies with the cookie.
-
-    def __getitem__(self, key: str) -> Any:
-        self.accessed = True
-        value = dict.__getitem__(self, key)
-        if type(value) not in IMMUTABLE:
-            self._lent = True
-        return value
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self.accessed = True
-        value = dict.get(self, key, default)
-        if type(value) not in IMMUTABLE:
-            self._lent = True
-        return value
-
-    def popitem(self) -> tuple[str, Any]:
-        self.accessed = True  # also if there is nothing to pop
-        item = dict.popitem(self)
-        self.mark_modified()
-        return item
-
     def _data(self) -> dict[str, Any]:
         """Return a plain dict of the data, without marking it: `dict.copy` would call `__getitem__` of this class."""
         if self._typed is not None:
@@ -370,10 +249,6 @@ class Session(StarletteSession):
     def _ask(self, intent: Intent) -> None:
         self._intent = self._intent.then(intent)
         self.mark_modified()
-
-    def _lend_all(self) -> None:
-        if not IMMUTABLE.issuperset(map(type, dict.values(self))):
-            self._lent = True
 
     def _bound(self) -> SessionPersistence:
         if self._persistence is None or self._persistence is ENDED:
@@ -387,32 +262,3 @@ class Session(StarletteSession):
 
     def __repr__(self) -> str:
         return f"<Session of {dict.__len__(self)} keys>"  # never the data: a repr ends up in logs
-
-
-def _marking_access(name: str) -> Callable[..., Any]:
-    method = getattr(dict, name)
-
-    def read(self: Session, /, *args: Any) -> Any:
-        self.accessed = True
-        return method(self, *args)
-
-    read.__name__ = name
-    return read
-
-
-def _lending_all(name: str) -> Callable[..., Any]:
-    method = getattr(dict, name)
-
-    def read(self: Session, /, *args: Any) -> Any:
-        self.accessed = True
-        self._lend_all()
-        return method(self, *args)
-
-    read.__name__ = name
-    return read
-
-
-for _name in ("__contains__", "__iter__", "__reversed__", "__len__", "keys"):
-    setattr(Session, _name, _marking_access(_name))
-for _name in ("__eq__", "__ne__", "__or__", "__ror__", "values", "items", "copy"):
-    setattr(Session, _name, _lending_all(_name))

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ._json_faults import Part, explain, find_fault, json_parts, json_remedy
-from .errors import ConfigurationError, CorruptRecord
-from .serializers import JSONSerializer
+from ..errors import ConfigurationError, CorruptRecord
+from .json_faults import Part, explain, find_fault, json_parts, json_remedy
+from .plain_json import JSONSerializer
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 

@@ -7,7 +7,7 @@ from typing import TypeVar, TypeVarTuple, Unpack
 
 import anyio.from_thread
 
-from .errors import SessionError
+from ..errors import SessionError
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from ._typed.adapters import Adapter, adapter_of
-from ._typed.invalid import Invalid
-from .errors import ConfigurationError, InvalidSessionData, NotSerializable, SessionError
+from ..errors import ConfigurationError, InvalidSessionData, NotSerializable, SessionError
+from .adapters import Adapter, adapter_of
+from .invalid import Invalid
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ._paths import step
-from .errors import NotSerializable
+from .._paths import step
+from ..errors import NotSerializable
 
 Dump = Callable[[Any], object]
 
