@@ -35,6 +35,7 @@ from .stores.url import store_from_url
 if TYPE_CHECKING:
     from .stores.mongo import MongoStore
     from .stores.mysql import DatabaseStore
+    from .stores.postgresql import PostgreSQLStore
     from .stores.redis import RedisStore
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "MigratingStore",
     "MongoStore",
     "NotSerializable",
+    "PostgreSQLStore",
     "RedisStore",
     "SQLiteStore",
     "Serializer",
@@ -87,6 +89,10 @@ def __getattr__(name: str) -> Any:
         from .stores.mongo import MongoStore
 
         return MongoStore
+    if name == "PostgreSQLStore":
+        from .stores.postgresql import PostgreSQLStore
+
+        return PostgreSQLStore
     if name == "RedisStore":
         from .stores.redis import RedisStore
 
