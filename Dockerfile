@@ -1,4 +1,4 @@
-# MariaDB with HandlerSocket, MongoDB and Redis, set up by what sets them up for the tests; compose.yaml runs them.
+# MariaDB with HandlerSocket, PostgreSQL, MongoDB and Redis, set up by what sets them up for the tests; compose.yaml runs them.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv
 WORKDIR /srv/sessions

@@ -29,7 +29,7 @@ NOTHING, CLEANUP = "nothing", "cleanup"
 CLIENTS = 8
 EVERY = 0.02  # seconds
 REST = 2  # seconds
-STORES = ("SQLite", "HandlerSocket", "Database", "Mongo")
+STORES = ("SQLite", "HandlerSocket", "Database", "PostgreSQL", "Mongo")
 """Redis collects by itself, and memory as it is written to."""
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import anyio.to_thread
 import asyncmy
+import asyncpg
 from bson.datetime_ms import DatetimeMS
 from pymongo import AsyncMongoClient, WriteConcern
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -26,6 +27,8 @@ from starlette_sessions_ext.handlersocket import Client, Where
 from starlette_sessions_ext.stores.handlersocket import columns
 from starlette_sessions_ext.stores.mysql import statements
 from starlette_sessions_ext.stores.mysql.url import settings_of
+from starlette_sessions_ext.stores.postgresql import statements as postgresql_statements
+from starlette_sessions_ext.stores.postgresql.url import settings_of as postgresql_settings_of
 from starlette_sessions_ext.stores.redis import scripts
 from starlette_sessions_ext.stores.sqlite import statements as sqlite_statements
 from tests.support.mariadb_server import MariaDBServer
@@ -89,6 +92,25 @@ async def asyncmy_pool(url: str) -> AsyncIterator[Subject]:
     yield _Asyncmy(pool)
     pool.close()
     await pool.wait_closed()
+
+
+class _Asyncpg:
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._load = "SELECT data, version, expires_at FROM sessions WHERE key = $1 AND expires_at > $2"
+        self._replace = postgresql_statements.REPLACE.format(table="sessions", patience="true")
+
+    async def load(self, key: str) -> Any:
+        return await self._pool.fetchrow(self._load, key, int(time.time()))
+
+    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> Any:
+        return await self._pool.execute(self._replace, key, version, data, expires_at, None, int(time.time()))
+
+
+@asynccontextmanager
+async def asyncpg_pool(url: str) -> AsyncIterator[Subject]:
+    async with asyncpg.create_pool(**postgresql_settings_of(url), min_size=10, max_size=10) as pool:
+        yield _Asyncpg(pool)
 
 
 class _Pymongo:

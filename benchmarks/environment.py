@@ -12,13 +12,25 @@ import tempfile
 from pathlib import Path
 
 from tests.support.mongo_server import mongod
+from tests.support.postgresql_server import program
 from tests.support.redis_server import binary as redis_server
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".cache" / "bench-peers" / "bin" / "python"
 """The interpreter of the environment that holds the peers, and the package too: scripts/bench makes it."""
 
-_PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "asyncmy", "pymongo", "starsessions", "litestar")
+_PACKAGES = (
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "redis",
+    "asyncmy",
+    "asyncpg",
+    "pymongo",
+    "starsessions",
+    "litestar",
+)
 _VERSIONS = "import sys; from importlib.metadata import version; print(*(n + ' ' + version(n) for n in sys.argv[1:]))"
 
 
@@ -56,9 +68,12 @@ def _servers() -> list[str]:
     commands = {
         "Redis": redis,
         "MariaDB": _run("mariadbd", "--no-defaults", "--version"),
+        "PostgreSQL": _run(program("postgres"), "--version"),
         "MongoDB": _run(mongod(), "--version"),
     }
-    return [f"{name} {match[1]}" for name, text in commands.items() if (match := re.search(r"(\d+\.\d+\.\d+)", text))]
+    return [
+        f"{name} {match[1]}" for name, text in commands.items() if (match := re.search(r"(\d+\.\d+(\.\d+)?)", text))
+    ]
 
 
 def _run(*command: str) -> str:

@@ -98,6 +98,7 @@ def running_apps(services: Services, folder: Path) -> Iterator[dict[str, AppServ
         "ours, Redis": ("apps:ours", f"{services.redis}/3"),
         "ours, HandlerSocket": ("apps:ours", services.handlersocket),
         "ours, Database": ("apps:ours", services.database),
+        "ours, PostgreSQL": ("apps:ours", services.postgresql),
         "ours, Mongo": ("apps:ours", services.mongo),
     }
     servers = {name: AppServer(folder, factory, url) for name, (factory, url) in named.items()}
@@ -161,7 +162,8 @@ def _table(rows: Sequence[Row], figures: Figures[Row]) -> Table:
     head = ("requests", "application", "requests/s", "p50 ms", "p99 ms", "CPU us", "to bare", "to cookie sessions")
     notes = (
         f"uvicorn, 1 worker, uvloop, httptools; wrk, 1 thread, {CONNECTIONS} connections, {SESSIONS} sessions in turn",
-        "MariaDB (HandlerSocket, Database) syncs every commit, MongoDB its journal; Redis keeps nothing on disk",
+        "MariaDB (HandlerSocket, Database) and PostgreSQL sync every commit, MongoDB its journal",
+        "Redis keeps nothing on disk",
         "ratios are of requests/s; CPU us is what the worker's processor takes for a request",
     )
     table = Table("http", "End to end", head, "requests/s", notes)
@@ -187,6 +189,8 @@ def _targets(figures: Figures[Row]) -> Iterator[Target]:
     yield Target(
         "read, HandlerSocket: 0.95x cookie sessions", ratio("read", "ours, HandlerSocket", COOKIES), least=0.95
     )
+    database = ratio("read", "ours, PostgreSQL", "ours, Database")
+    yield Target("read, PostgreSQL: 1.0x Database", database, least=1.0)
     yield Target("read, SQLite: 0.6x cookie sessions", ratio("read", "ours, SQLite", COOKIES), least=0.6)
     for kind, least in (("anonymous", 0.8), ("forged", 0.73)):
         for store in ("memory", "Redis"):

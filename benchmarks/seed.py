@@ -21,6 +21,7 @@ from starlette_sessions_ext import (
     DatabaseStore,
     MemoryStore,
     MongoStore,
+    PostgreSQLStore,
     RedisStore,
     SessionStore,
     SQLiteStore,
@@ -28,6 +29,7 @@ from starlette_sessions_ext import (
 )
 from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext.stores.handlersocket.columns import to_time
+from tests.support import postgresql_server
 from tests.support.mariadb_server import MIGRATIONS, run_sql
 
 from .drivers import HOUR, WEEKS
@@ -65,6 +67,9 @@ def places(services: Services, number: int, folder: Path) -> dict[str, Place]:
     services.mariadb.run(f"CREATE DATABASE {name}")
     for migration in sorted(MIGRATIONS.glob("*.sql")):
         services.mariadb.run(migration.read_text(), name)
+    services.postgresql_server.run(f"CREATE DATABASE {name}")
+    postgresql = services.postgresql_server.url(name)
+    postgresql_server.migrate(postgresql)
     path, redis, mongo = folder / f"{name}.db", f"{services.redis}/{number}", f"{services.mongo}_{number}"
     database = services.mariadb.url(name)
     session_data, php_session = partial(_database, database, folder), partial(_handlersocket, database, folder)
@@ -74,6 +79,7 @@ def places(services: Services, number: int, folder: Path) -> dict[str, Place]:
         "Redis": Place(RedisStore(redis), partial(_redis, redis)),
         "HandlerSocket": Place(store_from_url(services.mariadb.handlersocket_url(name)), php_session),
         "Database": Place(DatabaseStore(database), session_data),
+        "PostgreSQL": Place(PostgreSQLStore(postgresql), partial(_postgresql, postgresql)),
         "Mongo": Place(MongoStore(mongo), partial(_mongo, mongo)),
     }
 
@@ -128,6 +134,21 @@ def _load_into(url: str, table: str, folder: Path, rows: Iterable[tuple[str, str
         file.writelines("{}\t{}\t{}\n".format(key, data.replace("\n", "\\\n"), time) for key, data, time in rows)
     run_sql(url, f"LOAD DATA INFILE '{path}' INTO TABLE {table}")
     path.unlink()
+
+
+def _postgresql(url: str, rows: Iterable[Row]) -> None:
+    """By COPY; and as autovacuum will, what the planner wants to know is gathered."""
+    command = "COPY sessions (key, data, version, expires_at) FROM STDIN"
+    program = postgresql_server.program("psql")
+    with subprocess.Popen(
+        [program, "-qX", "-v", "ON_ERROR_STOP=1", "-c", command, url], stdin=PIPE, text=True
+    ) as client:
+        assert client.stdin is not None
+        for key, data, expires_at in rows:
+            client.stdin.write(f"{key}\t\\\\x{data.encode().hex()}\t1\t{expires_at}\n")
+    if client.returncode:
+        raise RuntimeError("psql couldn't load the sessions")
+    postgresql_server.run_sql(url, "VACUUM ANALYZE sessions")
 
 
 def _mongo(url: str, rows: Iterable[Row]) -> None:

@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 from tests.support.mariadb_server import MariaDBServer, make_databases, running_mariadb
 from tests.support.mongo_server import running_mongo
+from tests.support.postgresql_server import PostgreSQLServer, running_postgresql
+from tests.support.postgresql_server import make_databases as make_postgresql_databases
 from tests.support.redis_server import running_redis
 
 SYNCED = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync")
+POSTGRESQL_SYNCED = ("-c", "fsync=on", "-c", "shared_buffers=512MB")
 UNSYNCED = ("--innodb-flush-log-at-trx-commit=2",)
 
 
@@ -22,7 +25,9 @@ class Services(NamedTuple):
     database: str
     handlersocket: str
     mongo: str
+    postgresql: str
     mariadb: MariaDBServer
+    postgresql_server: PostgreSQLServer
 
 
 @contextmanager
@@ -32,12 +37,16 @@ def running_services(folder: Path, mariadb: Sequence[str] = (), mongo: Sequence[
         running_redis(folder) as redis_server,
         running_mariadb(folder, *SYNCED, *mariadb) as mariadb_server,
         running_mongo(folder, *mongo) as mongo_server,
+        running_postgresql(*POSTGRESQL_SYNCED) as postgresql_server,
     ):
         make_databases(mariadb_server)
+        make_postgresql_databases(postgresql_server)
         yield Services(
             redis_server.url.rpartition("/")[0],
             mariadb_server.url("fresh"),
             mariadb_server.handlersocket_url("fresh"),
             f"{mongo_server.url}/session",
+            postgresql_server.url(),
             mariadb_server,
+            postgresql_server,
         )

@@ -15,7 +15,15 @@ from typing import NamedTuple
 import anyio
 import uvloop
 
-from starlette_sessions_ext import DatabaseStore, MemoryStore, MongoStore, RedisStore, SessionStore, SQLiteStore
+from starlette_sessions_ext import (
+    DatabaseStore,
+    MemoryStore,
+    MongoStore,
+    PostgreSQLStore,
+    RedisStore,
+    SessionStore,
+    SQLiteStore,
+)
 from starlette_sessions_ext import store_from_url as by_url
 from tests.support.mariadb_server import MariaDBServer, make_databases, running_mariadb
 
@@ -55,6 +63,7 @@ COMPARED = {
     "ours, Redis": "redis-py",
     "ours, HandlerSocket": "HandlerSocket, no pipeline",
     "ours, Database": "asyncmy",
+    "ours, PostgreSQL": "asyncpg",
     "ours, Mongo": "pymongo",
     "ours, HandlerSocket, unsynced": "ours, Database, unsynced",
     LIMIT: "redis-py",
@@ -111,6 +120,7 @@ async def contenders(servers: Servers) -> AsyncIterator[dict[str, Contender]]:
         "ours, Redis": RedisStore(services.redis, timeout=PATIENCE),
         "ours, HandlerSocket": by_url(services.handlersocket, timeout=PATIENCE),
         "ours, Database": DatabaseStore(services.database, timeout=PATIENCE),
+        "ours, PostgreSQL": PostgreSQLStore(services.postgresql, timeout=PATIENCE),
         "ours, Mongo": MongoStore(services.mongo, timeout=PATIENCE),
         "ours, HandlerSocket, unsynced": by_url(unsynced.handlersocket_url("fresh"), timeout=PATIENCE),
         "ours, Database, unsynced": DatabaseStore(unsynced.url("fresh"), timeout=PATIENCE),
@@ -120,6 +130,7 @@ async def contenders(servers: Servers) -> AsyncIterator[dict[str, Contender]]:
         "ours, Redis": drivers.redis_py(services.redis),
         "ours, HandlerSocket": drivers.handlersocket_client(services.mariadb),
         "ours, Database": drivers.asyncmy_pool(services.database),
+        "ours, PostgreSQL": drivers.asyncpg_pool(services.postgresql),
         "ours, Mongo": drivers.pymongo(services.mongo),
     }
     async with AsyncExitStack() as stack:
@@ -151,7 +162,7 @@ def _table(loop: str, rows: Sequence[Row], figures: Figures[Row], quick: bool) -
     sessions, size = SESSIONS // 4 if quick else SESSIONS, len(operations.encoded("a" * 32))
     notes = (
         f"{loop}; {sessions} sessions of {size} bytes; a burst replaces all of them at once",
-        "MariaDB (but where it says unsynced) and SQLite sync every commit, MongoDB its journal",
+        "MariaDB (but where it says unsynced), PostgreSQL and SQLite sync every commit, MongoDB its journal",
         "Redis keeps nothing on disk; CPU us is what this process's processor takes for an operation",
     )
     table = Table(f"stores-{loop}", f"Stores and drivers, {loop}", head, "operations/s", notes)
@@ -171,10 +182,12 @@ def _targets(loop: str, figures: Figures[Row]) -> Iterator[Target]:
     def ratio(operation: str, in_flight: int, name: str, other: str) -> float:
         return figures.ratio("rate", Row(operation, in_flight, name), Row(operation, in_flight, other))
 
-    for name in ("SQLite", "Redis", "HandlerSocket", "Database", "Mongo"):
+    for name in ("SQLite", "Redis", "HandlerSocket", "Database", "PostgreSQL", "Mongo"):
         driver = COMPARED[f"ours, {name}"]
         measured = ratio("load", 64, f"ours, {name}", driver)
         yield Target(f"load, 64 in flight, {loop}: {name} 0.8x {driver}", measured, least=0.8)
+    replaced = ratio("replace", 64, "ours, PostgreSQL", "asyncpg")
+    yield Target(f"replace, 64 in flight, {loop}: PostgreSQL 0.8x asyncpg", replaced, least=0.8)
     for synced in ("", ", unsynced"):
         names = (f"ours, HandlerSocket{synced}", f"ours, Database{synced}")
         load, burst = ratio("load", 64, *names), ratio("burst", SESSIONS, *names)

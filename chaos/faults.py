@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from redis import Redis
 
 from tests.support.mariadb_server import MariaDBServer
+from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Server
 
@@ -116,6 +117,26 @@ def row_locked(testbed: Testbed, seconds: float) -> None:
     server.run(f"BEGIN; {lock}; DO SLEEP({seconds}); ROLLBACK;", "fresh")
 
 
+def backends_terminated(testbed: Testbed, seconds: float) -> None:
+    """By pg_terminate_backend, as an administrator does."""
+    server = _postgresql(testbed)
+    for _ in _again_and_again(seconds):
+        server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port > 0", "postgres")
+
+
+def session_locked(testbed: Testbed, seconds: float) -> None:
+    """Another transaction holds the row of the largest session, which all use."""
+    row = "SELECT key FROM sessions ORDER BY length(data) DESC, expires_at DESC LIMIT 1"
+    lock = f"SELECT 1 FROM sessions WHERE key = ({row}) FOR UPDATE"
+    _postgresql(testbed).run(f"BEGIN; {lock}; SELECT pg_sleep({seconds}); ROLLBACK;")
+
+
+def table_locked(testbed: Testbed, seconds: float) -> None:
+    """As ALTER TABLE locks it, now and then for a moment."""
+    for _ in _again_and_again(seconds):
+        _postgresql(testbed).run("BEGIN; LOCK TABLE sessions; SELECT pg_sleep(0.2); ROLLBACK;")
+
+
 def disk_full(testbed: Testbed, seconds: float) -> None:
     """No file of the workers can grow, nor be written to beyond its first KiB."""
     limits = [resource.prlimit(worker.pid, resource.RLIMIT_FSIZE) for worker in testbed.workers]
@@ -135,12 +156,14 @@ _ON_THE_WAY: list[Fault] = [
 ]
 _ON_WORKERS = [worker_killed, worker_frozen]
 _ON_MARIADB = [connections_killed, row_locked]
+_ON_POSTGRESQL = [backends_terminated, session_locked, table_locked]
 
 FAULTS: dict[str, list[Fault]] = {
     "memory": [worker_frozen],
     "sqlite": [*_ON_WORKERS, disk_full],
     "redis": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, scripts_flushed, memory_full],
     "mysql": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, *_ON_MARIADB],
+    "postgresql": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, *_ON_POSTGRESQL],
     "mongo": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS],
     "handlersocket": [*_ON_SERVERS, *_ON_THE_WAY, *_ON_WORKERS, row_locked],
 }
@@ -179,6 +202,11 @@ def _server(testbed: Testbed) -> Server:
 
 def _mariadb(testbed: Testbed) -> MariaDBServer:
     assert isinstance(testbed.server, MariaDBServer)
+    return testbed.server
+
+
+def _postgresql(testbed: Testbed) -> PostgreSQLServer:
+    assert isinstance(testbed.server, PostgreSQLServer)
     return testbed.server
 
 

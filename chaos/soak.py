@@ -34,13 +34,15 @@ from anyio.from_thread import start_blocking_portal
 
 from tests.support.mariadb_server import MariaDBServer, make_databases
 from tests.support.mongo_server import MongoServer
+from tests.support.postgresql_server import PostgreSQLServer
+from tests.support.postgresql_server import make_databases as make_postgresql_databases
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Server
 from tests.support.workers import port_of, running_workers
 
 from .testbed import url_of
 
-STORES = ("sqlite", "redis", "mysql", "mongo", "handlersocket")
+STORES = ("sqlite", "redis", "mysql", "postgresql", "mongo", "handlersocket")
 WORKERS = 2
 CLIENTS = 12
 REQUESTS = 15
@@ -153,11 +155,17 @@ def serving(store: str, folder: Path) -> Iterator[tuple[Server | None, str]]:
     if store == "sqlite":
         yield None, url_of(store, None, folder)
         return
-    server = {"redis": RedisServer, "mongo": MongoServer}.get(store, MariaDBServer)(folder)
+    server: Server
+    if store == "postgresql":
+        server = PostgreSQLServer()
+    else:
+        server = {"redis": RedisServer, "mongo": MongoServer}.get(store, MariaDBServer)(folder)
     try:
         server.start()
         if isinstance(server, MariaDBServer):
             make_databases(server)
+        if isinstance(server, PostgreSQLServer):
+            make_postgresql_databases(server)
         yield server, url_of(store, server, folder)
     finally:
         server.stop()

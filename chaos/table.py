@@ -13,6 +13,7 @@ from redis import Redis
 
 from tests.support.mariadb_server import MariaDBServer
 from tests.support.mongo_server import MongoServer
+from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Server
 
@@ -55,6 +56,8 @@ def version(server: Server) -> str:
     """As a running server says it."""
     if isinstance(server, MariaDBServer):
         return f"MariaDB {server.run('SELECT VERSION()').split()[-1].partition('-')[0]}"
+    if isinstance(server, PostgreSQLServer):
+        return f"PostgreSQL {server.run('SHOW server_version').split()[0]}"
     if isinstance(server, RedisServer):
         with Redis.from_url(server.url) as redis:
             return f"Redis {redis.info('server')['redis_version']}"

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from starlette_sessions_ext import DatabaseStore, MemoryStore, MongoStore, SQLiteStore, store_from_url
+from starlette_sessions_ext import DatabaseStore, MemoryStore, MongoStore, PostgreSQLStore, SQLiteStore, store_from_url
 from starlette_sessions_ext.testing import FakeClock
 from tests.support.fixtures import HandlerSocketURLs
 
@@ -52,6 +52,7 @@ def subjects(
     tmp_path: Path,
     redis_url: str,
     mysql_url: str,
+    postgresql_url: str,
     mongo_url: str,
     handlersocket_urls: HandlerSocketURLs,
 ) -> Iterator[list[Subject]]:
@@ -60,6 +61,7 @@ def subjects(
         Subject("sqlite", SQLiteStore(tmp_path / "sessions.db", timeout=PATIENCE, clock=clock)),
         RedisSubject("redis", redis_url, clock, timeout=PATIENCE),
         Subject("mysql", DatabaseStore(mysql_url, timeout=PATIENCE, clock=clock)),
+        Subject("postgresql", PostgreSQLStore(postgresql_url, timeout=PATIENCE, clock=clock)),
         Subject("mongo", MongoStore(mongo_url, timeout=PATIENCE, clock=clock)),
         Subject("handlersocket", store_from_url(handlersocket_urls.store, timeout=PATIENCE, clock=clock)),
     ]

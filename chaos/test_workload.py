@@ -12,6 +12,7 @@ import pytest
 from .application import TIMEOUT
 from .faults import (
     Fault,
+    backends_terminated,
     connections_killed,
     connections_reset,
     disk_full,
@@ -44,6 +45,7 @@ FAULTS: dict[str, list[Fault]] = {
     "sqlite": [worker_killed, disk_full],
     "redis": [server_killed, scripts_flushed],
     "mysql": [connections_killed, server_killed],
+    "postgresql": [backends_terminated, server_killed],
     "mongo": [replies_swallowed, server_killed],
     "handlersocket": [connections_reset, server_frozen],
 }

@@ -14,10 +14,12 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette_sessions_ext.testing import FaultProxy
 from tests.support.mariadb_server import MariaDBServer, make_databases
 from tests.support.mongo_server import MongoServer
+from tests.support.postgresql_server import PostgreSQLServer
+from tests.support.postgresql_server import make_databases as make_postgresql_databases
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Server, answers
 
-STORES = ("memory", "sqlite", "redis", "mysql", "mongo", "handlersocket")
+STORES = ("memory", "sqlite", "redis", "mysql", "postgresql", "mongo", "handlersocket")
 WORKERS = 4
 APPLICATION = "chaos.application:create_app"
 
@@ -68,6 +70,8 @@ def running_testbed(store: str, folder: Path, application: str = APPLICATION) ->
             server.start()
         if isinstance(server, MariaDBServer):
             make_databases(server)
+        if isinstance(server, PostgreSQLServer):
+            make_postgresql_databases(server)
         portal = stack.enter_context(start_blocking_portal())
         urls, proxies = [url_of(store, server, folder)], []
         for port in _ports(store, server):
@@ -91,6 +95,8 @@ def _server(store: str, folder: Path) -> Server | None:
         return RedisServer(folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
     if store == "mongo":
         return MongoServer(folder)
+    if store == "postgresql":
+        return PostgreSQLServer()
     return MariaDBServer(folder) if store in ("mysql", "handlersocket") else None
 
 
@@ -105,6 +111,8 @@ def url_of(store: str, server: Server | None, folder: Path) -> str:
     """What a worker is given."""
     if isinstance(server, MariaDBServer):
         return server.url("fresh") if store == "mysql" else server.handlersocket_url("fresh")
+    if isinstance(server, PostgreSQLServer):
+        return server.url()
     if isinstance(server, RedisServer | MongoServer):
         return server.url
     return "memory://" if store == "memory" else f"sqlite:///{folder / 'sessions.db'}"

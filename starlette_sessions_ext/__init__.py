@@ -37,6 +37,7 @@ from .stores.url import store_from_url
 if TYPE_CHECKING:
     from .stores.mongo import MongoStore
     from .stores.mysql import DatabaseStore
+    from .stores.postgresql import PostgreSQLStore
     from .stores.redis import RedisStore
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "MigratingStore",
     "MongoStore",
     "NotSerializable",
+    "PostgreSQLStore",
     "RedisStore",
     "SQLiteStore",
     "Serializer",
@@ -94,6 +96,10 @@ def __getattr__(name: str) -> Any:
         from .stores.mongo import MongoStore
 
         return MongoStore
+    if name == "PostgreSQLStore":
+        from .stores.postgresql import PostgreSQLStore
+
+        return PostgreSQLStore
     if name == "RedisStore":
         from .stores.redis import RedisStore
 

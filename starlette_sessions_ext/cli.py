@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 
@@ -26,7 +27,7 @@ _WITHOUT_MIGRATIONS = {
     "mongodb+srv": "MongoStore makes its index when it opens",
     "memory": "MemoryStore has no tables",
 }
-URL_HELP = f"the store, such as {' or '.join(EXAMPLES[:4])}; or the environment variable SESSIONS_URL"
+URL_HELP = f"the store, such as {' or '.join(EXAMPLES[:5])}; or the environment variable SESSIONS_URL"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def migrate(options: argparse.Namespace) -> int:
-    """Apply, print or check the migrations of a MySQL or MariaDB database."""
+    """Apply, print or check the migrations of a MySQL, MariaDB or PostgreSQL database."""
     scheme = options.url.partition("://")[0].lower()
     if scheme in _WITHOUT_MIGRATIONS:
         print(f"nothing to migrate: {_WITHOUT_MIGRATIONS[scheme]}")
@@ -55,8 +56,7 @@ async def migrate(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             "migrations go over SQL: give the mysql:// URL of the server behind this HandlerSocket"
         )
-    from .stores.mysql import migrations
-
+    migrations = _migrations_of(scheme)
     if options.print:
         for migration in migrations.find():
             print(f"-- {migration.name}\n{migration.sql}")
@@ -75,6 +75,17 @@ async def migrate(options: argparse.Namespace) -> int:
     if not applied:
         print("the tables are up to date already")
     return 0
+
+
+def _migrations_of(scheme: str) -> Any:
+    """Import the migrations of a server, and its driver."""
+    if scheme.startswith("postgres"):
+        from .stores.postgresql import migrations as postgresql
+
+        return postgresql
+    from .stores.mysql import migrations as mysql
+
+    return mysql
 
 
 async def gc(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ EXAMPLES = (
     "sqlite:///sessions.db",
     "redis://:password@host:6379/0",
     "mysql://user:password@host:3306/database",
+    "postgresql://user:password@host:5432/database",
     "mongodb://user:password@host:27017/database",
     "handlersocket://:secret@host:9998/database/table?port_wr=9999",
     "memory://",
@@ -30,15 +31,13 @@ _INSTEAD = {
     "valkeys": "rediss",
     "redis+socket": "unix",
     "mongo": "mongodb",
+    "postgres": "postgresql",
 }
 """Schemes that other packages have for what a store opens, and what they are here."""
 
 _SENTINEL = 'for Sentinel make the client: RedisStore(Sentinel([("host", 26379)]).master_for("mymaster"))'
-_POSTGRESQL = "there is no store for PostgreSQL"
 
 _HINTS = {
-    "postgres": _POSTGRESQL,
-    "postgresql": _POSTGRESQL,
     "sentinel": _SENTINEL,
     "redis+sentinel": _SENTINEL,
     "redis+cluster": 'for a cluster make the client: RedisStore(RedisCluster(host="host", port=6379))',
@@ -49,7 +48,8 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
     """Make the store that a URL names, with `options` of its class such as `timeout=5`.
 
     `sqlite:///relative.db` and `sqlite:////absolute.db`; `redis://`, `rediss://` (TLS) and
-    `unix://` for Redis; `mysql://` or `mariadb://`; `mongodb://` or `mongodb+srv://`;
+    `unix://` for Redis; `mysql://` or `mariadb://`; `postgresql://` or `postgres://`, also with
+    `+asyncpg`; `mongodb://` or `mongodb+srv://`;
     `handlersocket://`; `memory://`. A store's own class says what may stand in its URL.
 
     Raises `ConfigurationError` for another scheme and for an option that the class doesn't have, and
@@ -69,6 +69,10 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
         from .mysql import DatabaseStore
 
         return _make(DatabaseStore, options, url)
+    if scheme in ("postgresql", "postgres", "postgresql+asyncpg", "postgres+asyncpg"):
+        from .postgresql import PostgreSQLStore
+
+        return _make(PostgreSQLStore, options, url)
     if scheme in ("mongodb", "mongodb+srv"):
         from .mongo import MongoStore
 

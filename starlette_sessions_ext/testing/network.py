@@ -44,6 +44,7 @@ class NetworkStoreContract(StoreContract):
         self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
     ) -> None:
         await proxied.load(key)
+        await proxied.create(key_of(new_id()), b"first", soon)  # a driver may have to prepare the statement first
         proxy.drop_reply()
         assert await proxied.create(key, b"mine", soon)
         row = await proxied.load(key)
@@ -69,6 +70,7 @@ class NetworkStoreContract(StoreContract):
         self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
     ) -> None:
         await proxied.create(key, b"data", soon)
+        await proxied.delete(key_of(new_id()))
         proxy.drop_reply()
         with pytest.raises(StoreUnavailable):
             await proxied.delete(key)
@@ -151,6 +153,7 @@ class NetworkStoreContract(StoreContract):
         assert await owners.owner_of(key) == ANN
         row = await proxied.load(key)
         assert row is not None
+        assert not await proxied.replace(key_of(new_id()), b"gone", soon, row.version, BOB)  # prepares the statement
         proxy.drop_reply()
         assert await proxied.replace(key, b"two", soon, row.version, BOB)
         assert await owners.keys_of(BOB) == [key]

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def test_every_volume_is_somebodys() -> None:
 
 def test_ports_are_open_to_this_machine_alone() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 5
+    assert len(ports) == 6
     assert all(re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port) for port in ports)
 
 
@@ -63,6 +65,7 @@ class ComposeServer(Server):
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(folder)
+        self._name = name
         self._service = SERVICES[name]
         ports = self._ports = [self.port, free_port(), free_port()]
         names = ("port", "handlersocket-port", "handlersocket-port-wr")[: len(self._service["ports"])]
@@ -73,6 +76,8 @@ class ComposeServer(Server):
 
     def command(self) -> list[str]:
         words = [re.sub(r"/data\b", str(self.folder), word).replace("$$", "$") for word in self._service["command"]]
+        if self._name == "postgresql":
+            return [str(ROOT / words[0]), *words[1:], f"--port={self.port}"]
         if words[0] == "sh":
             return [*words[:-1], " ".join([words[-1], *self._places])]
         return [str(ROOT / words[0]) if "/" in words[0] else words[0], *words[1:], *self._places]
@@ -83,7 +88,8 @@ class ComposeServer(Server):
             words += [str(port) for port in self._ports]
         words = [word.replace('"127.0.0.1"', f'"127.0.0.1:{self.port}"').replace("$$", "$") for word in words]
         if kind == "CMD-SHELL":
-            words = ["sh", "-c", words[0].replace("redis-cli", f"redis-cli -p {self.port}")]
+            command = words[0].replace("redis-cli", f"redis-cli -p {self.port}").replace("psql", f"psql -p {self.port}")
+            words = ["sh", "-c", command]
         done = subprocess.run(words, cwd=ROOT, env={**os.environ, **self.environment}, capture_output=True)
         return done.returncode == 0
 
@@ -96,9 +102,19 @@ def programs(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def folder(name: str, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where a service keeps its data. PostgreSQL doesn't run as root, and only root can enter the folders of pytest."""
+    if name != "postgresql":
+        yield programs
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "healthcheck" in service])
-def test_a_service_runs_and_its_health_check_sees_whether_it_does(name: str, programs: Path) -> None:
-    with running(ComposeServer(name, programs)) as [server]:  # which waits for the check to pass
+def test_a_service_runs_and_its_health_check_sees_whether_it_does(name: str, folder: Path) -> None:
+    with running(ComposeServer(name, folder)) as [server]:  # which waits for the check to pass
         server.stop()
         assert not server.answers()
 

@@ -15,6 +15,7 @@ from starlette_sessions_ext import (
     DatabaseStore,
     HandlerSocketStore,
     MongoStore,
+    PostgreSQLStore,
     RedisStore,
     SessionStore,
     StoreError,
@@ -25,6 +26,8 @@ from starlette_sessions_ext._core.ids import key_of, new_id
 from ..support import pages
 from ..support.mariadb_server import MIGRATIONS, MariaDBServer, run_sql
 from ..support.mongo_server import MongoServer, running_mongo
+from ..support.postgresql_server import PostgreSQLServer, migrate
+from ..support.postgresql_server import run_sql as run_postgresql
 from ..support.redis_server import RedisServer
 
 PAGE = pages.sections((pages.DOCS / "accounts.md").read_text())
@@ -150,6 +153,45 @@ class TestMariaDB:
         server.run(f"REVOKE {right} ON shop.session_data FROM shop")
         with pytest.raises(StoreError):
             await live(DatabaseStore(self.url(server, "shop", "password")))
+
+
+class TestPostgreSQL:
+    @pytest.fixture
+    def server(self, postgresql: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
+        postgresql.run("CREATE DATABASE shop", "postgres")
+        yield postgresql
+        postgresql.run("DROP OWNED BY shop, migrations CASCADE", "shop")
+        postgresql.run("DROP DATABASE shop WITH (FORCE)", "postgres")
+        postgresql.run("DROP ROLE shop, migrations", "postgres")
+
+    @staticmethod
+    def url(server: PostgreSQLServer, user: str, password: str) -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:{server.port}/shop"
+
+    def test_one_account_migrates_and_the_other_has_sessions(
+        self, server: PostgreSQLServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        server.run(code("PostgreSQL"), "shop")
+        assert cli.main(["migrate", self.url(server, "migrations", "another%20password")]) == 0
+        assert cli.main(["gc", self.url(server, "shop", "password")]) == 0
+        capsys.readouterr()
+        cli.main(["doctor", self.url(server, "shop", "password")])
+        assert "fsync is off" in capsys.readouterr().out, "as the tests' server is set"
+        with pytest.raises(RuntimeError, match="must be owner"):
+            run_postgresql(self.url(server, "shop", "password"), "DROP TABLE sessions")
+
+    async def test_the_application_reads_and_writes_rows(self, server: PostgreSQLServer) -> None:
+        server.run(code("PostgreSQL"), "shop")
+        migrate(self.url(server, "migrations", "another%20password"))
+        await live(PostgreSQLStore(self.url(server, "shop", "password")))
+
+    @pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE", "DELETE"])
+    async def test_none_can_be_left_out(self, server: PostgreSQLServer, right: str) -> None:
+        server.run(code("PostgreSQL"), "shop")
+        migrate(self.url(server, "migrations", "another%20password"))
+        server.run(f"REVOKE {right} ON sessions FROM shop", "shop")
+        with pytest.raises(StoreError):
+            await live(PostgreSQLStore(self.url(server, "shop", "password")))
 
 
 async def test_handlersocket_looks_at_the_schema_with_select_alone(mariadb: MariaDBServer) -> None:

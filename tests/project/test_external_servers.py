@@ -6,9 +6,10 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
-from ..support.external_servers import mongo_database, mysql_database, redis_database
+from ..support.external_servers import mongo_database, mysql_database, postgresql_database, redis_database
 from ..support.mariadb_server import MariaDBServer
 from ..support.mongo_server import MongoServer
+from ..support.postgresql_server import PostgreSQLServer, run_sql
 from ..support.redis_server import RedisServer
 
 
@@ -35,6 +36,16 @@ def test_a_mysql_database_comes_and_goes(mariadb: MariaDBServer) -> None:
         made = set(mariadb.run("SHOW DATABASES").splitlines()) - set(before.splitlines())
         assert made == {url.rpartition("/")[2]}
     assert mariadb.run("SHOW DATABASES") == before
+
+
+def test_a_postgresql_database_comes_and_goes(postgresql: PostgreSQLServer) -> None:
+    names = "SELECT datname FROM pg_database ORDER BY 1"
+    before = postgresql.run(names)
+    with postgresql_database(postgresql.url("other")) as url:
+        made = set(postgresql.run(names).splitlines()) - set(before.splitlines())
+        assert made == {url.rpartition("/")[2]}
+        assert run_sql(url, "SELECT count(*) FROM sessions") == "0\n"
+    assert postgresql.run(names) == before
 
 
 def test_a_mongo_database_comes_and_goes(mongo_server: MongoServer) -> None:

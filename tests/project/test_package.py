@@ -13,7 +13,7 @@ import pytest
 
 import starlette_sessions_ext as package
 from starlette_sessions_ext import errors
-from starlette_sessions_ext.stores import mysql
+from starlette_sessions_ext.stores import mysql, postgresql
 from starlette_sessions_ext.stores._support import driver_versions
 from starlette_sessions_ext.stores._support.driver_versions import MINIMUM_VERSIONS
 
@@ -28,7 +28,8 @@ import sys
 
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"redis", "hiredis", "asyncmy", "motor", "pymongo", "bson", "fastapi", "pytest"}:
+        drivers = {"redis", "hiredis", "asyncmy", "asyncpg", "motor", "pymongo", "bson"}
+        if name.partition(".")[0] in drivers | {"fastapi", "pytest"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Block())
@@ -56,8 +57,13 @@ def test_the_package_needs_no_driver() -> None:
     [
         (" import RedisStore", 'RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"'),
         (" import DatabaseStore", 'DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"'),
+        (" import PostgreSQLStore", 'PostgreSQLStore needs asyncpg: pip install "starlette-sessions-ext[postgresql]"'),
         (" import MongoStore", 'MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"'),
         (".stores.mysql import migrations", 'the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"'),
+        (
+            ".stores.postgresql import migrations",
+            'the migrations need asyncpg: pip install "starlette-sessions-ext[postgresql]"',
+        ),
     ],
 )
 def test_what_needs_a_driver_says_what_to_install(what: str, message: str) -> None:
@@ -66,7 +72,13 @@ def test_what_needs_a_driver_says_what_to_install(what: str, message: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("driver", "store"), [("asyncmy", "DatabaseStore"), ("pymongo", "MongoStore"), ("redis", "RedisStore")]
+    ("driver", "store"),
+    [
+        ("asyncmy", "DatabaseStore"),
+        ("asyncpg", "PostgreSQLStore"),
+        ("pymongo", "MongoStore"),
+        ("redis", "RedisStore"),
+    ],
 )
 def test_P9_a_driver_that_is_too_old_is_refused(driver: str, store: str) -> None:
     code = f"""
@@ -105,13 +117,13 @@ def test_the_fastapi_module_says_what_to_install() -> None:
 def test_the_extras_named_in_messages_exist(wheel: zipfile.ZipFile) -> None:
     [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
-    for extra in ("redis", "mysql", "mongo", "all"):
+    for extra in ("redis", "mysql", "postgresql", "mongo", "all"):
         assert f"Provides-Extra: {extra}" in lines
 
 
 @pytest.mark.slow
 def test_the_migrations_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
-    for name in ("0001_create", "0002_upgrade", "0003_owner"):
+    for name in ("0001_create", "0002_upgrade", "0003_owner", "postgresql/0001_create"):
         inside = wheel.read(f"starlette_sessions_ext/_migrations/{name}.sql")
         assert inside == (ROOT / "migrations" / f"{name}.sql").read_bytes()
 
@@ -135,6 +147,7 @@ def test_a_name_that_isnt_there_is_an_attribute_error() -> None:
         package.CookieStore  # noqa: B018
     assert not hasattr(package, "RedisStor")
     assert not hasattr(mysql, "Store")
+    assert not hasattr(postgresql, "Store")
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_the_handlers_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_stores_can_be_made_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run("Choosing a store", tmp_path, monkeypatch)
-    assert {"on_one_machine", "on_a_cluster", "in_mysql", "from_settings"} <= names.keys()
+    assert {"on_one_machine", "on_a_cluster", "in_mysql", "in_postgresql", "from_settings"} <= names.keys()
 
 
 def assert_told(table: str, parameters: Sequence[inspect.Parameter]) -> None:
@@ -80,7 +80,9 @@ def test_the_table_of_options_is_that_of_the_code() -> None:
     assert_told(SECTIONS["Options"], list(inspect.signature(SessionMiddleware).parameters.values())[1:])
 
 
-@pytest.mark.parametrize("store", ["SQLiteStore", "RedisStore", "DatabaseStore", "MongoStore", "MemoryStore"])
+@pytest.mark.parametrize(
+    "store", ["SQLiteStore", "RedisStore", "DatabaseStore", "PostgreSQLStore", "MongoStore", "MemoryStore"]
+)
 def test_the_settings_of_a_store_are_those_of_the_code(store: str) -> None:
     kind = getattr(starlette_sessions_ext, store)
     assert_told(STORES[store], list(inspect.signature(kind).parameters.values()))

@@ -13,6 +13,7 @@ from starlette_sessions_ext import (
     DatabaseStore,
     MemoryStore,
     MongoStore,
+    PostgreSQLStore,
     RedisStore,
     SessionStore,
     SQLiteStore,
@@ -23,6 +24,8 @@ from starlette_sessions_ext.testing import FakeClock
 from ..support.fixtures import HandlerSocketURLs
 from ..support.mariadb_server import empty, run_sql
 from ..support.mongo_server import mongo_client
+from ..support.postgresql_server import empty as empty_postgresql
+from ..support.postgresql_server import run_sql as run_postgresql
 from ..support.redis_server import let_pass
 from ..support.store_wrappers import CountingStore
 
@@ -45,6 +48,8 @@ SETTINGS = {
     "redis-uvloop": Setting("redis", UVLOOP),
     "mysql-asyncio": Setting("mysql", ASYNCIO),
     "mysql-uvloop": Setting("mysql", UVLOOP),
+    "postgresql-asyncio": Setting("postgresql", ASYNCIO),
+    "postgresql-uvloop": Setting("postgresql", UVLOOP),
     "mongo-asyncio": Setting("mongo", ASYNCIO),
     "mongo-uvloop": Setting("mongo", UVLOOP),
     "handlersocket-asyncio": Setting("handlersocket", ASYNCIO),
@@ -89,6 +94,12 @@ def mysql(setting: Setting, request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
+def postgresql(setting: Setting, request: pytest.FixtureRequest) -> str | None:
+    """The URL of the server where the store needs one."""
+    return request.getfixturevalue("postgresql_url") if setting.store == "postgresql" else None
+
+
+@pytest.fixture
 def handlersocket(setting: Setting, request: pytest.FixtureRequest) -> HandlerSocketURLs | None:
     """The URLs of the server where the store needs one."""
     return request.getfixturevalue("handlersocket_urls") if setting.store == "handlersocket" else None
@@ -107,6 +118,7 @@ async def store(
     tmp_path: Path,
     redis: str | None,
     mysql: str | None,
+    postgresql: str | None,
     handlersocket: HandlerSocketURLs | None,
     mongo: str | None,
 ) -> AsyncIterator[CountingStore]:
@@ -122,6 +134,9 @@ async def store(
     elif mysql is not None:
         empty(mysql, "session_data")
         inner = DatabaseStore(mysql, clock=clock)
+    elif postgresql is not None:
+        empty_postgresql(postgresql)
+        inner = PostgreSQLStore(postgresql, clock=clock)
     elif mongo is not None:
         mongo_client(mongo).get_default_database()["session_data"].delete_many({})
         inner = MongoStore(mongo, clock=clock)
@@ -151,6 +166,7 @@ def dump(
     store: CountingStore,
     redis: str | None,
     mysql: str | None,
+    postgresql: str | None,
     handlersocket: HandlerSocketURLs | None,
     mongo: str | None,
     tmp_path: Path,
@@ -163,6 +179,9 @@ def dump(
                 return b"\n".join([key + b"=" + await client.get(key) async for key in client.scan_iter()])
         if mysql is not None:
             return run_sql(mysql, "SELECT * FROM session_data").encode()
+        if postgresql is not None:
+            values = "key, version, expires_at, owner, encode(data, 'escape')"
+            return run_postgresql(postgresql, f"SELECT {values} FROM sessions").encode()
         if handlersocket is not None:
             return run_sql(handlersocket.mysql, "SELECT * FROM php_session").encode()
         if mongo is not None:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
-from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore
+from starlette_sessions_ext import DatabaseStore, MongoStore, PostgreSQLStore, RedisStore, SessionStore
 from starlette_sessions_ext._core.circuit_breaker import FAILURES, PAUSE, Guard
 from starlette_sessions_ext.testing import FakeClock, FaultProxy
 
@@ -20,6 +20,7 @@ from ..support.client import Browser, make_app
 from ..support.handlers import put, view
 from ..support.mariadb_server import MariaDBServer
 from ..support.mongo_server import MongoServer
+from ..support.postgresql_server import PostgreSQLServer
 from ..support.redis_server import RedisServer
 from ..support.servers import free_port
 from ..support.store_wrappers import CountingStore
@@ -40,7 +41,7 @@ class Backend(NamedTuple):
     store: Callable[[int], SessionStore]
 
 
-@pytest.fixture(params=["redis", "mysql", "handlersocket", "mongo"])
+@pytest.fixture(params=["redis", "mysql", "postgresql", "handlersocket", "mongo"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "redis":
         redis: RedisServer = request.getfixturevalue("redis_server")
@@ -48,6 +49,9 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "mysql":
         mariadb: MariaDBServer = request.getfixturevalue("mariadb")
         return Backend(mariadb.port, lambda port: DatabaseStore(mariadb.url("fresh", port), timeout=TIMEOUT))
+    if request.param == "postgresql":
+        postgresql: PostgreSQLServer = request.getfixturevalue("postgresql")
+        return Backend(postgresql.port, lambda port: PostgreSQLStore(postgresql.url(port=port), timeout=TIMEOUT))
     if request.param == "handlersocket":
         server: MariaDBServer = request.getfixturevalue("mariadb")
         settings: dict[str, Any] = {"secret": server.hs_secret_wr, "timeout": TIMEOUT}  # this port finds as well

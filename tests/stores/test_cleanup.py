@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from starlette_sessions_ext import DatabaseStore, MongoStore, SessionStore, SQLiteStore, store_from_url
+from starlette_sessions_ext import DatabaseStore, MongoStore, PostgreSQLStore, SessionStore, SQLiteStore, store_from_url
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support import cleanup
 from starlette_sessions_ext.stores._support.cleanup import delete_in_batches
@@ -19,6 +19,7 @@ from starlette_sessions_ext.testing import FakeClock
 from ..support.asyncio_only import anyio_backend as anyio_backend
 from ..support.mariadb_server import MariaDBServer
 from ..support.mongo_server import MongoServer
+from ..support.postgresql_server import PostgreSQLServer
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ HANG = 60.0
 """Seconds after which nothing will come any more."""
 
 
-@pytest.fixture(params=["sqlite", "mysql", "mongo", "handlersocket"])
+@pytest.fixture(params=["sqlite", "mysql", "postgresql", "mongo", "handlersocket"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SessionStore]:
     made: SessionStore
     if request.param == "mysql":
@@ -42,6 +43,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
         server.run("CREATE DATABASE IF NOT EXISTS large")
         server.run("CREATE OR REPLACE TABLE php_session LIKE fresh.php_session", "large")
         made = store_from_url(server.handlersocket_url("large"), clock=clock, timeout=30)
+    elif request.param == "postgresql":
+        postgresql: PostgreSQLServer = request.getfixturevalue("postgresql")
+        postgresql.run("CREATE SCHEMA IF NOT EXISTS large; DROP TABLE IF EXISTS large.sessions")
+        postgresql.run("CREATE TABLE large.sessions (LIKE sessions INCLUDING ALL)")
+        made = PostgreSQLStore(postgresql.url(), schema="large", clock=clock, timeout=30)
     elif request.param == "mongo":
         mongo: MongoServer = request.getfixturevalue("mongo_server")
         made = MongoStore(f"{mongo.url}/large", clock=clock, timeout=30)

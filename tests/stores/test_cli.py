@@ -245,6 +245,13 @@ def test_migrate(mariadb: MariaDBServer, capsys: pytest.CaptureFixture[str]) -> 
     assert "CREATE TABLE" in capsys.readouterr().out
 
 
+def test_migrations_of_postgresql_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["migrate", "--print", "postgres://localhost/app"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("-- 0001_create\n")
+    assert "CREATE TABLE IF NOT EXISTS sessions (" in out
+
+
 @pytest.mark.parametrize("command", [["doctor"], ["gc"], ["gc", "--every", "1"], ["show", "0123"], ["revoke", "0123"]])
 @pytest.mark.parametrize("scheme", ["sqlite", "SQLite"])
 @pytest.mark.parametrize("name", ["sesions.db", "missing/sessions.db", "empty.db", "other.db"])
@@ -269,6 +276,7 @@ def test_a_mistyped_path_is_an_error_and_nothing_is_made(
         (["doctor", "nonsense://canary"], "sqlite:///sessions.db"),
         (["gc", f"redis://:canary@127.0.0.1:{free_port()}"], "refuses connections: start the server"),
         (["migrate", f"mysql://user:canary@127.0.0.1:{free_port()}/app"], "can't connect"),
+        (["migrate", f"postgresql://user:canary@127.0.0.1:{free_port()}/app"], "can't connect"),
         (["show", "0123", "memory://"], "can't go through its sessions"),
     ],
 )

@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from starlette_sessions_ext import DatabaseStore, RedisStore, StoreUnavailable
+from starlette_sessions_ext import DatabaseStore, PostgreSQLStore, RedisStore, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
 
 from ..support.event_loops import anyio_backend as anyio_backend
@@ -47,9 +47,15 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("store_class", "url"),
-    [(RedisStore, "redis://127.0.0.1:{}/0"), (DatabaseStore, "mysql://tester@127.0.0.1:{}/sessions")],
+    [
+        (RedisStore, "redis://127.0.0.1:{}/0"),
+        (DatabaseStore, "mysql://tester@127.0.0.1:{}/sessions"),
+        (PostgreSQLStore, "postgresql://tester@127.0.0.1:{}/sessions"),
+    ],
 )
-async def test_it_is_unavailable(store_class: type[RedisStore | DatabaseStore], url: str, port: int) -> None:
+async def test_it_is_unavailable(
+    store_class: type[RedisStore | DatabaseStore | PostgreSQLStore], url: str, port: int
+) -> None:
     store = store_class(url.format(port))
 
     async def keep_busy() -> None:

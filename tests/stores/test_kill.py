@@ -15,6 +15,7 @@ from starlette_sessions_ext._core.ids import key_of, new_id
 from ..support.asyncio_only import anyio_backend as anyio_backend
 from ..support.mariadb_server import MariaDBServer
 from ..support.mongo_server import running_mongo
+from ..support.postgresql_server import PostgreSQLServer
 from ..support.redis_server import RedisServer
 from ..support.servers import Server, running
 
@@ -30,7 +31,7 @@ class Killable(NamedTuple):
     store: SessionStore
 
 
-@pytest.fixture(params=["redis", "mysql", "handlersocket", "mongo"])
+@pytest.fixture(params=["redis", "mysql", "postgresql", "handlersocket", "mongo"])
 def killable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     if request.param == "redis":
         durable = ("--appendonly", "yes", "--appendfsync", "always")
@@ -39,6 +40,9 @@ def killable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     elif request.param == "mongo":
         with running_mongo(tmp_path_factory.mktemp("mongo")) as mongo:
             yield Killable(mongo, store_from_url(mongo.url))
+    elif request.param == "postgresql":
+        postgresql: PostgreSQLServer = request.getfixturevalue("postgresql")
+        yield Killable(postgresql, store_from_url(postgresql.url()))
     else:
         mariadb: MariaDBServer = request.getfixturevalue("mariadb")
         url = mariadb.url("fresh") if request.param == "mysql" else mariadb.handlersocket_url("fresh")

@@ -7,15 +7,16 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from starlette_sessions_ext import DatabaseStore, SessionStore
+from starlette_sessions_ext import DatabaseStore, PostgreSQLStore, SessionStore
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 
 from ..support.mariadb_server import MariaDBServer
+from ..support.postgresql_server import PostgreSQLServer
 from ..support.servers import wait_until
 from .handlersocket.stores import make_store
 
@@ -54,20 +55,37 @@ class Network:
         self._runner.close()
 
 
-@pytest.fixture(params=["mysql", "handlersocket"])
-def network(request: pytest.FixtureRequest, mariadb: MariaDBServer) -> Iterator[Network]:
-    ports = (mariadb.port,) if request.param == "mysql" else (mariadb.hs_port, mariadb.hs_port_wr)
-    network = Network(*ports)
+class Backend(NamedTuple):
+    """The ports of a running server, and how to open a store at others."""
+
+    ports: tuple[int, ...]
+    store: Callable[..., SessionStore]
+
+
+@pytest.fixture(params=["mysql", "postgresql", "handlersocket"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    if request.param == "postgresql":
+        postgresql: PostgreSQLServer = request.getfixturevalue("postgresql")
+        return Backend((postgresql.port,), lambda port: PostgreSQLStore(postgresql.url(port=port), timeout=5))
+    mariadb: MariaDBServer = request.getfixturevalue("mariadb")
+    if request.param == "mysql":
+        return Backend((mariadb.port,), lambda port: DatabaseStore(mariadb.url("fresh", port), timeout=5))
+    return Backend(
+        (mariadb.hs_port, mariadb.hs_port_wr),
+        lambda port, port_wr: make_store(mariadb, port=port, port_wr=port_wr, timeout=5),
+    )
+
+
+@pytest.fixture
+def network(backend: Backend) -> Iterator[Network]:
+    network = Network(*backend.ports)
     yield network
     network.close()
 
 
 @pytest.fixture
-def store(network: Network, mariadb: MariaDBServer) -> SessionStore:
-    if len(network.ports) == 1:
-        return DatabaseStore(mariadb.url("fresh", network.ports[0]), timeout=5)
-    port, port_wr = network.ports
-    return make_store(mariadb, port=port, port_wr=port_wr, timeout=5)
+def store(network: Network, backend: Backend) -> SessionStore:
+    return backend.store(*network.ports)
 
 
 async def write_and_read(store: SessionStore, soon: int) -> None:

@@ -11,16 +11,26 @@ import pytest
 from redis.asyncio import Redis
 from starlette.requests import Request
 
-from starlette_sessions_ext import DatabaseStore, MemoryStore, RedisStore, SessionStore, Stored, StoreTimeout
+from starlette_sessions_ext import (
+    DatabaseStore,
+    MemoryStore,
+    PostgreSQLStore,
+    RedisStore,
+    SessionStore,
+    Stored,
+    StoreTimeout,
+)
 from starlette_sessions_ext._core.circuit_breaker import FAILURES
 from starlette_sessions_ext._core.ids import key_of
 
 from ..support.asyncio_only import anyio_backend as anyio_backend
 from ..support.client import Browser, make_app
 from ..support.mariadb_server import MariaDBServer
+from ..support.postgresql_server import PostgreSQLServer
 from ..support.redis_server import RedisServer
 from ..support.store_wrappers import WrappedStore
 from .mysql.control import connect, locked
+from .postgresql import control as postgresql_control
 
 pytestmark = pytest.mark.anyio
 
@@ -136,6 +146,17 @@ async def test_a_row_that_another_transaction_has_locked(mariadb: MariaDBServer,
         assert set(await crowd.ask_in_turn("/put?a=1")) == {503}
     await connection.ensure_closed()
     assert (await crowd.one.get("/put?a=1")).status == 200, "when it is unlocked"
+
+
+async def test_a_row_of_postgresql_that_another_transaction_has_locked(postgresql: PostgreSQLServer) -> None:
+    async with PostgreSQLStore(postgresql.url(), timeout=1.0) as store:
+        crowd = Crowd(store)
+        key = await crowd.sign_in()
+        connection = await postgresql_control.connect(postgresql)
+        async with postgresql_control.locked(connection, key):
+            assert set(await crowd.ask_in_turn("/put?a=1")) == {503}
+        await connection.close()
+        assert (await crowd.one.get("/put?a=1")).status == 200, "when it is unlocked"
 
 
 async def test_a_key_of_another_type(redis_server: RedisServer) -> None:

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from starlette_sessions_ext import DatabaseStore, MongoStore, RedisStore, SessionStore, StoreTimeout
+from starlette_sessions_ext import DatabaseStore, MongoStore, PostgreSQLStore, RedisStore, SessionStore, StoreTimeout
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FaultProxy
 from starlette_sessions_ext.testing._ticks import counting_ticks
@@ -18,6 +18,7 @@ from starlette_sessions_ext.testing._ticks import counting_ticks
 from ..support.asyncio_only import anyio_backend as anyio_backend
 from ..support.mariadb_server import MariaDBServer
 from ..support.mongo_server import MongoServer
+from ..support.postgresql_server import PostgreSQLServer
 from ..support.redis_server import RedisServer
 from .handlersocket.stores import make_store
 
@@ -38,7 +39,7 @@ class Backend(NamedTuple):
     most: int
 
 
-@pytest.fixture(params=["redis", "mysql", "mongo", "handlersocket"])
+@pytest.fixture(params=["redis", "mysql", "postgresql", "mongo", "handlersocket"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "redis":
         redis: RedisServer = request.getfixturevalue("redis_server")
@@ -52,6 +53,13 @@ def backend(request: pytest.FixtureRequest) -> Backend:
         return Backend(
             mongo.port, lambda port, timeout: MongoStore(url.format(port), timeout=timeout), SIZE + 2
         )  # to watch it
+    if request.param == "postgresql":
+        postgresql: PostgreSQLServer = request.getfixturevalue("postgresql")
+        return Backend(
+            postgresql.port,
+            lambda port, timeout: PostgreSQLStore(postgresql.url(port=port), pool_size=SIZE, timeout=timeout),
+            SIZE,
+        )
     mariadb: MariaDBServer = request.getfixturevalue("mariadb")
     if request.param == "mysql":
         return Backend(

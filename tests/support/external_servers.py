@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from redis import Redis
 
+from . import postgresql_server
 from .mariadb_server import MIGRATIONS, run_sql
 
 
@@ -39,6 +40,18 @@ def mysql_database(url: str) -> Iterator[str]:
         yield own
     finally:
         run_sql(own, f"DROP DATABASE {name}")
+
+
+@contextmanager
+def postgresql_database(url: str) -> Iterator[str]:
+    name = _new_name()
+    own = urlsplit(url)._replace(path=f"/{name}").geturl()
+    postgresql_server.run_sql(url, f"CREATE DATABASE {name}")
+    try:
+        postgresql_server.migrate(own)
+        yield own
+    finally:
+        postgresql_server.run_sql(url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

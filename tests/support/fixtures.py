@@ -15,10 +15,13 @@ from hypothesis import HealthCheck, settings
 
 from starlette_sessions_ext.testing import FakeClock
 
-from .external_servers import mongo_database, mysql_database, redis_database
+from .external_servers import mongo_database, mysql_database, postgresql_database, redis_database
 from .mariadb_server import MariaDBServer, empty, make_databases, running_mariadb
 from .mongo_server import MongoServer, running_mongo
 from .needed_servers import install_if_needed
+from .postgresql_server import PostgreSQLServer, running_postgresql
+from .postgresql_server import empty as empty_postgresql
+from .postgresql_server import make_databases as make_postgresql_databases
 from .redis_server import RedisServer, running_redis
 
 # How long an example takes says more about the machine than about the package.
@@ -51,6 +54,9 @@ def blockbuster() -> Iterator[None]:
             blocker.functions[name].can_block_in("redis/utils.py", "get_lib_version")
     # pymongo looks once per client whether it runs in a container.
     blocker.functions["os.stat"].can_block_in("pymongo/pool_options.py", "get_container_env_info")
+    # asyncpg looks for libpq's files of passwords and certificates before it connects.
+    for function in blocker.functions.values():
+        function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
     # Coverage takes a lock of its own where a thread begins to run another file of the package.
     blocker.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
     blocker.activate()
@@ -79,6 +85,13 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]
 
 
 @pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    with running_postgresql() as server:
+        make_postgresql_databases(server)
+        yield server
+
+
+@pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
         yield server
@@ -98,6 +111,13 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
 def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
     given = os.environ.get("SESSIONS_TEST_MYSQL")
     with mysql_database(given) if given else nullcontext(request.getfixturevalue("mariadb").url("fresh")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    given = os.environ.get("SESSIONS_TEST_POSTGRESQL")
+    with postgresql_database(given) if given else nullcontext(request.getfixturevalue("postgresql").url()) as url:
         yield url
 
 
@@ -133,13 +153,15 @@ def mongo_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "redis", "mysql", "mongo", "handlersocket"])
+@pytest.fixture(params=["sqlite", "redis", "mysql", "postgresql", "mongo", "handlersocket"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty store that processes can share."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sessions.db'}"
     if request.param == "mysql":
         empty(request.getfixturevalue("mysql_url"), "session_data")
+    if request.param == "postgresql":
+        empty_postgresql(request.getfixturevalue("postgresql_url"))
     if request.param == "handlersocket":
         empty(request.getfixturevalue("handlersocket_urls").mysql, "php_session")
     url: str = request.getfixturevalue(f"{request.param}_url")

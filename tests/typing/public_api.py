@@ -12,6 +12,7 @@ from starlette_sessions_ext import (
     EventKind,
     MemoryStore,
     MongoStore,
+    PostgreSQLStore,
     RedisStore,
     Session,
     SessionEvent,
@@ -54,6 +55,7 @@ async def use_a_store(store: SessionStore) -> None:
         MemoryStore(),
         RedisStore("redis://localhost"),
         DatabaseStore("mysql://localhost/shop"),
+        PostgreSQLStore("postgresql://localhost/shop"),
         MongoStore("mongodb://localhost"),
     ]
     for one in stores:

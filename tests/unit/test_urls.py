@@ -21,6 +21,9 @@ from starlette_sessions_ext import ConfigurationError, SessionStore, SQLiteStore
         ("unix:///run/redis.sock", "RedisStore"),
         ("mysql://user@localhost/app", "DatabaseStore"),
         ("mariadb://user@localhost/app", "DatabaseStore"),
+        ("postgresql://user@localhost/app", "PostgreSQLStore"),
+        ("postgres://user@localhost/app", "PostgreSQLStore"),
+        ("postgresql+asyncpg://user@localhost/app", "PostgreSQLStore"),
         ("mongodb://localhost", "MongoStore"),
         ("handlersocket://localhost", "HandlerSocketStore"),
         ("memory://", "MemoryStore"),
@@ -59,9 +62,8 @@ def test_what_isnt_text_is_refused(address: Any) -> None:
 @pytest.mark.parametrize(
     ("scheme", "meant"),
     [
-        ("postgres", r"no store for PostgreSQL"),
-        ("postgresql", r"no store for PostgreSQL"),
-        ("postgresql+asyncpg", r"no store for PostgreSQL"),
+        ("postgresql+psycopg", r"write postgresql:// instead"),
+        ("postgres+psycopg2", r"write postgresql:// instead"),
         ("sqlite3", r"write sqlite:// instead"),
         ("sqlite+aiosqlite", r"write sqlite:// instead"),
         ("file", r"write sqlite:// instead"),
@@ -92,6 +94,7 @@ def test_it_says_what_to_write_instead(scheme: str, meant: str) -> None:
         ("sqlite:///x.db", "SQLiteStore", "clock, max_data_bytes, must_exist, timeout"),
         ("redis://localhost", "RedisStore", "clock, max_data_bytes, pool_size, prefix, timeout"),
         ("mysql://user@localhost/app", "DatabaseStore", ".*, pool_size, table, timeout"),
+        ("postgresql://user@localhost/app", "PostgreSQLStore", ".*, pool_size, schema, table, timeout"),
         ("mongodb://localhost", "MongoStore", "clock, collection, max_data_bytes, timeout"),
         ("handlersocket://localhost", "HandlerSocketStore", ".*, pool_size, .*, timeout, verify_writes"),
     ],
@@ -125,7 +128,10 @@ def test_what_the_url_says_cant_be_said_again() -> None:
         "sqlite://u:hunter2@host/x",
         "memory://:hunter2@",
         "user:hunter2@host/database",
-        "postgres://u:hunter2@host/x",
+        "postgres://u:hunter2@host:port/x",
+        "postgresql://u:hunter2@[host/x",
+        "postgresql://u:hunter2@host/x?sslmode=hunter2",
+        "postgresql://u:hunter2@host/x?password=hunter2",
     ],
 )
 def test_no_password_is_ever_shown(address: str) -> None:

@@ -14,9 +14,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 try:
@@ -28,12 +25,11 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError('the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
 
 from ...errors import ConfigurationError, StoreTimeout, StoreUnavailable
+from .._support.migration_files import read_migrations
 from .errors import DRIVER_ERRORS, to_store_error
 from .url import address_of, settings_of
 
 TABLE = "starlette_sessions_migrations"
-
-_PACKAGE = "starlette_sessions_ext"
 
 _CREATE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
     name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, applied_at DATETIME NOT NULL
@@ -83,13 +79,7 @@ def split(sql: str) -> list[str]:
 
 def find() -> list[Migration]:
     """The migrations of this package: of the wheel, or of the source tree of an editable install."""
-    folders: list[Traversable] = [
-        files(_PACKAGE).joinpath("_migrations"),
-        Path(__file__).parents[3] / "migrations",
-    ]
-    folder = next(folder for folder in folders if folder.is_dir())
-    found = (file for file in folder.iterdir() if file.name.endswith(".sql"))
-    return sorted(Migration(file.name.removesuffix(".sql"), file.read_text("utf-8")) for file in found)
+    return [Migration(*file) for file in read_migrations()]
 
 
 @asynccontextmanager
