@@ -109,14 +109,21 @@ class NetworkStoreContract(StoreContract):
             lambda: proxied.touch(key, soon),
             lambda: proxied.delete(key),
         ]
-        if isinstance(proxied, SupportsOwners):
-            calls += [
-                partial(proxied.owner_of, key),
-                partial(proxied.keys_of, ANN),
-                partial(proxied.delete_all_of, ANN),
-            ]
         # One deadline covers all that an operation waits for.
         assert max([await self._ticks_until_timeout(call) for call in calls]) < 35
+
+    async def test_silence_ends_calls_of_owners_at_the_deadline(
+        self, proxied: SessionStore, owners: SupportsOwners, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        assert isinstance(proxied, SupportsOwners)
+        await proxied.create(key, b"data", soon, ANN)
+        proxy.silent = True
+        for call in (
+            partial(proxied.owner_of, key),
+            partial(proxied.keys_of, ANN),
+            partial(proxied.delete_all_of, ANN),
+        ):
+            assert await self._ticks_until_timeout(call) < 35
 
     async def test_it_recovers_by_itself(self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int) -> None:
         await proxied.create(key, b"data", soon)

@@ -63,18 +63,18 @@ class OwnedRows(OwnerBatches):
     async def keys_of(self, owner: str) -> list[str]:
         check_owner(owner)
         keys: list[str] = []
-        page = [""]
+        after = ""
         with self._errors:
             await self._require_owners()
-            while page:
-                where = columns.owned_after(owner, page[-1], self._newest_expired(), _PAGE)
+            while True:
+                where = columns.owned_after(owner, after, self._newest_expired(), _PAGE)
                 ports = await self._ready()
                 found = await ports.read(find, self._owner_indexes.by_owner, where)
                 page = [(key or b"").decode(errors="replace") for _, key in found]
                 keys += filter(is_key, page)
-                if len(found) < _PAGE:
-                    break
-        return keys
+                if len(page) < _PAGE:
+                    return keys
+                after = page[-1]
 
     async def _delete_owned(self, owner: str, keys: Sequence[str]) -> int:
         """Each row by its own key, as all changes lock."""

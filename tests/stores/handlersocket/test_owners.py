@@ -10,8 +10,9 @@ import pytest
 
 from starlette_sessions_ext import ConfigurationError, HandlerSocketStore
 from starlette_sessions_ext._core.ids import key_of, new_id
-from starlette_sessions_ext.handlersocket import Client, Where
+from starlette_sessions_ext.handlersocket import Client, ServerError, Where
 from starlette_sessions_ext.stores.handlersocket import columns, owned_rows
+from starlette_sessions_ext.stores.handlersocket.schema_probe import probe_owners
 from starlette_sessions_ext.testing import FakeClock
 
 from ...support.mariadb_server import MIGRATIONS, MariaDBServer
@@ -162,3 +163,13 @@ async def test_the_index_of_owners_is_the_one_that_is_used(mariadb: MariaDBServe
 async def rows_read(sql: Any) -> int:
     rows = await query(sql, "SHOW GLOBAL STATUS WHERE Variable_name IN ('Handler_read_key', 'Handler_read_next')")
     return sum(int(value) for _, value in rows)
+
+
+async def test_another_error_of_the_server_is_no_table_without_owners(mariadb: MariaDBServer) -> None:
+    reading = await Client.connect("127.0.0.1", mariadb.hs_port, secret=mariadb.hs_secret)
+    writing = await Client.connect("127.0.0.1", mariadb.hs_port_wr, secret=mariadb.hs_secret_wr)
+    indexes, table = columns.owner_indexes_of("fresh", "nothing"), columns.indexes_of("fresh", "nothing").table
+    with pytest.raises(ServerError, match="open_table"):
+        await probe_owners(reading, writing, indexes, table)
+    for client in (reading, writing):
+        await client.aclose()
