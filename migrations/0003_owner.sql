@@ -30,7 +30,7 @@ SET @starlette_sessions_statement = (
         COUNT(*) = 0,
         'ALTER TABLE php_session
             ADD COLUMN owner CHAR(32) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL,
-            ADD KEY php_session_owner (owner)',
+            ADD KEY php_session_owner (owner, id)',
         'DO 0'
     )
     FROM information_schema.COLUMNS

@@ -9,14 +9,16 @@ await client.open_index(users)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Self, TypeVar
 
 from . import frames
 from .connection import Index, RowsReader, read_count, read_inserted, read_nothing
-from .errors import ConnectionLost, DeadlineExceeded, HandlerSocketError, LocalProtocolError
+from .errors import ConnectionLost, DeadlineExceeded, HandlerSocketError, LocalProtocolError, ServerError
 from .frames import Change, Row, Value, Where
 from .pipeline import Pipeline
+
+T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 2.0
 """Seconds for one answer."""
@@ -80,12 +82,38 @@ class Client:
 
         With another under the same id a search that is on its way could be answered from the wrong table.
         """
+        try:
+            await self.pipeline.ask(self._opening(index), read_nothing)
+        except ServerError:
+            self._indexes.pop(index.id, None)
+            raise
+
+    async def ask_opened(self, index: Index, request: Callable[[], Awaitable[T]]) -> T:
+        """Make a request of an index, which is opened ahead of it, in the same round trip, if it isn't open yet."""
+        if self._indexes.get(index.id) == index:
+            return await request()
+        if not self.pipeline.has_room:
+            await self.open_index(index)
+            return await request()
+        opening = asyncio.ensure_future(self.pipeline.ask(self._opening(index), read_nothing))
+        opening.add_done_callback(lambda opening: self._opened(index, opening))
+        try:
+            return await request()
+        except ServerError:
+            opening.result()  # its error says why
+            raise
+
+    def _opening(self, index: Index) -> bytes:
         line = frames.open_index(index.id, index.database, index.table, index.name, index.columns, index.filter_columns)
         if index.echo is not None and not 0 <= index.echo < len(index.columns):
             raise LocalProtocolError("echo is the position of the key's own column among the columns")
         if self._indexes.setdefault(index.id, index) != index:
             raise LocalProtocolError(f"index id {index.id} is taken on this connection: open this one under another")
-        await self.pipeline.ask(line, read_nothing)
+        return line
+
+    def _opened(self, index: Index, opening: asyncio.Future[None]) -> None:
+        if opening.exception() is not None:
+            self._indexes.pop(index.id, None)
 
     async def find(self, index: Index, where: Where) -> list[Row]:
         """Find rows; each is the values of the index's columns. See `frames.find`."""

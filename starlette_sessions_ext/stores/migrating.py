@@ -12,6 +12,8 @@ A process that finds a claim or a copy goes on from there, so a move that was cu
 next load. A session is used, changed and ended only once it has been moved. A claim becomes a copy
 only if the old row was still there after the claim was made: who read the old row, was held up, and
 makes a claim after others have moved and deleted the session, finds that out, and leaves nothing.
+
+The copy has the owner of the old row, a claim has none. So an owner's sessions are those that either store lists.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ import secrets
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import TypeGuard
+from typing import Self, TypeGuard, cast
 
 import anyio
 
-from ..errors import ConfigurationError, CorruptRecord, StoreTimeout
+from ..errors import ConfigurationError, CorruptRecord, SessionTooLarge, StoreTimeout
 from ._support.options import check_options
-from .base import DEFAULT_TIMEOUT, SessionStore, Stored, check_row
+from .base import DEFAULT_TIMEOUT, SessionStore, Stored, SupportsOwners, check_key, check_owner, check_row
 
 _CLAIM = b"session-move 7d2f90c4b81a63e5 claim "
 _COPY = b"session-move 7d2f90c4b81a63e5 copy "
@@ -36,14 +38,19 @@ class MigratingStore(SessionStore):
     """A store that takes over, session by session, what `old` holds, and keeps everything in `new`.
 
     Loading a session that has been moved costs one round trip to `new`, as ever; the first load of
-    one that hasn't costs ten, once. Until the two are parted again making a session, and looking for
-    one that isn't there, asks `old` too: if it can't be reached they raise.
+    one that hasn't costs ten, once, and twelve if both keep owners. Until the two are parted again making
+    a session, and looking for one that isn't there, asks `old` too: if it can't be reached they raise.
 
     All processes have to use both stores from the same moment on; what is written to `old` alone
     in that time is lost. `timeout` is the budget of moving one session in seconds. A session that
-    `new` can't hold raises `SessionTooLarge` when it is loaded, and stays in `old`. Raises
-    `ConfigurationError` for what is no store, and for the same store twice.
+    `new` can't hold raises `SessionTooLarge` when it is loaded, and stays in `old`. If `new` is a
+    `SupportsOwners`, so is this. What comes from an `old` that isn't has no owner until it is written.
+    Raises `ConfigurationError` for what is no store, and for the same store twice.
     """
+
+    def __new__(cls, new: object, *arguments: object, **options: object) -> Self:
+        kind = MigratingOwners if cls is MigratingStore and isinstance(new, SupportsOwners) else cls
+        return cast(Self, super().__new__(kind))
 
     def __init__(self, new: SessionStore, old: SessionStore, *, timeout: float = 2 * DEFAULT_TIMEOUT) -> None:
         _check_stores(new, old)
@@ -63,11 +70,7 @@ class MigratingStore(SessionStore):
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
-        try:
-            taken = await self._old.load(key) is not None
-        except CorruptRecord:
-            taken = True
-        return not taken and await self._new.create(key, data, expires_at)
+        return not await self._is_in_old(key) and await self._new.create(key, data, expires_at)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_row(key, data, expires_at, self.max_data_bytes)
@@ -99,6 +102,12 @@ class MigratingStore(SessionStore):
         finally:
             await self._old.aclose()
 
+    async def _is_in_old(self, key: str) -> bool:
+        try:
+            return await self._old.load(key) is not None
+        except CorruptRecord:
+            return True
+
     async def _found(self, key: str) -> Stored | None:
         """Load, but find nothing in a row that isn't a session's: it is left as it is."""
         try:
@@ -129,15 +138,26 @@ class MigratingStore(SessionStore):
 
     async def _copy(self, key: str, claim: Stored) -> None:
         """From here on the new store has the say, unless the claim came too late."""
+        owner = await self._owner_in_old(key)
         old = await self._old.load(key)
         if old is None:
             await self._new.delete(key, claim.version)
         else:
-            await self._new.replace(key, _COPY + old.data, old.expires_at, claim.version)
+            await self._replace_new(key, _COPY + old.data, old.expires_at, claim.version, owner)
 
     async def _finish(self, key: str, copy: Stored) -> None:
+        owner = await self._owner_in_new(key)
         await self._old.delete(key)
-        await self._new.replace(key, copy.data.removeprefix(_COPY), copy.expires_at, copy.version)
+        await self._replace_new(key, copy.data.removeprefix(_COPY), copy.expires_at, copy.version, owner)
+
+    async def _owner_in_old(self, key: str) -> str | None:
+        return None
+
+    async def _owner_in_new(self, key: str) -> str | None:
+        return None
+
+    async def _replace_new(self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None) -> bool:
+        return await self._new.replace(key, data, expires_at, version)
 
     @contextmanager
     def _budget(self) -> Iterator[None]:
@@ -146,6 +166,57 @@ class MigratingStore(SessionStore):
                 yield
         except TimeoutError as error:
             raise StoreTimeout(f"moving a session took longer than {self._timeout:g} s") from error
+
+
+class MigratingOwners(MigratingStore, SupportsOwners):
+    """A MigratingStore whose `new` keeps owners."""
+
+    _new: SupportsOwners
+
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
+        return not await self._is_in_old(key) and await self._new.create(key, data, expires_at, owner)
+
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
+        return await self._new.replace(key, data, expires_at, version, owner)
+
+    async def owner_of(self, key: str) -> str | None:
+        check_key(key)
+        return await self._owner_in_new(key) or await self._owner_in_old(key)
+
+    async def keys_of(self, owner: str) -> list[str]:
+        """List the old store first: a session that moves in between is then in the new one."""
+        check_owner(owner)
+        return list({*await self._keys_in_old(owner), *await self._new.keys_of(owner)})
+
+    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
+        """Move what hasn't moved, as a logout does, so that what removes it is a single step in the new store."""
+        check_owner(owner)
+        if keep is not None:
+            check_key(keep)
+        removed = 0
+        for key in await self._keys_in_old(owner):
+            try:
+                if key != keep:
+                    await self._found(key)
+            except SessionTooLarge:
+                removed += await self._old.delete(key)  # nothing else can move it either
+        return removed + await self._new.delete_all_of(owner, keep)
+
+    async def _keys_in_old(self, owner: str) -> list[str]:
+        return await self._old.keys_of(owner) if isinstance(self._old, SupportsOwners) else []
+
+    async def _owner_in_old(self, key: str) -> str | None:
+        return await self._old.owner_of(key) if isinstance(self._old, SupportsOwners) else None
+
+    async def _owner_in_new(self, key: str) -> str | None:
+        return await self._new.owner_of(key)
+
+    async def _replace_new(self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None) -> bool:
+        return await self._new.replace(key, data, expires_at, version, owner)
 
 
 def _check_stores(new: object, old: object) -> None:

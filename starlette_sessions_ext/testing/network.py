@@ -111,14 +111,21 @@ class NetworkStoreContract(StoreContract):
             lambda: proxied.touch(key, soon),
             lambda: proxied.delete(key),
         ]
-        if isinstance(proxied, SupportsOwners):
-            calls += [
-                partial(proxied.owner_of, key),
-                partial(proxied.keys_of, ANN),
-                partial(proxied.delete_all_of, ANN),
-            ]
         # One deadline covers all that an operation waits for.
         assert max([await self._ticks_until_timeout(call) for call in calls]) < 35
+
+    async def test_silence_ends_calls_of_owners_at_the_deadline(
+        self, proxied: SessionStore, owners: SupportsOwners, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
+        assert isinstance(proxied, SupportsOwners)
+        await proxied.create(key, b"data", soon, ANN)
+        proxy.silent = True
+        for call in (
+            partial(proxied.owner_of, key),
+            partial(proxied.keys_of, ANN),
+            partial(proxied.delete_all_of, ANN),
+        ):
+            assert await self._ticks_until_timeout(call) < 35
 
     async def test_it_recovers_by_itself(self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int) -> None:
         await proxied.create(key, b"data", soon)
@@ -143,20 +150,26 @@ class NetworkStoreContract(StoreContract):
         assert row is not None
         assert row.data == b"data"
 
-    async def test_an_owner_whose_answer_is_lost_is_written_with_its_row(
-        self, proxied: SessionStore, owners: SupportsOwners, proxy: FaultProxy, key: str, soon: int
+    @pytest.mark.parametrize("write", ["create", "replace"])
+    async def test_an_owner_is_written_with_its_row_though_the_answer_is_lost(
+        self, proxied: SessionStore, owners: SupportsOwners, proxy: FaultProxy, key: str, soon: int, write: str
     ) -> None:
         assert isinstance(proxied, SupportsOwners)
-        await proxied.create(key_of(new_id()), b"other", soon, ANN)  # whatever has to be learned first
-        proxy.drop_reply()
-        assert await proxied.create(key, b"one", soon, ANN)
-        assert await owners.owner_of(key) == ANN
-        row = await proxied.load(key)
+        other = key_of(new_id())
+        await proxied.create(other, b"one", soon, ANN)
+        row = await proxied.load(other)
+        assert row is not None
+        assert await proxied.replace(other, b"two", soon, row.version, BOB)  # whatever has to be learned first
+        row = await proxied.load(other)
         assert row is not None
         assert not await proxied.replace(key_of(new_id()), b"gone", soon, row.version, BOB)  # prepares the statement
         proxy.drop_reply()
-        assert await proxied.replace(key, b"two", soon, row.version, BOB)
-        assert await owners.keys_of(BOB) == [key]
+        if write == "create":
+            assert await proxied.create(key, b"three", soon, ANN)
+            assert await owners.keys_of(ANN) == [key]
+        else:
+            assert await proxied.replace(other, b"three", soon, row.version, ANN)
+            assert await owners.keys_of(ANN) == [other]
 
     async def test_a_removal_of_all_whose_answer_is_lost_isnt_undone(
         self, proxied: SessionStore, owners: SupportsOwners, proxy: FaultProxy, key: str, soon: int

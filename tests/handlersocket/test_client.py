@@ -78,9 +78,40 @@ async def test_what_cant_be_opened(client: Client, index: Index, code: int, reas
     with pytest.raises(ServerError) as failure:
         await client.open_index(index)
     assert (failure.value.code, failure.value.reason) == (code, reason)
-    with pytest.raises(ServerError, match="stmtnum"):
+    with pytest.raises(LocalProtocolError, match="isn't open"):
         await client.find(index, key("a"))
+    with pytest.raises(ServerError) as failure:
+        await client.ask_opened(index, lambda: client.find(index, key("a")))
+    assert (failure.value.code, failure.value.reason) == (code, reason)
     assert await client.find(NAMES, key("a")) == []
+
+
+async def test_an_index_is_opened_ahead_of_what_is_asked(client: Client) -> None:
+    index = Index(9, "other", "people", "PRIMARY", ("id",))
+    find, insert = (lambda: client.find(index, key("a"))), (lambda: client.insert(index, ("a",)))
+    assert await asyncio.gather(*(client.ask_opened(index, find) for _ in range(3))) == [[], [], []]
+    await client.ask_opened(index, insert)
+    with pytest.raises(ServerError) as failure:
+        await client.ask_opened(index, insert)
+    assert failure.value.is_duplicate
+
+
+async def test_an_index_is_opened_before_what_is_asked_where_there_is_no_room(client: Client) -> None:
+    index = Index(9, "other", "people", "PRIMARY", ("id",))
+    client.pipeline.pause_writing()
+    asked = asyncio.create_task(client.ask_opened(index, lambda: client.find(index, key("a"))))
+    await asyncio.sleep(0)
+    assert not client.pipeline.in_flight
+    client.pipeline.resume_writing()
+    assert await asked == []
+
+
+async def test_a_request_fails_by_itself_on_an_index_that_was_opened_ahead(client: Client) -> None:
+    index = Index(9, "other", "people", "PRIMARY", ("id",))
+    await client.insert(NAMES, ("a", "Ann"))
+    with pytest.raises(ServerError) as failure:
+        await client.ask_opened(index, lambda: client.insert(index, ("a",)))
+    assert failure.value.is_duplicate
 
 
 async def test_an_index_is_opened_before_it_is_used(client: Client) -> None:

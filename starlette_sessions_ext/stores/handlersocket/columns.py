@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from ...errors import ConfigurationError
 from ...handlersocket import Filter, Index, Where
 from ..mysql.names import IDENTIFIER
 from ..mysql.schema import TableSpec, php_session
 
-VERSION, MODIFIED = 0, 1
+VERSION, MODIFIED, OWNER = 0, 1, 2
 """Positions among the filter columns."""
 
 
@@ -52,6 +53,25 @@ def indexes_of(database: str, table: str) -> Indexes:
     )
 
 
+class OwnerIndexes(NamedTuple):
+    """What is opened under these ids where the table has owners, on the connections that need it."""
+
+    rows: Index  # to write rows with their owner
+    by_owner: Index
+    owners: Index  # by key
+
+
+def owner_indexes_of(database: str, table: str) -> OwnerIndexes:
+    """Name the indexes of a table whose names have been checked."""
+    filters = ("version", "modified", "owner")
+    by_owner = php_session(database, table).owner_index_name
+    return OwnerIndexes(
+        Index(4, database, table, "PRIMARY", ("id", "modified", "data", "version", "owner"), filters, echo=0),
+        Index(5, database, table, by_owner, ("owner", "id"), filters),
+        Index(6, database, table, "PRIMARY", ("id", "owner"), filters, echo=0),
+    )
+
+
 def living(key: str, newest_expired: str, version: int | None = None) -> Where:
     """The row of a session that is alive, and with a version only while it has that one."""
     alive = Filter(">", MODIFIED, newest_expired)
@@ -60,6 +80,22 @@ def living(key: str, newest_expired: str, version: int | None = None) -> Where:
 
 def expired(key: bytes | str | None, newest_expired: str) -> Where:
     return Where("=", (key,), filters=(Filter("<=", MODIFIED, newest_expired),))
+
+
+def owned(key: str, owner: str, newest_expired: str) -> Where:
+    """The row of a session that is alive, while it is the owner's."""
+    return Where("=", (key,), filters=(Filter(">", MODIFIED, newest_expired), Filter("=", OWNER, owner)))
+
+
+def owned_after(owner: str, key: str, newest_expired: str, limit: int) -> Where:
+    """An owner's rows that are alive, in the order of their keys after `key`; with the first of another it ends."""
+    filters = (Filter("=", OWNER, owner, stops=True), Filter(">", MODIFIED, newest_expired))
+    return Where(">", (owner, key), limit=limit, filters=filters)
+
+
+def is_version(version: Hashable) -> TypeGuard[int]:
+    """Whether the column could hold it; the server would take a larger number for the largest."""
+    return type(version) is int and 0 <= version < 2**63
 
 
 def first_version() -> int:

@@ -10,9 +10,11 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ...handlersocket import Client, Row, Where
-from ..mysql.schema import KEY_CHARACTERS, MIN_DATA_BYTES, Fault, TableSpec
-from .columns import Indexes
+from ...handlersocket import Client, Row, ServerError, Where
+from ..base import Finding
+from ..mysql.columns import KEY_CHARACTERS, MIN_DATA_BYTES
+from ..mysql.schema import Fault, TableSpec
+from .columns import Indexes, OwnerIndexes, owned_after
 
 _TEXT = 65_535
 _MEDIUMTEXT = 16_777_215
@@ -35,6 +37,35 @@ async def probe(reading: Client, writing: Client, indexes: Indexes) -> int:
     indexes.table.refuse(_faults(indexes.table, found[0], key.encode(), bool(lax)))
     length = len(found[0][2] or b"")
     return length if length <= _TEXT else _MEDIUMTEXT
+
+
+async def probe_owners(reading: Client, writing: Client, indexes: OwnerIndexes, table: TableSpec) -> Finding | None:
+    """Say why the table holds no owners, and what adds them; None if it does."""
+    rows, by_owner = indexes.rows, indexes.by_owner
+    key, owner = (f"probe{secrets.token_hex(14)}"[:32] for _ in range(2))
+    try:
+        await writing.open_index(rows)
+        await reading.open_index(by_owner)
+        await reading.find(by_owner, owned_after(owner, key, "", 1))
+    except ServerError as error:
+        if error.reason == "fld":
+            fault = table.no_owner
+            return Finding(fault.reason, f"run sessions-ext migrate mysql://..., or {fault.change}")
+        if error.reason in ("idxnum", "kpnum"):  # there is none, or it has fewer columns
+            return Finding(*table.no_owner_index)
+        raise
+    where, values = Where("=", (key,)), (key, _TIME, "", _VERSION)
+    try:
+        await writing.insert(rows, (*values, owner))
+        [(*_, found)] = await writing.find(rows, where)
+        lax = await reading.find(by_owner, Where("=", (owner.upper(),)))
+        await writing.update(rows, where, (*values, None))
+        [(*_, none)] = await writing.find(rows, where)
+    finally:
+        await writing.delete(rows, where)
+    if found == owner.encode() and not lax and none is None:
+        return None
+    return Finding(*table.unfit_owner(f"`{table.owner.name}` of {table.quoted} can't hold an owner, or none"))
 
 
 def _faults(table: TableSpec, row: Row, key: bytes, lax: bool) -> Iterator[Fault]:

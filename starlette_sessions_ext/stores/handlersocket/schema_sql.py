@@ -14,6 +14,8 @@ from ..mysql.pool import OwnedPool
 from ..mysql.schema import TableSpec
 from ..mysql.url import settings_of
 
+_OWNER_INDEX = """SELECT COLUMN_NAME FROM information_schema.STATISTICS
+    WHERE TABLE_SCHEMA = COALESCE(%s, DATABASE()) AND TABLE_NAME = %s AND INDEX_NAME = %s ORDER BY SEQ_IN_INDEX"""
 _SETTINGS = """SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'wsrep_on', 'handlersocket_address')"""
 
 
@@ -25,11 +27,19 @@ class SQL:
         self._table = table
         self._timeout = timeout
 
-    async def check(self) -> int:
-        """How many bytes the data column takes. Raise `ConfigurationError` for a table that can't hold sessions."""
+    async def check(self) -> tuple[int, Finding | None]:
+        """How many bytes the data column takes, and why the table holds no owners; None if it does.
+
+        Raise `ConfigurationError` for a table that can't hold sessions.
+        """
+        table = self._table
         async with self._connected() as fetch_all:
-            columns = await inspect_table(fetch_all, self._table, self._table.create_statement)
-        return columns["data"].length or 0
+            columns = await inspect_table(fetch_all, table, table.create_statement)
+            indexed = await fetch_all(_OWNER_INDEX, (table.database, table.name, table.owner_index_name))
+        fault = table.owner_fault(columns)
+        if fault is None and [column for (column,) in indexed] != list(table.owner_indexed):
+            fault = table.no_owner_index
+        return columns["data"].length or 0, fault and Finding(*fault)
 
     async def findings(self) -> list[Finding]:
         """What loses or exposes sessions, though it works."""

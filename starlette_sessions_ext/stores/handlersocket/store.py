@@ -15,11 +15,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from ..._time import parse_duration
 from ...errors import ConfigurationError, StoreUnavailable
-from ...handlersocket import Client, Row, ServerError, Value, Where
+from ...handlersocket import Client, Index, Row, ServerError, Value, Where
 from .._support.cleanup import delete_in_batches
 from .._support.loop_local import LoopLocal
 from .._support.options import check_options
@@ -27,7 +27,6 @@ from ..base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
     Finding,
-    SessionStore,
     Stored,
     check_expires_at,
     check_key,
@@ -39,8 +38,9 @@ from ..mysql.statements import MAX_LIFETIME
 from ..mysql.text_encoding import from_text, to_text
 from . import columns
 from .errors import LOST, ErrorTranslator
+from .owned_rows import OwnedRows, fetch_and_update, insert
 from .ports import Ports, address_of
-from .schema_probe import probe
+from .schema_probe import probe, probe_owners
 
 if TYPE_CHECKING:
     from .schema_sql import SQL
@@ -56,7 +56,7 @@ _ROLLED_BACK = (
 )
 
 
-class HandlerSocketStore(SessionStore):
+class HandlerSocketStore(OwnedRows):
     """A store in MySQL or MariaDB with the HandlerSocket plugin; `port` is that for reading, `port_wr` for writing.
 
     `secret` and `secret_wr` are the server's `handlersocket_plain_secret` and
@@ -72,7 +72,7 @@ class HandlerSocketStore(SessionStore):
 
     With `verify_writes` what was written is read again on the port for reading, which sees only
     what was committed: another round trip, against SQL transactions that make the server take back
-    what it has acknowledged.
+    what it has acknowledged. A `create` whose row `delete_all_of` removes before that raises as well.
 
     The protocol is neither encrypted nor replicated, and its secret opens every table of the
     server: keep it on one machine.
@@ -100,6 +100,7 @@ class HandlerSocketStore(SessionStore):
         if mysql_url is not None and not isinstance(mysql_url, str):
             raise ConfigurationError("mysql_url must be a str, such as mysql://user:password@host:3306/database")
         self._indexes = columns.indexes_of(dbname, dbtable)
+        self._owner_indexes = columns.owner_indexes_of(dbname, dbtable)
         self._address = address_of(host, port, port_wr, secret, secret_wr)
         self._errors = ErrorTranslator(host, self._indexes.table)
         self._lifetime = parse_duration(lifetime, "lifetime", maximum=MAX_LIFETIME)
@@ -125,13 +126,14 @@ class HandlerSocketStore(SessionStore):
         expires_at = columns.from_time(modified) + self._lifetime
         return Stored(from_text(text or b""), int(version or 0), expires_at) if self._clock() < expires_at else None
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         values = (key, self._modified(expires_at), to_text(data, self._column_bytes), columns.first_version())
         with self._errors:
             ports = await self._ready()
+            index, owned = await self._writing(owner)
             try:
-                made = await self._insert(ports, key, values)
+                made = await self._insert(ports, index, key, (*values, *owned))
             except LOST:
                 if not await self._contains(ports, key, data):
                     raise
@@ -140,17 +142,20 @@ class HandlerSocketStore(SessionStore):
                 raise StoreUnavailable(_ROLLED_BACK)
             return made
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         modified, text = self._modified(expires_at), to_text(data, self._column_bytes)
-        if not _is_version(version):
+        if not columns.is_version(version):
             return False
         where, next_version = columns.living(key, self._newest_expired(), version), columns.version_after(version)
         with self._errors:
             ports = await self._ready()
-            values = (key, modified, text, next_version)
+            index, owned = await self._writing(owner)
             try:
-                before = await ports.write(Client.fetch_and_update, self._indexes.rows, where, values)
+                values = (key, modified, text, next_version, *owned)
+                before = await ports.write(fetch_and_update, index, where, values)
             except LOST:
                 if not await self._contains(ports, key, data):
                     raise
@@ -171,7 +176,7 @@ class HandlerSocketStore(SessionStore):
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
-        if version is not None and not _is_version(version):
+        if version is not None and not columns.is_version(version):
             return False
         where = columns.living(key, self._newest_expired(), version)
         with self._errors:
@@ -219,33 +224,40 @@ class HandlerSocketStore(SessionStore):
 
     async def diagnose(self) -> list[Finding]:
         """What loses or exposes sessions, as far as it shows over SQL; see `SupportsDiagnosis`."""
-        await self.open()
-        return [] if self._sql is None else await self._sql.findings()
-
-    async def open(self) -> None:
-        """Reach the server and check the table. `ConfigurationError` says the statement that repairs it."""
         with self._errors:
             await self._check(self._ports.get())
-        if self._sql is not None:
-            for finding in await self._sql.findings():
-                _logger.warning("%s: %s", finding.problem, finding.remedy)
+        return await self._findings()
+
+    async def open(self) -> None:
+        """Reach the server and check the table. `ConfigurationError` says the statement that repairs it.
+
+        The log says what adds owners to a table without.
+        """
+        with self._errors:
+            await self._check(self._ports.get())
+        for finding in await self._findings():
+            _logger.warning("%s: %s", finding.problem, finding.remedy)
 
     async def aclose(self) -> None:
         await self._ports.aclose()
 
+    async def _findings(self) -> list[Finding]:
+        over_sql = [] if self._sql is None else await self._sql.findings()
+        return over_sql if self._no_owners is None else [self._no_owners, *over_sql]
+
     # Requests
 
-    async def _insert(self, ports: Ports, key: str, values: tuple[Value, ...]) -> bool:
+    async def _insert(self, ports: Ports, index: Index, key: str, values: tuple[Value, ...]) -> bool:
         """Insert the row. One that has expired counts as absent, but is still in the way of the first try."""
         try:
-            await ports.write(Client.insert, self._indexes.rows, values)
+            await ports.write(insert, index, values)
             return True
         except ServerError as error:
             if not error.is_duplicate:
                 raise
         where = columns.expired(key, self._newest_expired())
         dropped = await ports.write(Client.fetch_and_delete, self._indexes.expiries, where)
-        return bool(dropped) and await self._insert(ports, key, values)
+        return bool(dropped) and await self._insert(ports, index, key, values)
 
     async def _find(self, ports: Ports, key: str) -> list[Row]:
         return await ports.read_once(Client.find, self._indexes.rows, Where("=", (key,)))
@@ -266,8 +278,9 @@ class HandlerSocketStore(SessionStore):
             reading, writing = await ports.reading.client(), await ports.writing.client()
             if self._sql is None:
                 self._column_bytes = await probe(reading, writing, self._indexes)
+                self._no_owners = await probe_owners(reading, writing, self._owner_indexes, self._indexes.table)
             else:
-                self._column_bytes = await self._sql.check()
+                self._column_bytes, self._no_owners = await self._sql.check()
         self._is_checked = True
         self.max_data_bytes = min(self._configured_bytes, self._column_bytes)
 
@@ -291,8 +304,3 @@ def _sql(url: str, table: TableSpec, timeout: float) -> SQL:
     except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy
         raise ImportError('mysql_url needs asyncmy: pip install "starlette-sessions-ext[mysql]"') from error
     return SQL(url, table, timeout)
-
-
-def _is_version(version: Hashable) -> TypeGuard[int]:
-    """Whether the column could hold it; the server would take a larger number for the largest."""
-    return type(version) is int and 0 <= version < 2**63

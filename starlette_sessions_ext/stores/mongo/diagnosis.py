@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from ..base import Finding
 from .errors import UNAUTHORIZED
@@ -25,6 +25,39 @@ async def faults(rows: AsyncCollection[Any], *, repair: bool) -> list[Finding]:
     """
     found = await _missing_rights(rows) or await _index_fault(rows, repair=repair)
     return [] if found is None else [found]
+
+
+async def owner_fault(rows: AsyncCollection[Any], *, repair: bool) -> Finding | None:
+    """Find whether the sessions of an owner are found by an index; make it where `repair` may.
+
+    Sessions are served without it, so an upgrade must not wait for it: with many sessions, or a member of the
+    replica set away, it may take long.
+    """
+    statement = f"{_collection(rows)}.createIndex({{owner: 1}}, {{sparse: true}})"
+    if repair:
+        try:
+            await rows.create_index("owner", sparse=True)
+            return None
+        except PyMongoError as error:
+            if error.timeout:
+                problem = f"the index on owner in {rows.full_name} couldn't be made in the time of one operation"
+                return Finding(problem, f"have it made, such as in mongosh: {statement}")
+            if not isinstance(error, OperationFailure) or error.code not in (UNAUTHORIZED, *_INDEX_CONFLICTS):
+                raise
+    if await _kept_indexes(rows, "owner"):
+        return None
+    return Finding(
+        f"{rows.full_name} has no index on owner: finding the sessions of a user reads all of them",
+        f"have it made, such as in mongosh: {statement}",
+    )
+
+
+async def findings(rows: AsyncCollection[Any], place: str) -> list[Finding]:
+    """Find all that is wrong, or could be better, and change nothing."""
+    found = await faults(rows, repair=False)
+    if not found and (fault := await owner_fault(rows, repair=False)):
+        found.append(fault)
+    return found + await weaknesses(rows, place)
 
 
 async def weaknesses(rows: AsyncCollection[Any], place: str) -> list[Finding]:
@@ -68,14 +101,14 @@ async def _index_fault(rows: AsyncCollection[Any], *, repair: bool) -> Finding |
         except OperationFailure as error:
             if error.code not in (UNAUTHORIZED, *_INDEX_CONFLICTS):
                 raise
-    has_index, is_ttl = await _find_index(rows)
+    kept = await _kept_indexes(rows, "expires_at")
     statement = f"{_collection(rows)}.createIndex({{expires_at: 1}}, {{expireAfterSeconds: 0}})"
-    if not has_index:
+    if not kept:
         return Finding(
             f"{rows.full_name} has no TTL index on expires_at, and the user may not make it",
             f"have it made, such as in mongosh: {statement}",
         )
-    if not is_ttl:
+    if not any(index.get("expireAfterSeconds") == 0 for index in kept):
         return Finding(
             f"{rows.full_name} has another index on expires_at in the place of the TTL index",
             f"drop it, and have the TTL index made: {_collection(rows)}.dropIndex({{expires_at: 1}}); {statement}",
@@ -83,23 +116,22 @@ async def _index_fault(rows: AsyncCollection[Any], *, repair: bool) -> Finding |
     return None
 
 
-async def _find_index(rows: AsyncCollection[Any]) -> tuple[bool, bool]:
-    """Whether there is an index on expires_at, and whether it is the TTL index, as far as the user may see.
+async def _kept_indexes(rows: AsyncCollection[Any], field: str) -> list[dict[str, Any]]:
+    """Return the indexes on a field alone, as far as the user may see.
 
-    A user without `listIndexes` sees from a query's plan that there is one, and not which.
+    A user without `listIndexes` sees from a query's plan that there is one, and not which: it counts as the right one.
     """
     try:
         indexes = await rows.index_information()
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise
-        return await _can_use_index(rows), True
-    kept = [index for index in indexes.values() if list(index["key"]) == [("expires_at", 1)]]
-    return bool(kept), any(index.get("expireAfterSeconds") == 0 for index in kept)
+        return [{"expireAfterSeconds": 0}] if await _can_use_index(rows, field) else []
+    return [dict(index) for index in indexes.values() if list(index["key"]) == [(field, 1)]]
 
 
-async def _can_use_index(rows: AsyncCollection[Any]) -> bool:
-    query = {"find": rows.name, "filter": {"_id": ""}, "hint": {"expires_at": 1}}
+async def _can_use_index(rows: AsyncCollection[Any], field: str) -> bool:
+    query = {"find": rows.name, "filter": {"_id": ""}, "hint": {field: 1}}
     try:
         plan = await rows.database.command({"explain": query, "verbosity": "queryPlanner"})
     except OperationFailure as error:

@@ -5,7 +5,7 @@ The conditions name the types of all fields. So nothing changes a document that 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from bson.datetime_ms import DatetimeMS
@@ -43,6 +43,19 @@ def unchanged(key: str, version: Hashable, now: DatetimeMS) -> Conditions:
     return {**living(key, now), "version": {**_OURS["version"], "$eq": version} if possible else {"$in": []}}
 
 
+def owned(owner: str) -> Conditions:
+    """Find the documents of an owner, expired ones too.
+
+    A condition on another field that has an index would let the server read all sessions by that one.
+    """
+    return {"owner": {"$eq": owner, **_NO_ARRAY}, **_OURS}
+
+
+def living_owned(keys: Sequence[str], owner: str, now: DatetimeMS) -> Conditions:
+    """Find those of the sessions that are the owner's and haven't expired."""
+    return {"_id": {"$in": list(keys)}, "expires_at": {"$gt": now, **_NO_ARRAY}, **owned(owner)}
+
+
 def taken_by_expired(key: str, now: DatetimeMS) -> Conditions:
     """Find what has expired under a key."""
     return {"_id": key, "expires_at": {"$lte": now, **_NO_ARRAY}}
@@ -51,6 +64,12 @@ def taken_by_expired(key: str, now: DatetimeMS) -> Conditions:
 def expired(now: DatetimeMS) -> Conditions:
     """Find the documents of all sessions that have expired."""
     return {"_id": _KEY, "expires_at": {"$lte": now, **_NO_ARRAY}}
+
+
+def is_living(document: dict[str, Any], now: DatetimeMS) -> bool:
+    """Say whether a document has an expiry that hasn't come."""
+    expires_at = document.get("expires_at")
+    return isinstance(expires_at, DatetimeMS) and expires_at > now
 
 
 def as_row(document: dict[str, Any], now: DatetimeMS, namespace: str) -> Stored | CorruptRecord | None:

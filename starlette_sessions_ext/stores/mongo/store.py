@@ -1,15 +1,16 @@
 """Sessions in MongoDB: one document per session, one round trip per load and per write.
 
-    {_id: key, data: Binary, version: int64, expires_at: date, created_at: date, modified: date}
+    {_id: key, data: Binary, version: int64, expires_at: date, created_at: date, modified: date, owner: text}
 
 What has to be compared and written at once is a single `updateOne` or `deleteOne`, which MongoDB
 does atomically. Expiry is a condition of every write, and checked after every read; the TTL index
-only clears up behind it.
+only clears up behind it. A session without an owner has no such field.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
@@ -34,7 +35,6 @@ from ..base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
     Finding,
-    SessionStore,
     Stored,
     check_expires_at,
     check_key,
@@ -42,9 +42,10 @@ from ..base import (
     is_key,
 )
 from .collection import Source, address_of
-from .diagnosis import faults, weaknesses
+from .diagnosis import faults, findings, owner_fault
 from .documents import NOT_TEXT, as_row, date, expired, living, unchanged
 from .errors import DRIVER_ERRORS, is_server_error, standing_refusal, to_store_error, unreachable
+from .owned_rows import OwnedRows
 from .writes import create_document, update_document, write_verified
 
 check_version("pymongo")
@@ -52,6 +53,8 @@ check_version("pymongo")
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
     from pymongo.asynchronous.collection import AsyncCollection
+
+_logger = logging.getLogger("starlette_sessions_ext")
 
 _BATCH_SIZE = 100
 """Expired rows deleted at once."""
@@ -72,7 +75,7 @@ class _LoopState(NamedTuple):
     loop: asyncio.AbstractEventLoop
 
 
-class MongoStore(SessionStore):
+class MongoStore(OwnedRows):
     """A store in MongoDB 4.4 or later.
 
     Takes a collection of motor or of pymongo's `AsyncMongoClient`, whose client it never closes, or
@@ -80,8 +83,8 @@ class MongoStore(SessionStore):
     it. `collection` is the collection's name at a URL; a URL that names no database means `session`.
 
     `timeout` is the budget of one operation in seconds; `clock` gives unix seconds. `open` makes the
-    TTL index. `modified` is the time of the last write or touch. A store made from a URL has a client
-    for each event loop that uses it. Raises `ConfigurationError` for settings that can't work.
+    TTL index and that of owners. `modified` is the time of the last write or touch. A store made from a URL has
+    a client for each event loop that uses it. Raises `ConfigurationError` for settings that can't work.
     """
 
     def __init__(
@@ -115,23 +118,27 @@ class MongoStore(SessionStore):
         return answer.result()
 
     @shielded
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         now = self._now()
         version = Int64(secrets.randbits(62))  # so that a version of a former row under this key is worth nothing
-        times = {"expires_at": date(expires_at), "created_at": now, "modified": now}
+        fields = {"expires_at": date(expires_at), "created_at": now, "modified": now}
+        document = {"_id": key, "data": data, "version": version, **fields}
         with self._operation() as rows:
-            write = create_document(rows, {"_id": key, "data": data, "version": version, **times})
+            write = create_document(rows, document if owner is None else {**document, "owner": owner})
             return await write_verified(rows, key, data, write, self._timeout)
 
     @shielded
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         content = {"data": data, "expires_at": date(expires_at), "modified": self._now()}
+        change = {"$set": content, "$inc": {"version": 1}, "$unset": {"owner": ""}}
+        if owner is not None:
+            change = {"$set": {**content, "owner": owner}, "$inc": {"version": 1}}
         with self._operation() as rows:
-            write = update_document(
-                rows, unchanged(key, version, self._now()), {"$set": content, "$inc": {"version": 1}}
-            )
+            write = update_document(rows, unchanged(key, version, self._now()), change)
             return await write_verified(rows, key, data, write, self._timeout)
 
     @shielded
@@ -184,20 +191,25 @@ class MongoStore(SessionStore):
 
     @shielded
     async def diagnose(self) -> list[Finding]:
-        """Look for rights and an index that are missing, and for less than a replica set; see `SupportsDiagnosis`."""
+        """Look for rights and indexes that are missing, and for less than a replica set; see `SupportsDiagnosis`."""
         with self._operation() as rows:
-            return [*await faults(rows, repair=False), *await weaknesses(rows, address_of(rows))]
+            return await findings(rows, address_of(rows))
 
     @shielded
     async def open(self) -> None:
-        """Reach the server, make the TTL index if it isn't there, and check that the user may read and write.
+        """Reach the server, make the indexes that aren't there, and check that the user may read and write.
 
-        Raises `ConfigurationError` if something is missing that the user may not make.
+        Raises `ConfigurationError` if something is missing that the user may not make. Without the index on
+        `owner` sessions are served, and the log says what makes it.
         """
         with self._operation() as rows:
             found = await faults(rows, repair=True)
             if found:
                 raise ConfigurationError("; ".join(f"{finding.problem}: {finding.remedy}" for finding in found))
+            with pymongo.timeout(self._timeout / 2):
+                missing = await owner_fault(rows, repair=True)
+        if missing is not None:
+            _logger.warning("%s: %s", missing.problem, missing.remedy)
 
     async def aclose(self) -> None:
         await self._loops.aclose()

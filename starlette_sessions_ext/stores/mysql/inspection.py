@@ -7,7 +7,8 @@ from typing import Any
 
 from ...errors import ConfigurationError
 from ..base import Finding
-from .schema import Column, TableSpec
+from .columns import Column
+from .schema import TableSpec
 
 FetchAll = Callable[[str, tuple[Any, ...]], Awaitable[list[tuple[Any, ...]]]]
 

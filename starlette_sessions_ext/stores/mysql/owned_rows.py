@@ -22,7 +22,8 @@ class OwnedRows(OwnerBatches):
             if not await self._table.has_owners():
                 return None
             found = (await self._table.run(statements.OWNER, key, self._newest_expired())).rows
-        return found[0][0] if found else None
+        owner = found[0][0] if found else None
+        return owner if owner is not None and is_key(owner) else None
 
     async def keys_of(self, owner: str) -> list[str]:
         check_owner(owner)

@@ -6,40 +6,21 @@ This is the one description of both tables. A test compares what the migrations 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ...errors import ConfigurationError
+from .columns import (
+    Column,
+    ColumnSpec,
+    check_data,
+    check_datetime,
+    check_id,
+    check_owner,
+    check_time,
+    check_version,
+)
 from .names import Names, quote_table
-
-KEY_CHARACTERS = 32
-MIN_DATA_BYTES = 4096
-_DATA_TYPES = {
-    "varchar",
-    "tinytext",
-    "text",
-    "mediumtext",
-    "longtext",
-    "varbinary",
-    "tinyblob",
-    "blob",
-    "mediumblob",
-    "longblob",
-}
-_WIDE_CHARSETS = ("ucs2", "utf16", "utf32")
-
-
-class Column(NamedTuple):
-    """A row of information_schema.COLUMNS."""
-
-    name: str
-    type: str
-    definition: str
-    length: int | None
-    charset: str | None
-    collation: str | None
-    nullable: bool
-    must_be_given: bool
 
 
 class Fault(NamedTuple):
@@ -47,22 +28,6 @@ class Fault(NamedTuple):
 
     reason: str
     change: str
-
-
-class ColumnSpec(NamedTuple):
-    """A column that a store needs. `check` returns what is wrong with an existing one, or None."""
-
-    name: str
-    definition: str
-    check: Callable[[Column], str | None]
-
-    @property
-    def add(self) -> str:
-        return f"ADD COLUMN `{self.name}` {self.definition}"
-
-    @property
-    def modify(self) -> str:
-        return f"MODIFY `{self.name}` {self.definition}"
 
 
 class TableSpec(NamedTuple):
@@ -78,6 +43,7 @@ class TableSpec(NamedTuple):
     indexed: tuple[str, ...]
     owner: ColumnSpec
     owner_index_name: str
+    owner_indexed: tuple[str, ...]
 
     @property
     def quoted(self) -> str:
@@ -132,17 +98,30 @@ class TableSpec(NamedTuple):
         """Say why an existing table holds no owners, and what adds them; None if it does."""
         column = columns.get(self.owner.name.lower())
         if column is None:
-            return Fault(
-                f"{self.quoted} has no column `{self.owner.name}`, so the sessions of a user can't be found",
-                self.alter_statement(self.owner.add, self.add_owner_index),
-            )
-        if reason := self.owner.check(column):
-            return Fault(
-                f"`{column.name}` ({column.definition}) of {self.quoted} {reason}, so the sessions of a user can't be"
-                " found",
-                f"rename that column, then {self.alter_statement(self.owner.add, self.add_owner_index)}",
-            )
-        return None
+            return self.no_owner
+        reason = self.owner.check(column)
+        return self.unfit_owner(f"`{column.name}` ({column.definition}) of {self.quoted} {reason}") if reason else None
+
+    @property
+    def no_owner(self) -> Fault:
+        """The fault of a table without the column of the owner."""
+        return Fault(
+            f"{self.quoted} has no column `{self.owner.name}`, so the sessions of a user can't be found",
+            self.alter_statement(self.owner.add, self.add_owner_index),
+        )
+
+    @property
+    def no_owner_index(self) -> Fault:
+        """The fault of a table without the index of the owner."""
+        columns = ", ".join(f"`{column}`" for column in self.owner_indexed)
+        reason = f"{self.quoted} has no index `{self.owner_index_name}` on {columns}"
+        return Fault(f"{reason}, so the sessions of a user can't be found", self.alter_statement(self.add_owner_index))
+
+    def unfit_owner(self, reason: str) -> Fault:
+        """Return the fault of a table whose column of that name holds something else."""
+        return Fault(
+            f"{reason}, so the sessions of a user can't be found", f"rename that column, then {self.no_owner.change}"
+        )
 
     def refuse(self, faults: Iterable[Fault]) -> None:
         """Raise `ConfigurationError` with the statement that repairs the table, if there are faults."""
@@ -155,22 +134,21 @@ class TableSpec(NamedTuple):
 
     @property
     def _index(self) -> str:
-        columns = ", ".join(f"`{column}`" for column in self.indexed)
-        return f"KEY `{self.index_name}` ({columns})"
+        return _key(self.index_name, self.indexed)
 
     @property
     def _owner_index(self) -> str:
-        return f"KEY `{self.owner_index_name}` (`{self.owner.name}`)"
+        return _key(self.owner_index_name, self.owner_indexed)
 
 
 def session_data(names: Names) -> TableSpec:
     """Describe the table of DatabaseStore, under the configured names."""
     columns = (
-        ColumnSpec(names.session_id, "VARCHAR(35) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", _check_id),
-        ColumnSpec(names.data, "MEDIUMTEXT NOT NULL", _check_data),
-        ColumnSpec(names.created_at, "BIGINT UNSIGNED NOT NULL", _check_time),
-        ColumnSpec(names.modified_at, "BIGINT UNSIGNED DEFAULT NULL", _check_time),
-        ColumnSpec(names.version, "BIGINT UNSIGNED NOT NULL DEFAULT 0", _check_version),
+        ColumnSpec(names.session_id, "VARCHAR(35) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", check_id),
+        ColumnSpec(names.data, "MEDIUMTEXT NOT NULL", check_data),
+        ColumnSpec(names.created_at, "BIGINT UNSIGNED NOT NULL", check_time),
+        ColumnSpec(names.modified_at, "BIGINT UNSIGNED DEFAULT NULL", check_time),
+        ColumnSpec(names.version, "BIGINT UNSIGNED NOT NULL DEFAULT 0", check_version),
     )
     indexed = (names.modified_at, names.created_at)
     return TableSpec(
@@ -181,59 +159,26 @@ def session_data(names: Names) -> TableSpec:
         indexed,
         _owner(names.owner),
         "session_data_owner",
+        (names.owner,),
     )
 
 
 def php_session(database: str | None, table: str) -> TableSpec:
     """Describe the table of HandlerSocketStore."""
     columns = (
-        ColumnSpec("id", "VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", _check_id),
-        ColumnSpec("modified", "DATETIME NOT NULL", _check_datetime),
-        ColumnSpec("data", "MEDIUMTEXT", _check_data),
-        ColumnSpec("version", "BIGINT UNSIGNED NOT NULL DEFAULT 0", _check_version),
+        ColumnSpec("id", "VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", check_id),
+        ColumnSpec("modified", "DATETIME NOT NULL", check_datetime),
+        ColumnSpec("data", "MEDIUMTEXT", check_data),
+        ColumnSpec("version", "BIGINT UNSIGNED NOT NULL DEFAULT 0", check_version),
     )
-    return TableSpec(database, table, columns, "modified", ("modified",), _owner("owner"), "php_session_owner")
+    owner = _owner("owner")
+    by_owner = ("owner", "id")  # by which HandlerSocket goes on after the last key of a page
+    return TableSpec(database, table, columns, "modified", ("modified",), owner, "php_session_owner", by_owner)
+
+
+def _key(name: str, columns: Iterable[str]) -> str:
+    return f"KEY `{name}` ({', '.join(f'`{column}`' for column in columns)})"
 
 
 def _owner(name: str) -> ColumnSpec:
-    return ColumnSpec(name, "CHAR(32) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL", _check_owner)
-
-
-def _check_id(column: Column) -> str | None:
-    if column.type not in ("char", "varchar"):
-        return "isn't text"
-    if not (column.collation or "").endswith("_bin"):
-        return f"takes different ids for one under {column.collation}"
-    if column.length is None or column.length < KEY_CHARACTERS:
-        return f"is shorter than a key's {KEY_CHARACTERS} characters"
-    return None
-
-
-def _check_data(column: Column) -> str | None:
-    if column.type not in _DATA_TYPES:
-        return "doesn't give back text as it was written"
-    if (column.charset or "").startswith(_WIDE_CHARSETS):
-        return f"doesn't hold ASCII as it is in {column.charset}"
-    if column.length is None or column.length < MIN_DATA_BYTES:
-        return f"is shorter than {MIN_DATA_BYTES} bytes"
-    return None
-
-
-def _check_time(column: Column) -> str | None:
-    if column.type == "bigint" or (column.type == "int" and "unsigned" in column.definition):
-        return None
-    return "can't hold unix seconds for long"
-
-
-def _check_datetime(column: Column) -> str | None:
-    return None if column.type == "datetime" else "doesn't hold a date and time of any year"
-
-
-def _check_version(column: Column) -> str | None:
-    return None if column.type == "bigint" and not column.nullable else "can't hold a version"
-
-
-def _check_owner(column: Column) -> str | None:
-    is_text = column.type in ("char", "varchar") and (column.collation or "").endswith("_bin")
-    is_long_enough = column.length is not None and column.length >= KEY_CHARACTERS
-    return None if is_text and is_long_enough and column.nullable else "can't hold an owner, or none"
+    return ColumnSpec(name, "CHAR(32) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL", check_owner)

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from ...errors import ConfigurationError
 from ..base import Finding
+from .columns import Column
 from .inspection import FetchAll, flush_findings, has_index, inspect_table, read_only_findings
 from .names import MIGRATED, Names
-from .schema import Column, session_data
+from .schema import session_data
 
 _STRICT = {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"}
 _HARMLESS = (

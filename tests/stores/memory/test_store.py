@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from starlette_sessions_ext import ConfigurationError, MemoryStore, StoreFull
+from starlette_sessions_ext import ConfigurationError, MemoryStore, SessionStore, StoreFull
 from starlette_sessions_ext._core.ids import key_of, new_id
+from starlette_sessions_ext.stores.base import SupportsOwners
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 from ...support.client import Browser, make_app
+from ...support.store_wrappers import CountingStore
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +28,18 @@ class TestMemoryStore(StoreContract):
     async def store(self, clock: FakeClock, request: pytest.FixtureRequest) -> AsyncIterator[MemoryStore]:
         async with MemoryStore(clock=clock, max_data_bytes=request.param) as store:
             yield store
+
+
+class TestStoreWithoutOwners(StoreContract):
+    """A store of the first contract, which an application may have written, passes as before."""
+
+    @pytest.fixture
+    async def store(self, clock: FakeClock) -> AsyncIterator[CountingStore]:
+        async with CountingStore(MemoryStore(clock=clock)) as store:
+            yield store
+
+    async def test_it_has_no_owners(self, store: SessionStore) -> None:
+        assert not isinstance(store, SupportsOwners)
 
 
 @pytest.mark.parametrize(

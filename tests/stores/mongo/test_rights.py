@@ -72,6 +72,7 @@ async def test_the_least_that_sessions_need(
 ) -> None:
     if made:
         root.shop.sessions.create_index("expires_at", expireAfterSeconds=0)
+        root.shop.sessions.create_index("owner", sparse=True)
     async with store_of(server, root, LEAST + more, clock) as store:
         await one_of_each(store, key, soon)
         assert await store.create(key, b"data", soon)
@@ -122,6 +123,7 @@ async def test_rights_that_are_missing_are_told_with_a_statement(
     server: MongoServer, root: MongoClient[Any], clock: FakeClock, actions: list[str], roles: Any, words: str | None
 ) -> None:
     root.shop.sessions.create_index("expires_at", expireAfterSeconds=0)
+    root.shop.sessions.create_index("owner", sparse=True)
     store = store_of(server, root, actions, clock, roles=roles)
     problems = []
     if words is None:
@@ -165,6 +167,62 @@ async def test_a_privilege_on_any_resource(
     root.shop.sessions.create_index("expires_at", expireAfterSeconds=0)
     async with store_of(server, root, ["anyAction"], clock, resource={"anyResource": True}) as store:
         await one_of_each(store, key, soon)
+
+
+@pytest.mark.parametrize("more", [[], ["listIndexes"]], ids=["unseen", "seen"])
+async def test_sessions_are_served_without_an_index_of_owners(
+    server: MongoServer,
+    root: MongoClient[Any],
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    key: str,
+    soon: int,
+    more: list[str],
+) -> None:
+    """As after an upgrade, if the user may not make it."""
+    root.shop.sessions.create_index("expires_at", expireAfterSeconds=0)
+    async with store_of(server, root, LEAST + more, clock) as store:
+        statement = 'db.getSiblingDB("shop").getCollection("sessions").createIndex({owner: 1}, {sparse: true})'
+        assert "shop.sessions has no index on owner" in caplog.text
+        assert statement in caplog.text
+        [finding, _] = await store.diagnose()
+        assert finding.remedy.endswith(statement)
+        assert await store.create(key, b"data", soon, "a" * 32)
+        assert await store.keys_of("a" * 32) == [key]
+        root.shop.sessions.create_index("owner", sparse=True)
+        assert len(await store.diagnose()) == 1
+
+
+async def test_another_index_of_owners_will_do(server: MongoServer, root: MongoClient[Any], clock: FakeClock) -> None:
+    root.shop.sessions.create_index("owner")
+    async with store_of(server, root, [], clock, roles=["readWrite"]) as store:
+        assert len(await store.diagnose()) == 1
+
+
+@pytest.mark.parametrize(("code", "is_served"), [(50, True), (8, False)], ids=["too slow", "another error"])
+async def test_an_index_of_owners_that_takes_long_keeps_nobody_waiting(
+    server: MongoServer,
+    root: MongoClient[Any],
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    key: str,
+    code: int,
+    is_served: bool,
+) -> None:
+    store = store_of(server, root, [], clock, roles=["readWrite"])
+    second = {"failCommands": ["createIndexes"], "errorCode": code}
+    root.admin.command({"configureFailPoint": "failCommand", "mode": {"skip": 1}, "data": second})
+    try:
+        if is_served:
+            await store.open()
+            assert await store.load(key) is None
+            assert "the index on owner in shop.sessions couldn't be made" in caplog.text
+        else:
+            with pytest.raises(StoreUnavailable, match="UnknownError"):
+                await store.open()
+    finally:
+        root.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    await store.aclose()
 
 
 async def test_a_look_for_the_index_that_fails(server: MongoServer, root: MongoClient[Any], clock: FakeClock) -> None:
