@@ -190,7 +190,7 @@ class SessionMiddleware:
             try:
                 await self.app(scope, receive, exchange.send)
                 session = exchange.session
-                if (session.modified or session._lent) and exchange.has_changed():
+                if session.modified or (session._lent and exchange.differs()):
                     await exchange.save_late()
             finally:
                 exchange.close()

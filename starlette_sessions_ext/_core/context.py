@@ -114,25 +114,26 @@ class SessionContext:
         if session.modified:
             return True
         if entry is None:
-            return session._lent and self._differs_from(None)
+            return session._lent and self.differs()
         rows = self.config.rows
         if (
             entry.session_id != self.client_id
             or rows.lifetimes.upkeep_due(entry.header, entry.expires_at, rows.clock())
-            or (session._lent and self._differs_from(entry))
+            or (session._lent and self.differs())
         ):
             return True
         return False if rows.users is None else is_claim_due(self, entry)
 
     def has_changed(self) -> bool:
         """Return whether the handler has changed something since the session was loaded or saved."""
-        session, entry = self.session, self.entry
-        return session.modified or (session._lent and self._differs_from(entry))
+        return self.session.modified or (self.session._lent and self.differs())
 
-    def _differs_from(self, entry: Entry | None) -> bool:
-        body = self.config.empty_body if entry is None else entry.body
+    def differs(self) -> bool:
+        """Return whether the session's data differs from what is stored. It is encoded for that."""
+        entry = self.entry
         try:
-            return self.config.serializer.dumps(self.session._data()) != body
+            body = self.config.serializer.dumps(self.session._data())
+            return body != (self.config.empty_body if entry is None else entry.body)
         except SessionError:  # the commit says why
             return True
 

@@ -138,7 +138,7 @@ class SessionDirectory:
         return ended
 
     async def _rows(self, owner: str) -> _Rows:
-        """Load the rows of an owner, again if a session moves to another one meanwhile.
+        """Load the rows of an owner, again if a session moves to another one at that moment.
 
         Raises `SessionConflict` if that doesn't come to an end.
         """
