@@ -13,7 +13,7 @@ from ...errors import ConfigurationError
 from .._support.loop_local import LoopLocal
 from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
 from .pool import make_pool
-from .scripts import DELETE, LOAD, REPLACE, TOUCH, Calls
+from .scripts import DELETE, LOAD, REPLACE, TOUCH, Calls, Execute
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -21,12 +21,12 @@ Client: TypeAlias = "Redis | RedisCluster"
 class Commands:
     """A client in one event loop, and its batched calls."""
 
-    __slots__ = ("client", "deletes", "loads", "replaces", "touches")
+    __slots__ = ("client", "deletes", "execute", "loads", "replaces", "touches")
 
-    def __init__(self, client: Client, timeout: float, lost: Callable[[], object]) -> None:
+    def __init__(self, client: Client, execute: Execute, timeout: float, lost: Callable[[], object]) -> None:
         self.client = client
+        self.execute = execute
         clustered = isinstance(client, RedisCluster)
-        execute = client.execute_command
         self.loads = Calls(LOAD, execute, timeout, clustered=clustered, lost=lost)
         self.replaces = Calls(REPLACE, execute, timeout / 2, clustered=clustered)
         self.touches = Calls(TOUCH, execute, timeout, clustered=clustered)
@@ -49,7 +49,7 @@ class OwnedClients:
     def __init__(self, url: str, *, timeout: float, pool_size: int) -> None:
         def make() -> Commands:
             pool = make_pool(url, timeout=timeout, size=pool_size)
-            return Commands(Redis.from_pool(pool), timeout, pool.distrust)
+            return Commands(Redis.from_pool(pool), pool.execute, timeout, pool.distrust)
 
         client = make().client
         check_encoder(client)
@@ -82,7 +82,7 @@ class BorrowedClient:
         self.server = server_of(client)
         self._client = client
         self._timeout = timeout
-        self._commands = Commands(client, timeout, _nothing)
+        self._commands = Commands(client, client.execute_command, timeout, _nothing)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def here(self) -> Commands:
@@ -103,7 +103,7 @@ class BorrowedClient:
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop.is_running() or any(connection.is_connected for connection in _connections(self._client)):
             raise ConfigurationError(f"the client that RedisStore was given {ANOTHER_LOOP}: {ANOTHER_LOOP_REMEDY}")
-        self._commands = Commands(self._client, self._timeout, _nothing)
+        self._commands = Commands(self._client, self._client.execute_command, self._timeout, _nothing)
 
 
 def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClients | BorrowedClient:

@@ -70,7 +70,7 @@ TOUCH = Script("""
 """)
 
 Execute = Callable[..., Awaitable[Any]]
-"""A client's `execute_command`."""
+"""A client's `execute_command`, or a pool's `execute`."""
 
 
 class Call(NamedTuple):
@@ -101,8 +101,8 @@ class Calls:
         self._send_command = execute
         self._timeout = timeout
         self._lost = lost
-        execute_batch = self._send if lost is None else self._send_twice
-        self._batcher = Batcher(execute_batch, max_size=1 if clustered else MAX_BATCHED_CALLS, timeout=timeout)
+        execute_batch = self._send_once if lost is None else self._send_twice
+        self._batcher = Batcher(execute_batch, max_size=1 if clustered else MAX_BATCHED_CALLS, timeout=None)
 
     def submit(self, key: str, *arguments: Argument) -> Awaitable[Any]:
         """Run the script on a key, in the batch of this event-loop iteration."""
@@ -111,16 +111,22 @@ class Calls:
     async def wait_all(self) -> None:
         await self._batcher.wait_all()
 
+    async def _send_once(self, calls: list[Call]) -> list[Any]:
+        async with asyncio.timeout(self._timeout):
+            return await self._send(calls)
+
     async def _send_twice(self, calls: list[Call]) -> list[Any]:
         assert self._lost is not None
+        deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with asyncio.timeout(self._timeout / 2):
+            async with asyncio.timeout_at(deadline - self._timeout / 2):
                 return await self._send(calls)
         except DRIVER_ERRORS as error:
             if is_error_reply(error):
                 raise
             self._lost()
-        return await self._send(calls)
+        async with asyncio.timeout_at(deadline):
+            return await self._send(calls)
 
     async def _send(self, calls: list[Call]) -> list[Any]:
         try:

@@ -125,10 +125,10 @@ class RedisStore(SessionStore):
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.load(key) is None
-        client = self._clients.here().client
+        execute = self._clients.here().execute
         try:
             async with asyncio.timeout(self._timeout / 2):
-                made = await client.set(self._prefix + key, data, nx=True, px=milliseconds)
+                made = await execute("SET", self._prefix + key, data, "NX", "PX", milliseconds)
         except DRIVER_ERRORS as error:
             if await self._contains(key, data):
                 return True
@@ -162,7 +162,7 @@ class RedisStore(SessionStore):
         if version is not None:
             return await self._is_done(commands.deletes.submit(self._prefix + key, _digest(version)))
         async with self._deadline(self._timeout):
-            return bool(await commands.client.delete(self._prefix + key))
+            return bool(await commands.execute("DEL", self._prefix + key))
 
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
@@ -228,10 +228,10 @@ class RedisStore(SessionStore):
 
     async def _contains(self, key: str, data: bytes) -> bool:
         """Look, with the other half of the budget, whether a write took place whose answer didn't come, or said no."""
-        client = self._clients.here().client
+        execute = self._clients.here().execute
         async with self._deadline(self._timeout / 2):
             try:
-                return bool(await client.get(self._prefix + key) == data)
+                return bool(await execute("GET", self._prefix + key) == data)
             except ResponseError as error:
                 if is_foreign(error):
                     return False
