@@ -68,7 +68,8 @@ class _Says(NamedTuple):
     remedy: str
 
 
-# redis.io/docs/latest/develop/reference/protocol-spec (error prefixes), and the sources of Redis 6 to 7.2.
+# redis.io/docs/latest/develop/reference/protocol-spec (error prefixes), and the sources of Redis 6 to 7.2 and
+# Valkey 9.1.
 _ANSWERS = {
     "NOAUTH": _Says(
         "asks for a password", "put it into the URL: redis://:PASSWORD@host, or redis://USER:PASSWORD@host"
@@ -131,6 +132,7 @@ _TEXTS = (
     ("nknown command", "UNKNOWN"),
     ("nknown Redis command", "UNKNOWN"),
     ("user executing the script can't", "NOPERM"),
+    ("ACL failure in script", "NOPERM"),  # Valkey
     ("DB index is out of range", "DATABASE"),
     ("Link with MASTER is down", "MASTERDOWN"),
     ("max number of clients", "MAXCLIENTS"),

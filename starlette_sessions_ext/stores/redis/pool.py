@@ -34,8 +34,10 @@ _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 _LOOKS_LIKE = (
     "a Redis URL looks like redis://USER:PASSWORD@host:6379/0, rediss://... for TLS, or"
-    " unix://:PASSWORD@/path/of/the.sock?db=0; / @ : # ? and % in a password are percent-encoded"
+    " unix://:PASSWORD@/path/of/the.sock?db=0; / @ : # ? and % in a password are percent-encoded; valkey:// is the same"
+    " as redis://, and valkeys:// as rediss://"
 )
+_VALKEY = re.compile("valkey(?=s?://)", re.IGNORECASE)
 
 
 class Pool(ConnectionPool):
@@ -166,6 +168,7 @@ def make_pool(url: str, *, timeout: float, size: int) -> Pool:
     It asks once: a second try of redis-py could run a command twice. Raises `ConfigurationError`, in
     which nothing of the URL is repeated.
     """
+    url = _VALKEY.sub("redis", url, count=1) if _VALKEY.match(url) else url
     try:
         scheme = _checked_scheme(url)
         pool = Pool.from_url(

@@ -26,6 +26,8 @@ from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
 from ...support.asyncio_only import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
+from ...support.redis_programs import redis_server as redis_server
 from ...support.redis_server import RedisServer
 from ...support.servers import free_port, wait_until
 

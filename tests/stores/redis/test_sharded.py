@@ -14,6 +14,7 @@ from starlette_sessions_ext.stores.redis.sharded import Server, parse_save_path,
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 from ...support.asyncio_only import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
 from ...support.redis_server import RedisServer, let_pass
 from ...support.servers import running
 
@@ -23,9 +24,9 @@ PREFIX = "PHPREDIS_SESSION:"
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
+def servers(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
     folder = tmp_path_factory.mktemp("redis-servers")
-    with running(*(RedisServer(folder, "--save", "") for _ in range(3))) as started:
+    with running(*(RedisServer(folder, "--save", "", program=redis_program) for _ in range(3))) as started:
         yield started
 
 
