@@ -17,6 +17,9 @@ from .scripts import DELETE, LOAD, REPLACE, TOUCH, Calls, Execute
 
 Client: TypeAlias = "Redis | RedisCluster"
 
+_MOST_AT_ONCE = 64
+"""Commands that a given client is asked at once: fewer than the connections that redis-py's pools have by default."""
+
 
 class Commands:
     """A client in one event loop, and its batched calls."""
@@ -82,7 +85,7 @@ class BorrowedClient:
         self.server = server_of(client)
         self._client = client
         self._timeout = timeout
-        self._commands = Commands(client, client.execute_command, timeout, _nothing)
+        self._commands = _commands_of(client, timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def here(self) -> Commands:
@@ -103,7 +106,7 @@ class BorrowedClient:
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop.is_running() or any(connection.is_connected for connection in _connections(self._client)):
             raise ConfigurationError(f"the client that RedisStore was given {ANOTHER_LOOP}: {ANOTHER_LOOP_REMEDY}")
-        self._commands = Commands(self._client, self._client.execute_command, self._timeout, _nothing)
+        self._commands = _commands_of(self._client, self._timeout)
 
 
 def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClients | BorrowedClient:
@@ -156,6 +159,17 @@ def _connections(client: Client) -> Iterator[Any]:
 def _abandon(commands: Commands) -> None:
     pool: Any = getattr(commands.client, "connection_pool", None)
     pool.abandon()
+
+
+def _commands_of(client: Client, timeout: float) -> Commands:
+    """Use a given client: calls wait for each other here, where its pool would raise an error."""
+    gate = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    async def execute(*arguments: bytes | str | int) -> Any:
+        async with gate:
+            return await client.execute_command(*arguments)
+
+    return Commands(client, execute, timeout, _nothing)
 
 
 def _nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
@@ -148,3 +148,18 @@ async def test_large_and_binary_data_come_back_as_they_were(redis_server: RedisS
             assert row.data == data
             assert await store.replace(key, data + b"\xff", LATER, row.version)
             assert await control.get(f"session:{key}") == data + b"\xff"
+
+
+@pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
+async def test_a_given_client_isnt_asked_more_at_once_than_it_has_connections_for(
+    request: pytest.FixtureRequest, redis_server: RedisServer, clustered: bool
+) -> None:
+    """redis-py's pools have a hundred by default, and raise an error to the next call."""
+    if clustered:
+        client: Any = RedisCluster("127.0.0.1", request.getfixturevalue("cluster")[0].port, max_connections=70)
+    else:
+        client = Redis.from_url(redis_server.url, max_connections=70)
+    keys = [key_of(new_id()) for _ in range(300)]
+    async with client, RedisStore(client, timeout=20) as store:
+        assert await asyncio.gather(*(store.create(key, b"data", LATER) for key in keys)) == [True] * 300
+        assert None not in await asyncio.gather(*(store.load(key) for key in keys))
