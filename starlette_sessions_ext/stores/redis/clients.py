@@ -13,7 +13,7 @@ from ...errors import ConfigurationError
 from .._support.loop_local import LoopLocal
 from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
 from .pool import make_pool
-from .scripts import DELETE, LOAD, REPLACE, TOUCH, Calls, Execute
+from .scripts import DELETE, LIST, LISTED, LOAD, OWNER, REPLACE, TOUCH, UNLIST, Calls, Execute, Script
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -24,20 +24,33 @@ _MOST_AT_ONCE = 64
 class Commands:
     """A client in one event loop, and its batched calls."""
 
-    __slots__ = ("client", "deletes", "execute", "loads", "replaces", "touches")
+    __slots__ = ("client", "deletes", "execute", "listed", "lists", "loads", "owners", "replaces", "touches", "unlists")
 
     def __init__(self, client: Client, execute: Execute, timeout: float, lost: Callable[[], object]) -> None:
         self.client = client
         self.execute = execute
         clustered = isinstance(client, RedisCluster)
-        self.loads = Calls(LOAD, execute, timeout, clustered=clustered, lost=lost)
-        self.replaces = Calls(REPLACE, execute, timeout / 2, clustered=clustered)
-        self.touches = Calls(TOUCH, execute, timeout, clustered=clustered)
-        self.deletes = Calls(DELETE, execute, timeout, clustered=clustered)
+
+        def calls(script: Script, seconds: float) -> Calls:
+            return Calls(script, execute, seconds, clustered=clustered)
+
+        def repeatable(script: Script, seconds: float) -> Calls:
+            return Calls(script, execute, seconds, clustered=clustered, lost=lost)
+
+        self.loads = repeatable(LOAD, timeout)
+        self.replaces = calls(REPLACE, timeout / 2)
+        self.touches = calls(TOUCH, timeout / 2)
+        self.deletes = calls(DELETE, timeout)
+        self.owners = repeatable(OWNER, timeout)
+        self.lists = repeatable(LIST, timeout / 2)
+        self.unlists = calls(UNLIST, timeout)
+        self.listed = repeatable(LISTED, timeout)
 
     async def wait_all(self) -> None:
         """Wait for the running batches, also those whose callers have left."""
         for calls in (self.loads, self.replaces, self.touches, self.deletes):
+            await calls.wait_all()
+        for calls in (self.owners, self.lists, self.unlists, self.listed):
             await calls.wait_all()
 
     async def aclose(self) -> None:
