@@ -13,7 +13,7 @@ from ...errors import ConfigurationError
 from .._support.loop_local import LoopLocal
 from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
 from .pool import make_pool
-from .scripts import DELETE, LIST, LISTED, LOAD, OWNER, REPLACE, TOUCH, UNLIST, Calls, Execute, Script
+from .scripts import CREATE, DELETE, LIST, LISTED, LOAD, OWNER, REPLACE, TOUCH, UNLIST, Calls, Execute, Script
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -24,7 +24,19 @@ _MOST_AT_ONCE = 64
 class Commands:
     """A client in one event loop, and its batched calls."""
 
-    __slots__ = ("client", "deletes", "execute", "listed", "lists", "loads", "owners", "replaces", "touches", "unlists")
+    __slots__ = (
+        "client",
+        "creates",
+        "deletes",
+        "execute",
+        "listed",
+        "lists",
+        "loads",
+        "owners",
+        "replaces",
+        "touches",
+        "unlists",
+    )
 
     def __init__(self, client: Client, execute: Execute, timeout: float, lost: Callable[[], object]) -> None:
         self.client = client
@@ -38,6 +50,7 @@ class Commands:
             return Calls(script, execute, seconds, clustered=clustered, lost=lost)
 
         self.loads = repeatable(LOAD, timeout)
+        self.creates = calls(CREATE, timeout / 2)
         self.replaces = calls(REPLACE, timeout / 2)
         self.touches = calls(TOUCH, timeout / 2)
         self.deletes = calls(DELETE, timeout)
@@ -48,7 +61,7 @@ class Commands:
 
     async def wait_all(self) -> None:
         """Wait for the running batches, also those whose callers have left."""
-        for calls in (self.loads, self.replaces, self.touches, self.deletes):
+        for calls in (self.loads, self.creates, self.replaces, self.touches, self.deletes):
             await calls.wait_all()
         for calls in (self.owners, self.lists, self.unlists, self.listed):
             await calls.wait_all()

@@ -52,6 +52,12 @@ LOAD = Script("""
     local data = redis.call('GET', key)
     return data and {data, redis.call('PTTL', key)}
 """)
+CREATE = Script("""
+    local new, milliseconds = a, b
+    if redis.call('SET', key, new, 'NX', 'PX', milliseconds) then return 1 end
+    if redis.call('GET', key) == new then return 1 end -- sent again by the client after a lost answer
+    return 0
+""")
 REPLACE = Script("""
     local digest, new, milliseconds = a, b, c
     local data = redis.call('GET', key)

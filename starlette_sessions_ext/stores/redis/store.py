@@ -135,17 +135,10 @@ class RedisStore(SupportsOwners):
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.load(key) is None
-        execute = self._clients.here().execute
+        creates = self._clients.here().creates
         deadline = asyncio.get_running_loop().time() + self._timeout
         value = await self._value(key, data, expires_at, owner)
-        try:
-            async with asyncio.timeout(self._timeout / 2):
-                made = await execute("SET", self._prefix + key, value, "NX", "PX", milliseconds)
-        except DRIVER_ERRORS as error:
-            if await self._contains(key, value, deadline):
-                return True
-            raise self._answers.store_error(error) from cause_of(error)
-        return made is not None or await self._contains(key, value, deadline)
+        return await self._write(creates.submit(self._prefix + key, value, milliseconds), key, value, deadline)
 
     async def replace(
         self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
@@ -157,14 +150,8 @@ class RedisStore(SupportsOwners):
         replaces = self._clients.here().replaces
         deadline = asyncio.get_running_loop().time() + self._timeout
         value = await self._value(key, data, expires_at, owner, version)
-        try:
-            return bool(await replaces.submit(self._prefix + key, _digest(version), value, milliseconds))
-        except DRIVER_ERRORS as error:
-            if is_foreign(error):
-                return False
-            if await self._contains(key, value, deadline):
-                return True
-            raise self._answers.store_error(error) from cause_of(error)
+        call = replaces.submit(self._prefix + key, _digest(version), value, milliseconds)
+        return await self._write(call, key, value, deadline)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
@@ -260,8 +247,19 @@ class RedisStore(SupportsOwners):
             return write(Row(data))
         return write(Row(data, owner, await self._owners.add(owner, key, expires_at, version)))
 
+    async def _write(self, call: Awaitable[Any], key: str, value: bytes, deadline: float) -> bool:
+        """Wait for what a script says of a write, and look if no answer comes."""
+        try:
+            return bool(await call)
+        except DRIVER_ERRORS as error:
+            if is_foreign(error):
+                return False
+            if await self._contains(key, value, deadline):
+                return True
+            raise self._answers.store_error(error) from cause_of(error)
+
     async def _contains(self, key: str, value: bytes, deadline: float) -> bool:
-        """Look, in what is left of the budget, whether a write took place whose answer didn't come, or said no."""
+        """Look, in what is left of the budget, whether a write took place whose answer didn't come."""
         execute = self._clients.here().execute
         try:
             async with asyncio.timeout_at(deadline):
