@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from redis.asyncio import Redis, RedisCluster
 
@@ -14,8 +14,9 @@ from .._support.loop_local import LoopLocal
 from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
 from .pool import make_pool
 from .scripts import CREATE, DELETE, LIST, LISTED, LOAD, OWNER, REPLACE, TOUCH, UNLIST, Calls, Execute, Script
+from .valkey_client import ValkeyClient, is_of_valkey_py
 
-Client: TypeAlias = "Redis | RedisCluster"
+Client: TypeAlias = "Redis | RedisCluster | ValkeyClient"
 
 _MOST_AT_ONCE = 64
 """Commands that a given client is asked at once: fewer than the connections that redis-py's pools have by default."""
@@ -41,7 +42,7 @@ class Commands:
     def __init__(self, client: Client, execute: Execute, timeout: float, lost: Callable[[], object]) -> None:
         self.client = client
         self.execute = execute
-        clustered = isinstance(client, RedisCluster)
+        clustered = is_cluster(client)
 
         def calls(script: Script, seconds: float) -> Calls:
             return Calls(script, execute, seconds, clustered=clustered)
@@ -136,11 +137,13 @@ class BorrowedClient:
 
 
 def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClients | BorrowedClient:
-    """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client of redis.asyncio."""
+    """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client."""
     if isinstance(given, str):
         return OwnedClients(given, timeout=timeout, pool_size=pool_size)
     if isinstance(given, Redis | RedisCluster):
         return BorrowedClient(given, timeout=timeout)
+    if is_of_valkey_py(given):
+        return BorrowedClient(ValkeyClient(given), timeout=timeout)
     kind = type(given)
     what = (
         "a coroutine, which has to be awaited first"
@@ -148,9 +151,14 @@ def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClien
         else f"{kind.__module__}.{kind.__name__}"
     )
     raise ConfigurationError(
-        "client_or_url must be a URL such as redis://host:6379/0, or a client of redis.asyncio (Redis or RedisCluster),"
-        f" not {what}"
+        "client_or_url must be a URL such as redis://host:6379/0, or a client of redis.asyncio (Redis or RedisCluster)"
+        f" or of valkey.asyncio, not {what}"
     )
+
+
+def is_cluster(client: object) -> TypeGuard[RedisCluster]:
+    """Say whether a client is one of a Cluster, of redis-py or valkey-py."""
+    return hasattr(client, "get_primaries")
 
 
 def check_encoder(client: Client) -> None:
@@ -171,9 +179,9 @@ def server_of(client: Client) -> Server:
     return Server(f"Redis at {settings.get('host', 'localhost')}:{settings.get('port', 6379)}", is_tls=is_tls)
 
 
-def _connections(client: Client) -> Iterator[Any]:
+def _connections(client: Any) -> Iterator[Any]:
     """Those that a client has, made or not."""
-    if isinstance(client, RedisCluster):
+    if is_cluster(client):
         for node in client.get_nodes():
             yield from node._connections
     else:

@@ -54,7 +54,8 @@ class RedisStore(SupportsOwners):
 
     Takes a URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://`), for which it makes a
     client and closes it, or a client of `redis.asyncio`, which it uses and never closes: `Redis`, what
-    Sentinel's `master_for` returns, or `RedisCluster`. The client must not decode responses.
+    Sentinel's `master_for` returns, or `RedisCluster`. A client of `valkey.asyncio` does as well. The
+    client must not decode responses.
 
     `prefix` stands before every key; `timeout` is the budget of one operation in seconds; up to
     `pool_size` connections are made for a URL; `clock` gives unix seconds, from which TTLs are

