@@ -28,15 +28,21 @@ from .application import IDLE, make_application
 class BlindStore(RedisStore):
     """Replaces whatever is there."""
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
         return bool(await _client(self).set(f"session:{key}", data, ex=IDLE, xx=True))
 
 
 class UpsertStore(RedisStore):
     """Compares, but where there is nothing to compare with it writes as well."""
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        return await super().replace(key, data, expires_at, version) or await self.create(key, data, expires_at)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        return await super().replace(key, data, expires_at, version, owner) or await self.create(
+            key, data, expires_at, owner
+        )
 
 
 class NaiveStore(RedisStore):

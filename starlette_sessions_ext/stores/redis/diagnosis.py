@@ -11,7 +11,7 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import NoPermissionError, ResponseError
 
 from ..base import Finding
-from .clients import Client
+from .clients import Client, is_cluster
 from .errors import code_of
 
 # One key goes through the life of a session. Every command is tried, also after one that was refused.
@@ -60,10 +60,10 @@ def findings(info: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _names(client: Client, name: str) -> list[str]:
     """The key, or in a Cluster one for each primary that holds any."""
-    if not isinstance(client, RedisCluster):
-        return [name]
-    candidates = [f"{name}-{number}" for number in range(_ONE_PER_PRIMARY_IN * len(client.get_primaries()))]
-    return list({_node_of(client, candidate): candidate for candidate in candidates}.values())
+    if is_cluster(client):
+        candidates = [f"{name}-{number}" for number in range(_ONE_PER_PRIMARY_IN * len(client.get_primaries()))]
+        return list({_node_of(client, candidate): candidate for candidate in candidates}.values())
+    return [name]
 
 
 def _node_of(client: RedisCluster, name: str) -> str:

@@ -7,7 +7,7 @@ included.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from socket import gaierror
 from ssl import SSLCertVerificationError, SSLError
 from typing import NamedTuple
@@ -37,7 +37,8 @@ from ...errors import StoreFull, StoreTimeout, StoreUnavailable
 DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, RuntimeError, AttributeError)
 
 RIGHTS = ("eval", "evalsha", "get", "set", "pttl", "pexpire", "del")
-"""The commands that sessions need; DIAGNOSIS those of `diagnose` and `all_keys`."""
+"""The commands that sessions need; INDEXING those of sessions with an owner, DIAGNOSIS of `diagnose` and `all_keys`."""
+INDEXING = ("zadd", "zrange", "zrem", "zremrangebyscore", "zscore")
 DIAGNOSIS = ("info", "scan")
 
 ANOTHER_LOOP = "belongs to another event loop, which made its connections"
@@ -68,7 +69,8 @@ class _Says(NamedTuple):
     remedy: str
 
 
-# redis.io/docs/latest/develop/reference/protocol-spec (error prefixes), and the sources of Redis 6 to 7.2.
+# redis.io/docs/latest/develop/reference/protocol-spec (error prefixes), and the sources of Redis 6 to 7.2 and
+# Valkey 9.1.
 _ANSWERS = {
     "NOAUTH": _Says(
         "asks for a password", "put it into the URL: redis://:PASSWORD@host, or redis://USER:PASSWORD@host"
@@ -108,6 +110,10 @@ _ANSWERS = {
         "takes no writes, because it has too few replicas", "connect its replicas, or lower min-replicas-to-write"
     ),
     "BUSY": _Says("is busy with a script that doesn't end", "SCRIPT KILL on the server"),
+    "WRONGTYPE": _Says(
+        "holds something other than a sorted set under the key of an owner",
+        "see what else writes keys that begin with the store's prefix",
+    ),
     "MAXCLIENTS": _Says("admits no more clients", "raise maxclients on the server, or lower pool_size"),
     "POOL": _Says("wasn't asked: the client's pool has no connection left", "raise the pool's max_connections"),
     "UNKNOWN": _Says(
@@ -131,6 +137,7 @@ _TEXTS = (
     ("nknown command", "UNKNOWN"),
     ("nknown Redis command", "UNKNOWN"),
     ("user executing the script can't", "NOPERM"),
+    ("ACL failure in script", "NOPERM"),  # Valkey
     ("DB index is out of range", "DATABASE"),
     ("Link with MASTER is down", "MASTERDOWN"),
     ("max number of clients", "MAXCLIENTS"),
@@ -179,12 +186,14 @@ def cause_of(error: Exception) -> Exception | None:
     return None if is_error_reply(error) or isinstance(error, RedisClusterException) else error
 
 
-def explain(error: BaseException, server: Server, *, prefix: str, seconds: float) -> Refusal:
-    """Say what an error means. `seconds` is the budget that an operation had."""
+def explain(
+    error: BaseException, server: Server, *, prefix: str, seconds: float, rights: Sequence[str] = ()
+) -> Refusal:
+    """Say what an error means. `seconds` is the budget that an operation had; it needs RIGHTS, and `rights`."""
     for one in _chain(error):
         code = code_of(one)
         if code == "NOPERM":
-            return Refusal(StoreUnavailable, *_without_rights(str(one), prefix))
+            return Refusal(StoreUnavailable, *_without_rights(str(one), prefix, rights))
         if code in _ANSWERS:
             return Refusal(StoreFull if code == "OOM" else StoreUnavailable, *_ANSWERS[code])
         if isinstance(one, TimeoutError | RedisTimeoutError):
@@ -230,10 +239,10 @@ def _network(error: BaseException, server: Server) -> _Says | None:
     return None
 
 
-def _without_rights(text: str, prefix: str) -> _Says:
+def _without_rights(text: str, prefix: str, rights: Sequence[str]) -> _Says:
     """Which rights are missing, as far as the server says, and the command that gives all."""
-    named = [name for name in (*RIGHTS, *DIAGNOSIS) if f"'{name}' command" in text]
-    remedy = acl_line(prefix, named)
+    named = [name for name in (*RIGHTS, *INDEXING, *DIAGNOSIS) if f"'{name}' command" in text]
+    remedy = acl_line(prefix, [*named, *rights])
     if named:
         return _Says(f"doesn't let this user run {', '.join(named).upper()}", remedy)
     return _Says("doesn't let this user run what sessions need, or not on their keys", remedy)

@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from .._support.batching import Batcher
 from .errors import DRIVER_ERRORS, is_error_reply, is_split
+from .rows import LUA_TAIL, TAIL_BYTES
 
 Argument = bytes | str | int
 
@@ -44,9 +45,18 @@ return answers
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
+_OWNER = f"string.match(string.sub(data, -{TAIL_BYTES}), '{LUA_TAIL}')"
+"""In Lua, of `data`: nil, or the owner and the time until which its index lists the row."""
+
 LOAD = Script("""
     local data = redis.call('GET', key)
     return data and {data, redis.call('PTTL', key)}
+""")
+CREATE = Script("""
+    local new, milliseconds = a, b
+    if redis.call('SET', key, new, 'NX', 'PX', milliseconds) then return 1 end
+    if redis.call('GET', key) == new then return 1 end -- sent again by the client after a lost answer
+    return 0
 """)
 REPLACE = Script("""
     local digest, new, milliseconds = a, b, c
@@ -56,21 +66,57 @@ REPLACE = Script("""
     redis.call('SET', key, new, 'PX', milliseconds)
     return 1
 """)
-DELETE = Script("""
-    local digest = a
+DELETE = Script(f"""
+    local digest, owner = a, b -- of any version, and of any owner: ''
+    local data = redis.pcall('GET', key)
+    if type(data) == 'table' then
+        if digest == '' and owner == '' and string.find(data.err, 'WRONGTYPE') then return redis.call('DEL', key) end
+        return data
+    end
+    if not data or (digest ~= '' and redis.sha1hex(data) ~= digest) then return 0 end
+    local its = {_OWNER}
+    if owner ~= '' and (its ~= owner or redis.call('PTTL', key) <= 0) then return 0 end
+    redis.call('DEL', key)
+    return its or 1
+""")
+TOUCH = Script(f"""
+    local milliseconds, expires_at = a, b
+    local data = redis.call('GET', key) -- fails for what isn't ours
+    if not data or redis.call('PTTL', key) <= 0 then return 0 end
+    local done = redis.call('PEXPIRE', key, milliseconds)
+    local its, listed_until = {_OWNER}
+    if done == 1 and its and tonumber(listed_until) < tonumber(expires_at) then return its end
+    return done
+""")
+OWNER = Script(f"""
     local data = redis.call('GET', key)
-    if not data or redis.sha1hex(data) ~= digest then return 0 end
-    return redis.call('DEL', key)
+    if not data or redis.call('PTTL', key) <= 0 then return false end
+    local its = {_OWNER}
+    return its or false
 """)
 
-TOUCH = Script("""
-    local milliseconds = a
-    if not redis.call('GET', key) or redis.call('PTTL', key) <= 0 then return 0 end -- GET fails for what isn't ours
-    return redis.call('PEXPIRE', key, milliseconds)
+# The index of an owner: a sorted set of keys of rows by the time until which they are listed. It lives as long as the
+# last of them. A row that is gone may still be listed, so what is found there is verified.
+LIST = Script("""
+    local now, row, listed_until = a, b, c
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+    local before = redis.call('ZSCORE', key, row)
+    if not before or tonumber(before) < tonumber(listed_until) then redis.call('ZADD', key, listed_until, row) end
+    local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
+    return redis.call('PEXPIRE', key, (last - now) * 1000)
+""")
+UNLIST = Script("""
+    local row = a
+    return redis.call('ZREM', key, row)
+""")
+LISTED = Script("""
+    local now = a
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+    return redis.call('ZRANGE', key, 0, -1)
 """)
 
 Execute = Callable[..., Awaitable[Any]]
-"""A client's `execute_command`."""
+"""A client's `execute_command`, or a pool's `execute`."""
 
 
 class Call(NamedTuple):
@@ -84,7 +130,7 @@ class Calls:
     """The batched calls of one script in one event loop.
 
     A command is given up after `timeout` seconds. A Cluster takes one call at a time, for its keys are apart.
-    With `lost` the script only reads: calls that weren't answered within half of that time, or because a
+    With `lost` the script may run twice: calls that weren't answered within half of that time, or because a
     connection was lost, are sent once more, after a call of `lost`.
     """
 
@@ -101,8 +147,8 @@ class Calls:
         self._send_command = execute
         self._timeout = timeout
         self._lost = lost
-        execute_batch = self._send if lost is None else self._send_twice
-        self._batcher = Batcher(execute_batch, max_size=1 if clustered else MAX_BATCHED_CALLS, timeout=timeout)
+        execute_batch = self._send_once if lost is None else self._send_twice
+        self._batcher = Batcher(execute_batch, max_size=1 if clustered else MAX_BATCHED_CALLS, timeout=None)
 
     def submit(self, key: str, *arguments: Argument) -> Awaitable[Any]:
         """Run the script on a key, in the batch of this event-loop iteration."""
@@ -111,16 +157,22 @@ class Calls:
     async def wait_all(self) -> None:
         await self._batcher.wait_all()
 
+    async def _send_once(self, calls: list[Call]) -> list[Any]:
+        async with asyncio.timeout(self._timeout):
+            return await self._send(calls)
+
     async def _send_twice(self, calls: list[Call]) -> list[Any]:
         assert self._lost is not None
+        deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with asyncio.timeout(self._timeout / 2):
+            async with asyncio.timeout_at(deadline - self._timeout / 2):
                 return await self._send(calls)
         except DRIVER_ERRORS as error:
             if is_error_reply(error):
                 raise
             self._lost()
-        return await self._send(calls)
+        async with asyncio.timeout_at(deadline):
+            return await self._send(calls)
 
     async def _send(self, calls: list[Call]) -> list[Any]:
         try:

@@ -9,6 +9,7 @@ the order moves nearly all sessions.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
 from collections.abc import AsyncIterator, Hashable, Sequence
@@ -17,7 +18,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ...errors import ConfigurationError
-from ..base import Finding, SessionStore, Stored, SupportsDiagnosis, SupportsListing, check_key
+from ..base import Finding, Stored, SupportsDiagnosis, SupportsListing, SupportsOwners, check_key
 
 DEFAULT_PORT = 6379
 DEFAULT_PREFIX = "PHPREDIS_SESSION:"
@@ -75,11 +76,11 @@ def pick(weights: Sequence[int], key: str) -> int:
     return 0
 
 
-class Part(SessionStore, SupportsListing, SupportsDiagnosis, Protocol):
+class Part(SupportsOwners, SupportsListing, SupportsDiagnosis, Protocol):
     """What one of several servers' stores can do."""
 
 
-class WeightedRedisStore(SessionStore):
+class WeightedRedisStore(SupportsOwners):
     """Several stores, each with the weight of its share of the sessions."""
 
     def __init__(self, stores: Sequence[Part], weights: Sequence[int]) -> None:
@@ -91,17 +92,39 @@ class WeightedRedisStore(SessionStore):
     async def load(self, key: str) -> Stored | None:
         return await self._store(key).load(key)
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        return await self._store(key).create(key, data, expires_at)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        return await self._store(key).create(key, data, expires_at, owner)
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        return await self._store(key).replace(key, data, expires_at, version)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        return await self._store(key).replace(key, data, expires_at, version, owner)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         return await self._store(key).touch(key, expires_at)
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         return await self._store(key).delete(key, version)
+
+    async def owner_of(self, key: str) -> str | None:
+        return await self._store(key).owner_of(key)
+
+    async def keys_of(self, owner: str) -> list[str]:
+        """The keys of an owner's rows on all servers; fails if one of them is down. See `SupportsOwners`."""
+        found = await asyncio.gather(*(store.keys_of(owner) for store in self._stores))
+        return [key for keys in found for key in keys]
+
+    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
+        """Remove an owner's rows from all servers; see `SupportsOwners`.
+
+        If a server is down, those of the others are gone when its error is raised.
+        """
+        calls = (store.delete_all_of(owner, keep) for store in self._stores)
+        counts = await asyncio.gather(*calls, return_exceptions=True)
+        for count in counts:
+            if isinstance(count, BaseException):
+                raise count
+        return sum(count for count in counts if isinstance(count, int))
 
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0

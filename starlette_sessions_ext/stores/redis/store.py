@@ -3,6 +3,9 @@
 One key per session, one round trip per operation; what many requests ask in the same moment goes
 together. What has to be compared and written at once is a Lua script over that single key, so that
 it runs on a Cluster as well. Expiry is the key's own TTL in milliseconds, which Redis checks at every access.
+
+A row names its owner. The index of an owner takes a second round trip, at sign-in, at logout, and now and then
+between; see `owners`.
 """
 
 from __future__ import annotations
@@ -11,42 +14,48 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 try:
-    from redis.exceptions import ResponseError
+    import redis  # noqa: F401
 except ImportError as error:  # pragma: no cover - tested in an interpreter without redis
     raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
 
-from ...errors import ConfigurationError, CorruptRecord, StoreFull, StoreUnavailable
+from ...errors import ConfigurationError, CorruptRecord, StoreFull
 from .._support.driver_versions import check_version
 from .._support.options import check_options
 from ..base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
     Finding,
-    SessionStore,
     Stored,
+    SupportsOwners,
     check_expires_at,
     check_key,
+    check_owner,
     check_row,
     is_key,
+    new_stored,
 )
+from .answers import Answers
 from .clients import Client, make_clients
 from .diagnosis import findings, probe
-from .errors import DRIVER_ERRORS, Refusal, cause_of, explain, glob, is_error_reply, is_foreign
+from .errors import DRIVER_ERRORS, cause_of, glob, is_error_reply, is_foreign
+from .owners import Owners
+from .rows import Row, read, write
 from .sharded import WeightedRedisStore, parse_save_path
 
 check_version("redis")
 
 
-class RedisStore(SessionStore):
-    """A store in Redis 6.0 or later.
+class RedisStore(SupportsOwners):
+    """A store in Redis 6.0 or later, or in Valkey.
 
-    Takes a URL (`redis://`, `rediss://`, `unix://`), for which it makes a client and closes it, or
-    a client of `redis.asyncio`, which it uses and never closes: `Redis`, what Sentinel's
-    `master_for` returns, or `RedisCluster`. The client must not decode responses.
+    Takes a URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://`), for which it makes a
+    client and closes it, or a client of `redis.asyncio`, which it uses and never closes: `Redis`, what
+    Sentinel's `master_for` returns, or `RedisCluster`. A client of `valkey.asyncio` does as well. The
+    client must not decode responses.
 
     `prefix` stands before every key; `timeout` is the budget of one operation in seconds; up to
     `pool_size` connections are made for a URL; `clock` gives unix seconds, from which TTLs are
@@ -80,6 +89,8 @@ class RedisStore(SessionStore):
         self._timeout = timeout
         self._clock = clock
         self._clients = make_clients(client_or_url, timeout=timeout, pool_size=pool_size)
+        self._answers = Answers(self._clients.server, prefix=prefix, seconds=timeout)
+        self._owners = Owners(self._clients.here, self._answers, prefix=prefix, timeout=timeout, clock=clock)
 
     @staticmethod
     def from_save_path(
@@ -114,55 +125,67 @@ class RedisStore(SessionStore):
                     "Redis holds something other than a string under a session's key: see what else writes keys that"
                     " begin with the store's prefix"
                 ) from None
-            raise self._to_store_error(error) from cause_of(error)
+            raise self._answers.store_error(error) from cause_of(error)
         # No TTL at all (-1) isn't ours either: what this store writes always has one.
         if reply is None or reply[1] <= 0:
             return None
-        return Stored(reply[0], reply[0], round(self._clock() + reply[1] / 1000))
+        return new_stored((read(reply[0]).data, reply[0], round(self._clock() + reply[1] / 1000)))
 
-    async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def create(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.load(key) is None
-        client = self._clients.here().client
-        try:
-            async with asyncio.timeout(self._timeout / 2):
-                made = await client.set(self._prefix + key, data, nx=True, px=milliseconds)
-        except DRIVER_ERRORS as error:
-            if await self._contains(key, data):
-                return True
-            raise self._to_store_error(error) from cause_of(error)
-        return made is not None or await self._contains(key, data)
+        creates = self._clients.here().creates
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        value = await self._value(key, data, expires_at, owner)
+        return await self._write(creates.submit(self._prefix + key, value, milliseconds), key, value, deadline)
 
-    async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes)
+    async def replace(
+        self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
+    ) -> bool:
+        check_row(key, data, expires_at, self.max_data_bytes, owner)
         milliseconds = self._milliseconds(expires_at)
         if milliseconds <= 0:
             return await self.delete(key, version)
         replaces = self._clients.here().replaces
-        try:
-            return bool(await replaces.submit(self._prefix + key, _digest(version), data, milliseconds))
-        except DRIVER_ERRORS as error:
-            if is_foreign(error):
-                return False
-            if await self._contains(key, data):
-                return True
-            raise self._to_store_error(error) from cause_of(error)
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        value = await self._value(key, data, expires_at, owner, version)
+        call = replaces.submit(self._prefix + key, _digest(version), value, milliseconds)
+        return await self._write(call, key, value, deadline)
 
     async def touch(self, key: str, expires_at: int) -> bool:
         check_key(key)
         check_expires_at(expires_at)
         touches = self._clients.here().touches
-        return await self._is_done(touches.submit(self._prefix + key, self._milliseconds(expires_at)))
+        done = await self._answers.of(touches.submit(self._prefix + key, self._milliseconds(expires_at), expires_at))
+        if isinstance(done, bytes):  # the owner, whose index doesn't list the row for so long
+            await self._owners.add(done.decode(), key, expires_at)
+        return bool(done)
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
-        commands = self._clients.here()
-        if version is not None:
-            return await self._is_done(commands.deletes.submit(self._prefix + key, _digest(version)))
-        async with self._deadline(self._timeout):
-            return bool(await commands.client.delete(self._prefix + key))
+        digest = "" if version is None else _digest(version)
+        deletes = self._clients.here().deletes
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        done = await self._answers.of(deletes.submit(self._prefix + key, digest, ""))
+        if isinstance(done, bytes):
+            await self._owners.remove(done.decode(), [key], deadline)
+        return bool(done)
+
+    async def owner_of(self, key: str) -> str | None:
+        check_key(key)
+        return await self._owners.of(key)
+
+    async def keys_of(self, owner: str) -> list[str]:
+        check_owner(owner)
+        return await self._owners.keys_of(owner)
+
+    async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
+        check_owner(owner)
+        if keep is not None:
+            check_key(keep)
+        return await self._owners.delete_all_of(owner, keep)
 
     async def delete_expired(self, limit: int = 1000) -> int:
         return 0
@@ -171,7 +194,7 @@ class RedisStore(SessionStore):
         """The keys of all sessions; see `SupportsListing`."""
         names = aiter(self._clients.here().client.scan_iter(match=glob(self._prefix) + "*", count=1000))
         while True:
-            async with self._deadline(self._timeout):
+            async with self._answers.within(self._timeout):
                 name = await anext(names, None)
             if name is None:
                 return
@@ -195,7 +218,7 @@ class RedisStore(SessionStore):
         """
         client = self._clients.here().client
         with suppress(StoreFull):
-            async with self._deadline(self._timeout):
+            async with self._answers.within(self._timeout):
                 await probe(client, self._prefix)
 
     async def aclose(self) -> None:
@@ -212,50 +235,44 @@ class RedisStore(SessionStore):
                 return await check()
         except DRIVER_ERRORS as error:
             if not is_error_reply(error):
-                raise self._to_store_error(error) from cause_of(error)
-            refusal = self._explain(error)
+                raise self._answers.store_error(error) from cause_of(error)
+            refusal = self._answers.explain(error)
             found.append(Finding(f"{self._clients.server.address} {refusal.problem}", refusal.remedy))
             return None
 
-    async def _is_done(self, answer: Awaitable[Any]) -> bool:
-        """Wait for a script's 1 or 0. What holds something else is no session."""
+    async def _value(
+        self, key: str, data: bytes, expires_at: int, owner: str | None, version: Hashable = None
+    ) -> bytes:
+        """What to write. First the owner's index has to list the row for as long as it lives."""
+        if owner is None:
+            return write(Row(data))
+        return write(Row(data, owner, await self._owners.add(owner, key, expires_at, version)))
+
+    async def _write(self, call: Awaitable[Any], key: str, value: bytes, deadline: float) -> bool:
+        """Wait for what a script says of a write, and look if no answer comes."""
         try:
-            return bool(await answer)
+            return bool(await call)
         except DRIVER_ERRORS as error:
             if is_foreign(error):
                 return False
-            raise self._to_store_error(error) from cause_of(error)
+            if await self._contains(key, value, deadline):
+                return True
+            raise self._answers.store_error(error) from cause_of(error)
 
-    async def _contains(self, key: str, data: bytes) -> bool:
-        """Look, with the other half of the budget, whether a write took place whose answer didn't come, or said no."""
-        client = self._clients.here().client
-        async with self._deadline(self._timeout / 2):
-            try:
-                return bool(await client.get(self._prefix + key) == data)
-            except ResponseError as error:
-                if is_foreign(error):
-                    return False
-                raise
-
-    @asynccontextmanager
-    async def _deadline(self, seconds: float) -> AsyncIterator[None]:
+    async def _contains(self, key: str, value: bytes, deadline: float) -> bool:
+        """Look, in what is left of the budget, whether a write took place whose answer didn't come."""
+        execute = self._clients.here().execute
         try:
-            async with asyncio.timeout(seconds):
-                yield
+            async with asyncio.timeout_at(deadline):
+                return bool(await execute("GET", self._prefix + key) == value)
         except DRIVER_ERRORS as error:
-            raise self._to_store_error(error) from cause_of(error)
-
-    def _to_store_error(self, error: Exception) -> StoreUnavailable:
-        """What redis-py's error is to users of a store."""
-        refusal = self._explain(error)
-        return refusal.kind(f"{self._clients.server.address} {refusal.problem}: {refusal.remedy}")
-
-    def _explain(self, error: Exception) -> Refusal:
-        return explain(error, self._clients.server, prefix=self._prefix, seconds=self._timeout)
+            if is_foreign(error):
+                return False
+            raise self._answers.store_error(error) from cause_of(error)
 
 
 def _digest(version: Hashable) -> str:
     """What the scripts compare: the SHA-1 of the bytes as loaded. It only tells versions of one session apart."""
     if not isinstance(version, bytes):
-        return ""
+        return "none"
     return hashlib.sha1(version, usedforsecurity=False).hexdigest()

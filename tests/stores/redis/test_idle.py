@@ -13,9 +13,12 @@ from redis.asyncio import Redis
 
 from starlette_sessions_ext import RedisStore, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
+from starlette_sessions_ext.stores.redis.pool import Pool
 from starlette_sessions_ext.testing import FaultProxy
 
 from ...support.event_loops import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
+from ...support.redis_programs import redis_server as redis_server
 from ...support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -42,9 +45,13 @@ async def control(redis_server: RedisServer) -> AsyncIterator[Redis]:
 
 
 async def make(store: RedisStore, count: int) -> list[str]:
-    """As many sessions, each over another connection."""
+    """As many sessions, and as many idle connections."""
     keys = [key_of(new_id()) for _ in range(count)]
     assert await asyncio.gather(*(store.create(key, key.encode(), LATER) for key in keys)) == [True] * count
+    client: Any = store._clients.here().client
+    if isinstance(pool := client.connection_pool, Pool):
+        for connection in [await pool.get_connection() for _ in range(count)]:
+            await pool.release(connection)
     return keys
 
 
@@ -66,10 +73,16 @@ async def test_a_load_on_a_forgotten_connection_is_asked_once_more(store: RedisS
 
 async def test_after_one_that_got_no_answer_all_idle_ones_are_replaced(store: RedisStore, proxy: FaultProxy) -> None:
     """So that a write, which is never sent twice, doesn't meet the next forgotten one."""
-    [key, *_] = await make(store, 5)
+    [key, touched, replaced, deleted, _] = await make(store, 5)
     proxy.forget()
     assert await store.load(key) is not None
-    assert await asyncio.gather(*(store.create(key_of(new_id()), b"data", LATER) for _ in range(5))) == [True] * 5
+    calls = [
+        store.create(key_of(new_id()), b"data", LATER),
+        store.touch(touched, LATER),
+        store.replace(replaced, b"new", LATER, replaced.encode()),
+        store.delete(deleted),
+    ]
+    assert await asyncio.gather(*calls) == [True] * 4, "each over another connection"
 
 
 async def test_a_write_is_never_sent_twice(store: RedisStore, proxy: FaultProxy, control: Redis) -> None:
@@ -153,3 +166,15 @@ async def test_connections_are_kept_known_by_probes(redis_server: RedisServer) -
 def connections(store: RedisStore) -> list[Any]:
     client: Any = store._clients.here().client
     return list(client.connection_pool._available_connections)
+
+
+async def test_a_write_without_an_answer_isnt_taken_for_done_where_the_key_holds_something_else(
+    store: RedisStore, proxy: FaultProxy, control: Redis
+) -> None:
+    [key, other] = await make(store, 2)
+    assert await store.replace(other, b"new", LATER, other.encode())  # now the server knows the script
+    await control.delete(f"session:{key}")
+    await control.lpush(f"session:{key}", "x")
+    proxy.drop_reply()
+    with pytest.raises(StoreTimeout):
+        await store.replace(key, b"new", LATER, key.encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,8 @@ from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
 from ...support.asyncio_only import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
+from ...support.redis_programs import redis_server as redis_server
 from ...support.redis_server import RedisServer
 from ...support.servers import free_port, wait_until
 
@@ -227,12 +229,13 @@ def test_what_a_closed_client_kept_of_its_loop_is_explained(redis_server: RedisS
     store = RedisStore(client)
 
     async def crowd() -> list[Any]:
-        touches = (store.create(key_of(new_id()), b"data", LATER) for _ in range(5))
-        outcomes = await asyncio.gather(*touches, return_exceptions=True)
+        key = key_of(new_id())
+        calls: list[Awaitable[Any]] = [store.load(key), store.create(key, b"data", LATER)]
+        outcomes = await asyncio.gather(*calls, store.touch(key_of(new_id()), LATER), return_exceptions=True)
         await client.aclose()
         return outcomes
 
-    assert asyncio.run(crowd()) == [True] * 5
+    assert asyncio.run(crowd()) == [None, True, False]
     errors = [str(outcome) for outcome in asyncio.run(crowd()) if isinstance(outcome, StoreUnavailable)]
     assert errors
     assert all("another event loop" in error for error in errors)

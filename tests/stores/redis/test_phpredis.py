@@ -16,6 +16,7 @@ from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.redis.sharded import DEFAULT_PREFIX, pick
 
 from ...support.asyncio_only import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
 from ...support.redis_server import RedisServer
 from ...support.servers import running
 
@@ -35,9 +36,9 @@ WEIGHTS = pytest.mark.parametrize("weights", [[1], [1, 1], [3, 1], [1, 2, 4], [5
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
+def servers(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
     folder = tmp_path_factory.mktemp("phpredis")
-    with running(*(RedisServer(folder, "--save", "") for _ in range(3))) as started:
+    with running(*(RedisServer(folder, "--save", "", program=redis_program) for _ in range(3))) as started:
         yield started
 
 

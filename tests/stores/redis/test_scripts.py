@@ -16,6 +16,8 @@ from starlette_sessions_ext.stores.redis.scripts import MAX_BATCHED_CALLS
 from starlette_sessions_ext.testing import FaultProxy
 
 from ...support.event_loops import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
+from ...support.redis_programs import redis_server as redis_server
 from ...support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio

@@ -7,26 +7,34 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from starlette_sessions_ext import ConfigurationError, RedisStore, SessionStore, StoreUnavailable
+from starlette_sessions_ext import ConfigurationError, RedisStore, SessionStore, Stored, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.base import SupportsSharding
 from starlette_sessions_ext.stores.redis.sharded import Server, parse_save_path, pick
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 from ...support.asyncio_only import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
 from ...support.redis_server import RedisServer, let_pass
 from ...support.servers import running
 
 pytestmark = pytest.mark.anyio
 
 PREFIX = "PHPREDIS_SESSION:"
+ANN = "a" * 32
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
+def servers(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, ...]]:
     folder = tmp_path_factory.mktemp("redis-servers")
-    with running(*(RedisServer(folder, "--save", "") for _ in range(3))) as started:
+    with running(*(RedisServer(folder, "--save", "", program=redis_program) for _ in range(3))) as started:
         yield started
+
+
+async def load(store: SessionStore, key: str) -> Stored:
+    row = await store.load(key)
+    assert row is not None
+    return row
 
 
 def save_path(servers: tuple[RedisServer, ...]) -> str:
@@ -73,6 +81,37 @@ async def test_a_dead_server_takes_its_own_share_only(servers: tuple[RedisServer
             else:
                 assert await store.load(key) is not None
         servers[2].start()
+
+
+async def test_an_owner_has_sessions_on_every_server(servers: tuple[RedisServer, ...], clock: FakeClock) -> None:
+    async with RedisStore.from_save_path(save_path(servers), clock=clock) as store:
+        keys, soon = sorted(key_of(new_id()) for _ in range(50)), int(clock()) + 60
+        for key in keys:
+            assert await store.create(key, b"data", soon, ANN)
+            assert await store.replace(key, b"new", soon, (await load(store, key)).version, ANN)
+            assert await store.owner_of(key) == ANN
+        assert sorted(await store.keys_of(ANN)) == keys
+        for server in servers:
+            async with Redis.from_url(server.url) as control:
+                assert await control.zcard(f"{PREFIX}owner:{ANN}") > 0
+        assert await store.delete_all_of(ANN, keep=keys[0]) == 49
+        assert await store.keys_of(ANN) == [keys[0]]
+
+
+async def test_an_owners_sessions_go_from_the_servers_that_run(
+    servers: tuple[RedisServer, ...], clock: FakeClock
+) -> None:
+    async with RedisStore.from_save_path(save_path(servers), clock=clock) as store:
+        keys = [key_of(new_id()) for _ in range(50)]
+        for key in keys:
+            await store.create(key, b"data", int(clock()) + 60, ANN)
+        servers[0].stop()
+        for call in (store.keys_of, store.delete_all_of):
+            with pytest.raises(StoreUnavailable, match=str(servers[0].port)):
+                await call(ANN)
+        reached = [key for key in keys if store.server_of(key) != 0]
+        assert [await store.load(key) for key in reached] == [None] * len(reached)
+        servers[0].start()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ from starlette_sessions_ext.stores.redis.diagnosis import findings
 from starlette_sessions_ext.testing import FakeClock, FaultProxy, NetworkStoreContract, StoreContract
 
 from ...support.event_loops import anyio_backend as anyio_backend
+from ...support.redis_programs import redis_program as redis_program
+from ...support.redis_programs import redis_server as redis_server
+from ...support.redis_programs import redis_url as redis_url
 from ...support.redis_server import RedisServer, RunningClock, let_pass, running_sentinel
 from ...support.servers import free_port
 
@@ -28,8 +31,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_sentinel(tmp_path_factory.mktemp("sentinel")) as server:
+def sentinel(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_sentinel(tmp_path_factory.mktemp("sentinel"), redis_program) as server:
         yield server
 
 
