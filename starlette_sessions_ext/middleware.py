@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
-from itsdangerous import Signer
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from ._core.circuit_breaker import Guard
-from ._core.context import SessionConfig
+from ._core.config import SessionConfig
 from ._core.directory import SessionDirectory
 from ._core.ids import Successors
 from ._core.lifetimes import Lifetimes
@@ -37,8 +33,9 @@ from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
 from ._http.lifespan import live
 from ._http.path_filter import EXCLUDED, Exclude, read_exclude
-from ._http.responses import send_unavailable
-from .errors import ConfigurationError, CorruptRecord, SessionError, StoreUnavailable
+from ._http.responses import is_disconnect, send_unavailable
+from ._http.starlette_attributes import StarletteAttributes
+from .errors import ConfigurationError, CorruptRecord, StoreUnavailable
 from .events import EventHandler, SessionEvent, log_event, logger
 from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .serializers import Serializer, read_serializer
@@ -48,7 +45,7 @@ from .stores.memory import MemoryStore
 _SERVED = frozenset({"http", "websocket"})
 
 
-class SessionMiddleware:
+class SessionMiddleware(StarletteAttributes):
     """Server-side sessions in `request.session` and `request.state.session`, one object.
 
     The first parameters are those of Starlette's own middleware, in its order; times are seconds.
@@ -219,8 +216,8 @@ class SessionMiddleware:
     async def _fail(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 where the store couldn't be reached and nothing was sent yet. Otherwise raise the error."""
         if not exchange.writable:
-            if _is_disconnect(error):  # the client left: that is no failure of the handler's
-                await _save_after_disconnect(exchange)
+            if is_disconnect(error):  # the client left: that is no failure of the handler's
+                await exchange.save_after_disconnect()
             raise error
         failure = exchange.failure
         if failure is not None and error.__cause__ is failure:  # Starlette wraps what it has a handler for
@@ -228,22 +225,7 @@ class SessionMiddleware:
         if not isinstance(error, StoreUnavailable):
             raise error
         logger.error("answered 503: %s", error)
-        await self._refuse(error, scope, receive, send)
-
-    async def _refuse(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._unavailable_handler is not None and scope["type"] == "http":
-            try:
-                response = self._unavailable_handler(HTTPConnection(scope, receive), error)
-                if inspect.isawaitable(response):
-                    response = await response
-                if not callable(response):
-                    raise TypeError("it must return a Response")
-            except Exception:
-                logger.exception("unavailable_handler raised, so the plain 503 is sent")
-            else:
-                await response(scope, receive, send)
-                return
-        await send_unavailable(scope, send)
+        await send_unavailable(error, scope, receive, send, self._unavailable_handler)
 
     def _emit(self, event: SessionEvent) -> None:
         log_event(event)
@@ -259,60 +241,3 @@ class SessionMiddleware:
         if self._directory is None:
             raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
         return self._directory
-
-    # What Starlette's middleware has, so that code which looks at it, or assigns to it, finds its way
-
-    @property
-    def signer(self) -> Signer:
-        """The signer of the cookie's value."""
-        return self._http.cookie.signer
-
-    @property
-    def session_cookie(self) -> str:
-        """The cookie's name."""
-        return self._http.cookie.name
-
-    @property
-    def max_age(self) -> int | None:
-        """The cookie's lifetime in seconds; None: until the browser closes."""
-        return self._max_age
-
-    @property
-    def path(self) -> str:
-        """The cookie's path."""
-        return self._http.cookie.path
-
-    @property
-    def security_flags(self) -> str:
-        """The cookie's attributes after path and lifetime; with https_only="auto" those over https."""
-        cookie = self._http.cookie
-        return cookie.flags(secure=cookie.is_secure("https"))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse an assignment that would have no effect. Raises `ConfigurationError`."""
-        if name in _STARLETTE_OPTIONS:
-            raise ConfigurationError(f"SessionMiddleware.{name} can't be assigned: give {_STARLETTE_OPTIONS[name]}")
-        super().__setattr__(name, value)
-
-
-_STARLETTE_OPTIONS = {
-    "signer": "secret_key to the constructor",
-    "session_cookie": "session_cookie to the constructor, or make one middleware for each name",
-    "max_age": "max_age to the constructor",
-    "path": "path to the constructor",
-    "security_flags": "same_site, https_only, domain and partitioned to the constructor",
-}
-
-
-def _is_disconnect(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_disconnect, error.exceptions))
-    return isinstance(error, WebSocketDisconnect)
-
-
-async def _save_after_disconnect(exchange: Exchange) -> None:
-    try:
-        if exchange.has_changed():
-            await exchange.save_late()
-    except SessionError as failure:
-        logger.error("a WebSocket's last changes weren't saved: %s", failure)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -24,35 +23,19 @@ from ..errors import (
     SessionTooLarge,
     StoreUnavailable,
 )
-from ..events import EventHandler, EventKind, SessionEvent, logger
-from ..serializers import Serializer
+from ..events import EventKind, SessionEvent, logger
 from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
+from .config import SessionConfig
 from .directory import SessionDirectory
 from .ids import digest_of, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
-from .repository import SessionRepository
-from .rows import Rows
+from .refusals import refuse_degraded
 from .signing_in import after_sign_in, current_user, is_claim_due, note_user
 from .writing import write, write_atomically
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SessionConfig:
-    """What all requests of a middleware share."""
-
-    rows: Rows
-    repository: SessionRepository
-    serializer: Serializer
-    empty_body: bytes  # what the serializer makes of an empty session
-    overwrites: bool  # on_conflict="merge": the later of two changes of one key wins
-    degrades: bool  # on_store_error="anonymous": a session that can't be loaded is an empty one
-    emit: EventHandler
-    directory: SessionDirectory | None = None  # where the option `user` is given
-    max_sessions_per_user: int | None = None
 
 
 _NOTHING_WRITTEN = (SessionConflict, SessionGone, SessionNotSaved, SessionTooLarge)
@@ -110,9 +93,10 @@ class SessionContext:
 
     def has_work(self) -> bool:
         """Return whether there is something to save, or upkeep that is due."""
-        session, entry = self.session, self.entry
+        session = self.session
         if session.modified:
             return True
+        entry = self.entry
         if entry is None:
             return session._lent and self.differs()
         rows = self.config.rows
@@ -123,10 +107,6 @@ class SessionContext:
         ):
             return True
         return False if rows.users is None else is_claim_due(self, entry)
-
-    def has_changed(self) -> bool:
-        """Return whether the handler has changed something since the session was loaded or saved."""
-        return self.session.modified or (self.session._lent and self.differs())
 
     def differs(self) -> bool:
         """Return whether the session's data differs from what is stored. It is encoded for that."""
@@ -182,7 +162,6 @@ class SessionContext:
         return self.config.directory
 
     def now(self) -> float:
-        """Return the time by the middleware's clock, in unix seconds."""
         return self.config.rows.clock()
 
     def user(self) -> str | None:
@@ -192,14 +171,14 @@ class SessionContext:
     async def save(self) -> None:
         """See `Session.save`."""
         if self.session._degraded:
-            self.refuse()
+            refuse_degraded()
         await self.commit(refreshes=not self.writable)
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
         """See `Session.atomic`."""
         refuse_async(fn)
         if self.session._degraded:
-            self.refuse()
+            refuse_degraded()
         while True:
             if self.is_busy:
                 await self._turn()
@@ -274,11 +253,6 @@ class SessionContext:
             renews=renews and not self.is_socket,  # some servers drop the headers of a handshake
         )
 
-    def refuse(self) -> None:
-        raise StoreUnavailable(
-            "the session couldn't be loaded when this request began, so nothing of it can be changed"
-        )
-
     # After reading and writing
 
     def set_entry(self, entry: Entry | None) -> None:
@@ -289,15 +263,6 @@ class SessionContext:
         rows = self.config.rows
         self.cookie = SetCookie(entry.session_id, rows.lifetimes.cookie_max_age(entry.header, rows.clock()))
         self.client_id = entry.session_id
-
-    def require_writable(self) -> None:
-        """Raise `SessionNotSaved` unless a new id can still be handed out."""
-        if not self.writable:
-            raise SessionNotSaved(
-                "the response has started, so no cookie can be sent for a new session id: fill a new session, and "
-                "rotate one, before the response. Common causes are a dependency that writes after its `yield`, a "
-                "background task, the body of a streamed response, and a WebSocket after `accept`"
-            )
 
     def lose(self, key: str, entry: Entry | None = None) -> None:
         """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""

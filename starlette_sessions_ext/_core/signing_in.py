@@ -9,6 +9,7 @@ from ..events import logger
 from ..session import Intent, SignIn
 from .merge import is_same
 from .plan import Entry
+from .refusals import require_writable
 from .users import Users
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def note_user(context: SessionContext, before: Entry | None, intent: Intent, bod
         intent = intent._replace(sign_in=SignIn(int(context.config.rows.clock() * 1000), context.sign_in_details()))
         if was is not None and now != was:
             assert before is not None
-            context.require_writable()
+            require_writable(context)
             body = _set_since(context, before.body, body)
             intent = intent._replace(end=True)
         else:

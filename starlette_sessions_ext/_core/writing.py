@@ -13,6 +13,7 @@ from .atomic import AtomicUpdate
 from .lifetimes import RENEW_GRACE
 from .merge import merge
 from .plan import ClearCookie, Entry, Plan, Write
+from .refusals import refuse_degraded, require_writable
 from .signing_in import note_user, refuse_change_of_user
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ async def write(context: SessionContext, intent: Intent, body: bytes) -> None:
     """Carry out an intent, with the session's data as it was then. Raises as `Session.save` does."""
     empty = context.config.empty_body
     if context.session._degraded and (intent != NO_INTENT or body != empty):
-        context.refuse()
+        refuse_degraded()
     if context.replaced_key is not None and (intent.rotate or intent.end):
         context.replaced_key, context.is_gone = None, False
     if intent.end:
@@ -101,7 +102,7 @@ async def _change_id(
     def change(theirs: Entry) -> Entry | None:
         return planned.entry if theirs is entry and not context.attempts else rebase(theirs)
 
-    context.require_writable()
+    require_writable(context)
     repository = context.config.repository
     if planned.write is Write.ROTATE:
         await _after_new_id(context, entry, await repository.rotate(entry, change), EventKind.ROTATED)
@@ -141,7 +142,7 @@ async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
     if context.replaced_key is not None:
         context.lose(context.replaced_key)
         raise SessionGone("the session's id was replaced before this request began; its changes weren't saved")
-    context.require_writable()
+    require_writable(context)
     repository = context.config.repository
     entry = await repository.create(context.config.rows.new_header(intent.lifetime, intent.sign_in), body)
     if context.ended_key is not None:

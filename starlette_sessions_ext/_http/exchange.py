@@ -9,11 +9,12 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from .._core.context import SessionConfig, SessionContext
+from .._core.config import SessionConfig
+from .._core.context import SessionContext
 from .._core.keep_alive import keep_alive
 from .._core.plan import ClearCookie, SetCookie
 from .._core.sign_in_details import Describe, encode_details
-from ..errors import ConfigurationError, SessionGone
+from ..errors import ConfigurationError, SessionError, SessionGone
 from ..events import logger
 from ..session import ENDED, Session
 from .cookie import SessionCookie
@@ -142,6 +143,14 @@ class Exchange(SessionContext):
             return
         with suppress(SessionGone):
             await self.commit()
+
+    async def save_after_disconnect(self) -> None:
+        """Save a WebSocket's last changes. That can't be reported to a client any more."""
+        try:
+            if self.session.modified or (self.session._lent and self.differs()):
+                await self.save_late()
+        except SessionError as failure:
+            logger.error("a WebSocket's last changes weren't saved: %s", failure)
 
     async def _save_and_send(self, message: Message) -> None:
         """Save, and send the first message. An error page after a failed save saves nothing."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterable
 
-from starlette.types import Scope, Send
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from .._core.options import UnavailableHandler
+from ..errors import StoreUnavailable
+from ..events import logger
 
 RETRY_AFTER = 5
 """Seconds that a 503 asks clients to wait: a store that restarts is back by then."""
@@ -18,7 +25,33 @@ _TEXT = re.compile(r"text/[^\s/;]+")
 _WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 
 
-async def send_unavailable(scope: Scope, send: Send) -> None:
+def is_disconnect(error: BaseException) -> bool:
+    """Return whether an error says that a WebSocket's client has left."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_disconnect, error.exceptions))
+    return isinstance(error, WebSocketDisconnect)
+
+
+async def send_unavailable(
+    error: StoreUnavailable, scope: Scope, receive: Receive, send: Send, handler: UnavailableHandler | None = None
+) -> None:
+    """Send the response of the application's handler, or a plain one where it has none or raises."""
+    if handler is not None and scope["type"] == "http":
+        try:
+            response = handler(HTTPConnection(scope, receive), error)
+            if inspect.isawaitable(response):
+                response = await response
+            if not callable(response):
+                raise TypeError("it must return a Response")
+        except Exception:
+            logger.exception("unavailable_handler raised, so the plain 503 is sent")
+        else:
+            await response(scope, receive, send)
+            return
+    await send_plain_unavailable(scope, send)
+
+
+async def send_plain_unavailable(scope: Scope, send: Send) -> None:
     """Answer 503 (RFC 9110, 15.6.4), and leave the cookie as it is.
 
     The body is text, or FastAPI's `{"detail": "..."}` where the client prefers JSON.

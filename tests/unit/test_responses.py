@@ -7,7 +7,7 @@ import json
 import pytest
 from starlette.types import Message
 
-from starlette_sessions_ext._http.responses import RETRY_AFTER, send_unavailable
+from starlette_sessions_ext._http.responses import RETRY_AFTER, send_plain_unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ async def answer(headers: Headers, kind: str = "http", extensions: dict[str, obj
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await send_unavailable({"type": kind, "headers": headers, "extensions": extensions or {}}, send)
+    await send_plain_unavailable({"type": kind, "headers": headers, "extensions": extensions or {}}, send)
     return sent
 
 

@@ -1,0 +1,25 @@
+"""Refuse what can't be saved in this request, and say why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from ..errors import SessionNotSaved, StoreUnavailable
+
+if TYPE_CHECKING:
+    from .context import SessionContext
+
+
+def refuse_degraded() -> NoReturn:
+    """Raise `StoreUnavailable`: the session is empty because the store couldn't be read."""
+    raise StoreUnavailable("the session couldn't be loaded when this request began, so nothing of it can be changed")
+
+
+def require_writable(context: SessionContext) -> None:
+    """Raise `SessionNotSaved` unless a new id can still be handed out."""
+    if not context.writable:
+        raise SessionNotSaved(
+            "the response has started, so no cookie can be sent for a new session id: fill a new session, and "
+            "rotate one, before the response. Common causes are a dependency that writes after its `yield`, a "
+            "background task, the body of a streamed response, and a WebSocket after `accept`"
+        )
