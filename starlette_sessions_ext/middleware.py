@@ -197,7 +197,7 @@ class SessionMiddleware(StarletteAttributes):
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what has no session: the lifespan, excluded requests, and what isn't HTTP."""
         if scope["type"] == "lifespan":
-            await live(self.app, self.store, scope, receive, send)
+            await live(self.app, self.store, self._rows.owned, scope, receive, send)
             return
         if scope["type"] in _SERVED:
             scope[EXCLUDED] = True

@@ -5,13 +5,18 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import SessionError
-from ..stores.base import SessionStore
+from ..stores.base import SessionStore, SupportsOwners
+
+_NOBODY = "a" * 32  # an owner that no user has
 
 
-async def live(app: ASGIApp, store: SessionStore, scope: Scope, receive: Receive, send: Send) -> None:
+async def live(
+    app: ASGIApp, store: SessionStore, owned: SupportsOwners | None, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Open the store after the application has started, and close it after it stopped.
 
-    If the store can't be opened, report that to the server and make the application shut down.
+    If the store can't be opened, report that to the server and make the application shut down. `owned`
+    is the store where it has to find the sessions of a user: a table that can't is reported too.
     """
     failure: SessionError | None = None
 
@@ -25,6 +30,8 @@ async def live(app: ASGIApp, store: SessionStore, scope: Scope, receive: Receive
         if message["type"] == "lifespan.startup.complete":
             try:
                 await store.open()
+                if owned is not None:
+                    await owned.keys_of(_NOBODY)
             except SessionError as error:
                 failure = error
                 message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}

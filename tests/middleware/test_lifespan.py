@@ -7,16 +7,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
-from starlette.types import Message
 
 from starlette_sessions_ext import MemoryStore, SessionMiddleware, SQLiteStore, StoreUnavailable
 
 from ..support.client import SECRET, Browser, make_app
+from ..support.lifespan import Lifespan
 
 pytestmark = pytest.mark.anyio
 
@@ -38,32 +37,6 @@ class Noting(MemoryStore):
 class Unreachable(MemoryStore):
     async def open(self) -> None:
         raise StoreUnavailable("no answer from 10.0.0.1")
-
-
-class Lifespan:
-    """A server's side of the lifespan protocol: starts and, if that went well, stops the application."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.sent: list[Message] = []
-        self._stop = anyio.Event()
-        self._received = 0
-
-    async def receive(self) -> Message:
-        self._received += 1
-        if self._received == 1:
-            return {"type": "lifespan.startup"}
-        await self._stop.wait()
-        return {"type": "lifespan.shutdown"}
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-        if message["type"] == "lifespan.startup.complete":
-            self._stop.set()
-
-    async def run(self) -> None:
-        with anyio.fail_after(30):
-            await self.app({"type": "lifespan", "asgi": {}, "state": {}}, self.receive, self.send)
 
 
 async def test_the_store_opens_after_the_application_and_closes_after_it() -> None:

@@ -15,6 +15,8 @@ from starlette_sessions_ext.stores.mysql import statements
 from starlette_sessions_ext.stores.mysql.names import MIGRATED
 from starlette_sessions_ext.testing import FakeClock
 
+from ...support.client import make_app
+from ...support.lifespan import Lifespan
 from ...support.mariadb_server import MIGRATIONS, MariaDBServer
 from .control import load, locked, query
 
@@ -71,6 +73,21 @@ async def test_a_table_that_was_not_migrated_serves_sessions_without_owners(
         assert await store.keys_of(ANN) == [key]
         assert await store.owner_of(key) == ANN
         assert not [finding for finding in await store.diagnose() if "owner" in finding.problem]
+
+
+async def test_an_application_that_needs_owners_doesnt_start_without_the_column(
+    mariadb: MariaDBServer, other: Any
+) -> None:
+    def server(user: str | None) -> Lifespan:
+        return Lifespan(make_app(DatabaseStore(mariadb.url("other")), {}, user=user))
+
+    await server(None).run()
+    failing = server("user_id")
+    with pytest.raises(ConfigurationError, match="sessions-ext migrate"):
+        await failing.run()
+    assert failing.sent[0]["type"] == "lifespan.startup.failed"
+    mariadb.run((MIGRATIONS / "0003_owner.sql").read_text(), "other")
+    await server("user_id").run()
 
 
 @pytest.mark.parametrize("number", range(4))
