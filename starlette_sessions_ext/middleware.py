@@ -9,10 +9,8 @@ from typing import Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ._core.circuit_breaker import Guard
-from ._core.config import SessionConfig
+from ._core.config import make_config
 from ._core.directory import SessionDirectory
-from ._core.ids import Successors
 from ._core.lifetimes import Lifetimes
 from ._core.loading import follow, import_legacy, load_first
 from ._core.options import (
@@ -20,15 +18,13 @@ from ._core.options import (
     check_callbacks,
     check_choices,
     check_limit,
-    check_unavailable_handler,
-    warn_of_doubtful,
+    read_store,
 )
 from ._core.plan import Entry
-from ._core.repository import SessionRepository
 from ._core.rows import Rows
 from ._core.secret_keys import SecretKey, read_secrets
 from ._core.sign_in_details import Describe, describe
-from ._core.users import UserOption, Users
+from ._core.users import UserOption
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
 from ._http.lifespan import live
@@ -39,8 +35,7 @@ from .errors import ConfigurationError, CorruptRecord, StoreUnavailable
 from .events import EventHandler, SessionEvent, log_event, logger
 from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .serializers import Serializer, read_serializer
-from .stores.base import SessionStore, SupportsOwners
-from .stores.memory import MemoryStore
+from .stores.base import SessionStore
 
 _SERVED = frozenset({"http", "websocket"})
 
@@ -109,57 +104,24 @@ class SessionMiddleware(StarletteAttributes):
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_choices(on_conflict, on_store_error, state_attr)
-        check_callbacks(clock=clock, describe=describe, save_if=save_if, on_event=on_event)
-        check_unavailable_handler(unavailable_handler)
+        check_callbacks(clock, describe, unavailable_handler, save_if=save_if, on_event=on_event)
         check_limit(max_sessions_per_user, user)
-        if store is None:
-            logger.warning("sessions are kept in this process's memory: give SessionMiddleware a store to keep them")
-            store = MemoryStore(clock=clock)
-        elif not isinstance(store, SessionStore):
-            raise ConfigurationError("store must be a SessionStore, such as SQLiteStore(path) or RedisStore(url)")
-        self.app = app
-        self.store = store
-        cookie = SessionCookie(
-            session_cookie,
-            secret_key,
-            path=path,
-            same_site=same_site,
-            https_only=https_only,
-            domain=domain,
-            partitioned=partitioned,
-        )
-        serializer = read_serializer(serializer)
         lifetimes = Lifetimes.configured(max_age, idle_timeout, absolute_timeout, touch_interval, renew_after)
-        secrets = read_secrets(secret_key)
-        warn_of_doubtful(lifetimes, secrets)
-        users = None if user is None else Users(user, serializer)
-        self._directory = None if user is None else SessionDirectory.configured(store, lifetimes, clock)
-        self._rows = Rows(
-            store,
-            lifetimes,
-            clock,
-            Guard(store),
-            users,
-            store if users is not None and isinstance(store, SupportsOwners) else None,
-        )
-        self._config = SessionConfig(
-            self._rows,
-            SessionRepository(self._rows, Successors(secrets)),
+        cookie = SessionCookie(session_cookie, secret_key, path, same_site, https_only, domain, partitioned)
+        self.app, self.store = app, read_store(store, clock)
+        self._config = make_config(
+            Rows.configured(self.store, lifetimes, clock, user, serializer := read_serializer(serializer)),
+            read_secrets(secret_key),
             serializer,
-            empty_body=serializer.dumps({}),
             overwrites=on_conflict == "merge",
             degrades=on_store_error == "anonymous",
-            emit=self._emit,
-            directory=self._directory,
             max_sessions_per_user=max_sessions_per_user,
+            emit=self._emit,
         )
         self._http = HTTPConfig(cookie, state_attr, save_if, describe)
-        self._find = cookie.find
-        self._excludes = read_exclude(exclude)
-        self._legacy = read_legacy(legacy_cookies)
-        self._on_event = on_event
-        self._unavailable_handler = unavailable_handler
-        self._max_age = lifetimes.max_age
+        self._rows, self._find = self._config.rows, cookie.find
+        self._excludes, self._legacy = read_exclude(exclude), read_legacy(legacy_cookies)
+        self._on_event, self._unavailable_handler = on_event, unavailable_handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in _SERVED or (self._excludes is not None and self._excludes(scope)):
@@ -238,6 +200,6 @@ class SessionMiddleware(StarletteAttributes):
     @property
     def directory(self) -> SessionDirectory:
         """The sessions of users. Raises `ConfigurationError` without the option `user`."""
-        if self._directory is None:
+        if self._config.directory is None:
             raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
-        return self._directory
+        return self._config.directory

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..events import EventHandler
 from ..serializers import Serializer
 from .directory import SessionDirectory
+from .ids import Successors
+from .options import warn_of_doubtful
 from .repository import SessionRepository
 from .rows import Rows
 
@@ -22,5 +25,30 @@ class SessionConfig:
     overwrites: bool  # on_conflict="merge": the later of two changes of one key wins
     degrades: bool  # on_store_error="anonymous": a session that can't be loaded is an empty one
     emit: EventHandler
-    directory: SessionDirectory | None = None  # where the option `user` is given
-    max_sessions_per_user: int | None = None
+    directory: SessionDirectory | None  # where the option `user` is given
+    max_sessions_per_user: int | None
+
+
+def make_config(
+    rows: Rows,
+    secrets: Sequence[str],
+    serializer: Serializer,
+    *,
+    overwrites: bool,
+    degrades: bool,
+    max_sessions_per_user: int | None,
+    emit: EventHandler,
+) -> SessionConfig:
+    """Put together what the options of a middleware come to."""
+    warn_of_doubtful(rows.lifetimes, secrets)
+    return SessionConfig(
+        rows,
+        SessionRepository(rows, Successors(secrets)),
+        serializer,
+        serializer.dumps({}),
+        overwrites,
+        degrades,
+        emit,
+        None if rows.owned is None else SessionDirectory.configured(rows.owned, rows.lifetimes, rows.clock),
+        max_sessions_per_user,
+    )

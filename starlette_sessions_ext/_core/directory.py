@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..errors import ConfigurationError, CorruptRecord
-from ..stores.base import SessionStore, SupportsOwners
+from ..errors import CorruptRecord
+from ..stores.base import SessionStore
 from .backoff import Backoff
 from .lifetimes import Lifetimes
 from .record import Alias, Header, decode
 from .sign_in_details import decode_details
-from .users import owner_of, read_user
+from .users import owner_of, read_user, require_owners
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -76,12 +76,7 @@ class SessionDirectory:
         idle_timeout: int | timedelta = WEEKS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not isinstance(store, SupportsOwners):
-            raise ConfigurationError(
-                f"{type(store).__name__} doesn't find the sessions of a user: take a store that does, such as those "
-                "of this package, or leave the option user out"
-            )
-        self._store: SupportsOwners = store
+        self._store = require_owners(store)
         self._lifetimes = Lifetimes.configured(None, idle_timeout, None, None)
         self._clock = clock
 

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from ..errors import ConfigurationError, StoreUnavailable
 from ..events import logger
+from ..stores.base import SessionStore
+from ..stores.memory import MemoryStore
 from .callables import is_async
 from .lifetimes import Lifetimes
 from .secret_keys import is_published, is_short
@@ -27,18 +29,24 @@ def check_choices(on_conflict: str, on_store_error: str, state_attr: str) -> Non
         raise ConfigurationError("state_attr must be a name that can stand after request.state.")
 
 
-def check_callbacks(*, clock: Any, describe: Any, **optional: Any) -> None:
+def check_callbacks(clock: Any, describe: Any, unavailable_handler: Any, **optional: Any) -> None:
     """Refuse what can't be called, and async functions where nothing awaits them."""
     given = {name: function for name, function in optional.items() if function is not None}
     for name, function in {"clock": clock, "describe": describe, **given}.items():
         if not callable(function) or is_async(function):
             raise ConfigurationError(f"{name} must be a plain function, which isn't async")
-
-
-def check_unavailable_handler(handler: Any) -> None:
-    """Refuse what can't be called."""
-    if handler is not None and not callable(handler):
+    if unavailable_handler is not None and not callable(unavailable_handler):
         raise ConfigurationError("unavailable_handler must be a function of the connection and the StoreUnavailable")
+
+
+def read_store(store: SessionStore | None, clock: Callable[[], float]) -> SessionStore:
+    """Return the store, or one in memory if none is given. Raises `ConfigurationError` for what is none."""
+    if store is None:
+        logger.warning("sessions are kept in this process's memory: give SessionMiddleware a store to keep them")
+        return MemoryStore(clock=clock)
+    if not isinstance(store, SessionStore):
+        raise ConfigurationError("store must be a SessionStore, such as SQLiteStore(path) or RedisStore(url)")
+    return store
 
 
 def check_limit(max_sessions_per_user: int | None, user: object) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import StoreUnavailable
+from ..serializers import Serializer
 from ..session import SignIn
 from ..stores.base import SessionStore, Stored, SupportsOwners
 from .circuit_breaker import Guard
@@ -17,7 +18,7 @@ from .lifetimes import Lifetimes
 from .plan import Entry, new_entry
 from .record import Alias, Header, decode
 from .turns import Turns
-from .users import Users
+from .users import UserOption, Users, require_owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,21 @@ class Rows:
     users: Users | None = field(default=None, repr=False)
     owned: SupportsOwners | None = field(default=None, repr=False)
     turns: Turns = field(default_factory=Turns, repr=False)
+
+    @classmethod
+    def configured(
+        cls,
+        store: SessionStore,
+        lifetimes: Lifetimes,
+        clock: Callable[[], float],
+        user: UserOption | None,
+        serializer: Serializer,
+    ) -> Rows:
+        """Make the rows of a middleware. Raise `ConfigurationError` if the store can't find a user's sessions."""
+        if user is None:
+            return cls(store, lifetimes, clock, Guard(store))
+        owned = require_owners(store)
+        return cls(store, lifetimes, clock, Guard(store), Users(user, serializer), owned)
 
     async def read(self, session_id: str) -> Entry | Alias | None:
         """Return what is stored under an id; None if it is absent or expired. Raises `CorruptRecord`."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ConfigurationError, NotSerializable
 from ..serializers import Serializer
+from ..stores.base import SessionStore, SupportsOwners
 from .callables import is_async
 
 UserOption = str | Callable[[Mapping[str, Any]], str | int | None]
@@ -70,3 +71,13 @@ def read_user(user: str | int) -> str:
     if type(user) is int or (type(user) is str and user):
         return str(user)
     raise TypeError("a user is a non-empty str or an int, as the option user finds it in the session")
+
+
+def require_owners(store: SessionStore) -> SupportsOwners:
+    """Return a store that finds the sessions of a user. Raise `ConfigurationError` for another."""
+    if not isinstance(store, SupportsOwners):
+        raise ConfigurationError(
+            f"{type(store).__name__} doesn't find the sessions of a user: take a store that does, such as those "
+            "of this package, or leave the option user out"
+        )
+    return store

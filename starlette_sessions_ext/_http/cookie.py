@@ -61,7 +61,6 @@ class SessionCookie:
         self,
         name: str,
         secret_key: SecretKey,
-        *,
         path: str = "/",
         same_site: SameSite = "lax",
         https_only: HTTPSOnly = "auto",

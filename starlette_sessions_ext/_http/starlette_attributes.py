@@ -6,6 +6,7 @@ from typing import Any
 
 from itsdangerous import Signer
 
+from .._core.config import SessionConfig
 from ..errors import ConfigurationError
 from .exchange import HTTPConfig
 
@@ -13,8 +14,8 @@ from .exchange import HTTPConfig
 class StarletteAttributes:
     """The public attributes of Starlette's middleware. They can be read; to assign to them has no effect there."""
 
+    _config: SessionConfig
     _http: HTTPConfig
-    _max_age: int | None
 
     @property
     def signer(self) -> Signer:
@@ -29,7 +30,7 @@ class StarletteAttributes:
     @property
     def max_age(self) -> int | None:
         """The cookie's lifetime in seconds; None: until the browser closes."""
-        return self._max_age
+        return self._config.rows.lifetimes.max_age
 
     @property
     def path(self) -> str:
