@@ -1,0 +1,9 @@
+"""Sessions in the formats of PHP: what `session.serialize_handler` names php, php_serialize and php_binary."""
+
+from __future__ import annotations
+
+from .codec import Format, dumps, loads
+from .errors import PHPDecodeError, PHPEncodeError
+from .objects import PHPObject
+
+__all__ = ["Format", "PHPDecodeError", "PHPEncodeError", "PHPObject", "dumps", "loads"]
