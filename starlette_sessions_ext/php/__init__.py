@@ -5,5 +5,6 @@ from __future__ import annotations
 from .codec import Format, dumps, loads
 from .errors import PHPDecodeError, PHPEncodeError
 from .objects import PHPObject
+from .settings import PHPSettings
 
-__all__ = ["Format", "PHPDecodeError", "PHPEncodeError", "PHPObject", "dumps", "loads"]
+__all__ = ["Format", "PHPDecodeError", "PHPEncodeError", "PHPObject", "PHPSettings", "dumps", "loads"]
