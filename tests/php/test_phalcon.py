@@ -73,15 +73,15 @@ def test_every_option_of_the_handlersocket_adapter_has_an_effect() -> None:
     assert (address.host, address.port, address.port_wr) == ("db", 9, 9)
 
 
-def test_every_option_of_the_database_adapter_has_an_effect() -> None:
-    columns = {
-        "column_session_id": "sid",
-        "column_data": "payload",
-        "column_created_at": "made",
-        "column_modified_at": "changed",
-    }
-    store = phalcon.database({"db": MYSQL, "table": "other", **columns}).store
-    assert {"other", *columns.values()} <= set(store._names)  # type: ignore[attr-defined]
+NAMES = ["table", "column_session_id", "column_data", "column_created_at", "column_modified_at"]
+
+
+@pytest.mark.parametrize("option", NAMES)
+def test_every_option_of_the_database_adapter_has_an_effect(option: str) -> None:
+    names = {name: f"other_{number}" for number, name in enumerate(NAMES)}
+    phalcon.database({"db": MYSQL, **names})
+    with pytest.raises(ConfigurationError, match=option.removeprefix("column_")):
+        phalcon.database({"db": MYSQL, **names, option: "no`name"})
 
 
 def test_what_the_adapters_have_no_option_for_is_a_setting() -> None:
