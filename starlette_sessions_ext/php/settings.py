@@ -29,6 +29,7 @@ class PHPSettings:
     cookie_path: str = "/"
     cookie_domain: str = ""
     cookie_secure: bool = False
+    cookie_httponly: bool = False
     cookie_samesite: str = ""
     sid_length: int = 32
     """Characters of a new id. Debian's php.ini has 26."""
@@ -48,8 +49,9 @@ class PHPSettings:
                 raise ConfigurationError(f"{setting} must be a str, as php.ini has it")
         if _NAME.fullmatch(self.name) is None or self.name.isdecimal():
             raise ConfigurationError("name can't be a number, or hold white space or one of =,;.[, as in PHP")
-        if not isinstance(self.cookie_secure, bool):
-            raise ConfigurationError("cookie_secure must be True or False")
+        for setting in ("cookie_secure", "cookie_httponly"):
+            if not isinstance(getattr(self, setting), bool):
+                raise ConfigurationError(f"{setting} must be True or False")
         if self.cookie_samesite.lower() not in _SAME_SITES:
             raise ConfigurationError("cookie_samesite must be Lax, Strict, None as a str, or empty")
         if self.serialize_handler not in get_args(Format):

@@ -52,7 +52,7 @@ class TestPHPFileStore(RowsContract, RacesContract):
         assert before is not None
         for bad in [bad for bad in NOT_KEYS if bad not in ALSO_IDS] + [
             "a" * 21,
-            "a" * 251,
+            "a" * 257,
             "é" * 30,
             "a_" * 16,
             "a|" * 16,
@@ -163,6 +163,13 @@ async def test_shorter_data_are_padded_with_zeros(
     assert row is not None
     assert row.data == row.version == after
     assert await store.delete(key, after)
+
+
+async def test_an_id_that_no_file_can_be_named_by_has_no_session(store: PHPFileStore, soon: int) -> None:
+    assert await store.load("a" * 256) is None
+    assert not await store.touch("a" * 256, soon)
+    with pytest.raises(StoreUnavailable, match="File name too long"):
+        await store.create("a" * 256, b"", soon)
 
 
 async def test_equal_data_arent_written(store: PHPFileStore, folder: Path, key: str, soon: int) -> None:

@@ -80,7 +80,7 @@ NAMES = ["table", "column_session_id", "column_data", "column_created_at", "colu
 def test_every_option_of_the_database_adapter_has_an_effect(option: str) -> None:
     names = {name: f"other_{number}" for number, name in enumerate(NAMES)}
     phalcon.database({"db": MYSQL, **names})
-    with pytest.raises(ConfigurationError, match=option.removeprefix("column_")):
+    with pytest.raises(ConfigurationError, match="a table or column is named"):
         phalcon.database({"db": MYSQL, **names, option: "no`name"})
 
 

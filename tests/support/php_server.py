@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from http.cookies import SimpleCookie
 from pathlib import Path
 
 from .php_process import php
@@ -27,13 +28,21 @@ class PHPServer(Server):
 
     def get(self, page: str, session_id: str) -> str:
         """Request a page with a session's cookie, and return its text."""
+        return self.request(page, session_id)[0]
+
+    def request(self, page: str, session_id: str | None) -> tuple[str, dict[str, str]]:
+        """Request a page, and return its text and the values of the cookies that it sets."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request("GET", f"/{page}", headers={"Cookie": f"PHPSESSID={session_id}"})
+            headers = {"Cookie": f"PHPSESSID={session_id}"} if session_id else {}
+            connection.request("GET", f"/{page}", headers=headers)
             response = connection.getresponse()
             text = response.read().decode()
             if response.status != 200:
                 raise RuntimeError(f"PHP answered {response.status}: {text}")
-            return text
+            cookies = SimpleCookie()
+            for header in response.headers.get_all("Set-Cookie", []):
+                cookies.load(header)
+            return text, {name: morsel.value for name, morsel in cookies.items()}
         finally:
             connection.close()

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import ConfigurationError
+from ..session_ids import is_session_id
 
 _SAVE_PATH = re.compile(r"(?:([0-9]{1,2});(?:([0-7]{1,4});)?)?(/[^\0]*)")
-_ID = re.compile(r"[A-Za-z0-9,-]{22,250}")
 _PREFIX = "sess_"
 
 DEFAULT_MODE = 0o600
@@ -61,16 +61,3 @@ class SavePath(NamedTuple):
 def id_of(file_name: str) -> str:
     """Return the id of the session in a file; empty for a file of another name."""
     return file_name[len(_PREFIX) :] if file_name.startswith(_PREFIX) else ""
-
-
-def is_session_id(text: str) -> bool:
-    """Return whether this is an id that PHP makes, and that a file can be named by."""
-    return _ID.fullmatch(text) is not None
-
-
-def check_session_id(key: str) -> None:
-    """Refuse what isn't an id: the path of a file is made from it."""
-    if type(key) is not str:
-        raise TypeError("the id of a PHP session is a str")
-    if not is_session_id(key):
-        raise ValueError("the id of a PHP session in a file is 22 to 250 characters of A-Z, a-z, 0-9, comma and hyphen")

@@ -19,6 +19,8 @@ _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """Without O_CREAT: with it, `fs.protected_regular` refuses files of another user in a sticky folder, even to root."""
 
 _NOT_A_FILE = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
+_NO_FILE = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
+"""The name of a file has 255 bytes at most, and an id up to 256: PHP stores no such session either."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -71,7 +73,9 @@ def locked_file(path: str, *, waits: bool) -> Iterator[SessionFile | None]:
     while True:
         try:
             fd = os.open(path, _FLAGS)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
             yield None
             return
         try:

@@ -26,10 +26,11 @@ from ...stores._support.cleanup import delete_in_batches
 from ...stores._support.options import check_options
 from ...stores.base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_row
 from ..codec import Format
+from ..session_ids import check_session_id
 from .folder_check import check_folder
 from .lock_queue import Claim, LockQueue
 from .rows import Rows
-from .save_path import SavePath, check_session_id
+from .save_path import SavePath
 from .session_file import Locked, SessionFile, locked_file, translated
 
 T = TypeVar("T")
