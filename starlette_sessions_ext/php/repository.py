@@ -7,15 +7,16 @@ lifetime of one session, no alias under an old id, no owner. A version is the st
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._core.ids import digest_of
 from .._core.plan import Entry
-from .._core.record import Header
-from .._core.repository import ID_TRIES, Change, SessionRepository
+from .._core.record import Alias, Header
+from .._core.repository import ID_TRIES, LATE_FOR, Change, SessionRepository
 from .._core.rows import Rows
 from ..errors import ConfigurationError, CorruptRecord, NotSerializable, StoreError
 from .codec import Format, dumps, loads
+from .replaced_ids import ReplacedIds
 from .session_ids import make_session_id
 
 _MAY_DIFFER = re.compile(rb"[rR]:[0-9]|d:[^;]{18}")
@@ -27,13 +28,16 @@ class PHPRows(Rows):
     """The rows of PHP. `format` is that of their data."""
 
     format: Format = "php"
+    replaced: ReplacedIds = field(default_factory=lambda: ReplacedIds(LATE_FOR), repr=False)
 
-    async def read(self, session_id: str) -> Entry | None:
+    async def read(self, session_id: str) -> Entry | Alias | None:
         """Return the session of an id. An empty one is none: PHP makes one for each visitor."""
         with self.guard.watch("load", session_id):
             stored = await self.store.load(session_id)
-        if stored is None or self.clock() >= stored.expires_at:
-            return None
+        now = self.clock()
+        if stored is None or now >= stored.expires_at:
+            at = self.replaced.replaced_at(session_id, now)
+            return None if at is None else Alias(session_id, int(at), "", session_id, made_at=int(at))
         body = _as_written(stored.data, self.format)
         if body == dumps({}, self.format):
             return None
@@ -61,6 +65,7 @@ class PHPRows(Rows):
 class PHPRepository(SessionRepository):
     """As `SessionRepository`, with ids like those that PHP makes with these settings."""
 
+    rows: PHPRows
     sid_length: int
     sid_bits_per_character: int
 
@@ -77,11 +82,17 @@ class PHPRepository(SessionRepository):
         raise ConfigurationError("PHP knows no old id that leads to a session: rotate the id instead of renewing it")
 
     async def remember_replaced(self, key: str) -> None:
-        """Do nothing: there is no room for it. A late request with the old id finds no session."""
+        self._remember(key)
 
     async def _mark_replaced(self, entry: Entry) -> bool:
         """Delete the row: the old id opens nothing from now on."""
-        return await self.rows.delete(entry)
+        removed = await self.rows.delete(entry)
+        if removed:
+            self._remember(entry.session_id)
+        return removed
+
+    def _remember(self, session_id: str) -> None:
+        self.rows.replaced.add(session_id, self.rows.clock())
 
 
 def _header(session_id: str) -> Header:

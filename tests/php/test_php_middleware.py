@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,17 @@ async def sign_out(request: Request) -> Any:
     request.state.session.destroy()
 
 
+async def restart(request: Request) -> Any:
+    request.state.session.destroy()
+    request.session["user"] = "bob"
+
+
+async def restart_slowly(request: Request) -> Any:
+    request.state.session.destroy()
+    await request.state.session.save()
+    request.session["user"] = "bob"
+
+
 async def empty(request: Request) -> Any:
     for key in list(request.session):
         del request.session[key]
@@ -85,6 +96,8 @@ HANDLERS: dict[str, Handler] = {
     "/count": count,
     "/in": sign_in,
     "/out": sign_out,
+    "/restart": restart,
+    "/restart-slowly": restart_slowly,
     "/empty": empty,
     "/exact": exact,
     "/renew": renew,
@@ -93,14 +106,20 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-def make_app(store: PHPFileStore, settings: PHPSettings | None = None, **options: Any) -> Starlette:
+def make_app(
+    store: PHPFileStore,
+    settings: PHPSettings | None = None,
+    *,
+    handlers: Mapping[str, Handler] = HANDLERS,
+    **options: Any,
+) -> Starlette:
     def endpoint(handler: Handler) -> Callable[[Request], Awaitable[JSONResponse]]:
         async def respond(request: Request) -> JSONResponse:
             return JSONResponse(await handler(request))
 
         return respond
 
-    app = Starlette(routes=[Route(path, endpoint(handler)) for path, handler in HANDLERS.items()])
+    app = Starlette(routes=[Route(path, endpoint(handler)) for path, handler in handlers.items()])
     app.add_middleware(PHPSessionMiddleware, store=store, settings=settings, **options)
     return app
 
@@ -173,6 +192,28 @@ async def test_who_signs_in_on_either_side_is_signed_in_on_both(site: Site) -> N
     assert await site.php() == {"cart": "full", "user": "ann"}
     site.browser.cookies["PHPSESSID"] = before
     assert await site.python("/read") == {}, "the id of before the sign-in opens nothing"
+
+
+async def test_a_late_request_with_a_replaced_id_doesnt_sign_out(site: Site, folder: Path) -> None:
+    for path in ("/in", "/restart", "/restart-slowly"):
+        await site.python("/count")
+        late = site.browser.tab()
+        await site.python(path)
+        answer = await late.get("/count")
+        assert answer.set_cookies == []
+        assert await site.php()
+
+
+async def test_what_php_writes_during_a_sign_in_is_taken_along(store: PHPFileStore, server: PHPServer) -> None:
+    async def sign_in_slowly(request: Request) -> Any:
+        request.state.session.rotate()
+        request.session["user"] = "ann"
+        await both.php("do=set&key=cart&value=full")
+
+    both = Site(make_app(store, handlers={**HANDLERS, "/in-slowly": sign_in_slowly}), server)
+    await both.python("/count")
+    await both.python("/in-slowly")
+    assert await both.python("/read") == await both.php() == {"count": 1, "cart": "full", "user": "ann"}
 
 
 async def test_who_signs_out_on_either_side_is_signed_out_on_both(site: Site, folder: Path) -> None:
