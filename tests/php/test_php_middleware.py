@@ -374,6 +374,37 @@ async def test_settings_have_their_effect(tmp_path: Path, format: Any) -> None:
     assert middleware.security_flags == ""
 
 
+@pytest.mark.parametrize("format", ["php_serialize", "php_binary"])
+async def test_both_share_a_session_under_other_settings(tmp_path: Path, format: Any) -> None:
+    """In folders by the first character of the id, and with ids that the cookie has to encode."""
+    folder = tmp_path / "sessions"
+    for character in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-,":
+        (folder / character).mkdir(parents=True)
+    settings: dict[str, object] = {
+        "session.save_path": f'"1;0640;{folder}"',
+        "session.serialize_handler": format,
+        "session.sid_bits_per_character": 6,
+        "session.sid_length": 40,
+        "session.use_strict_mode": 1,
+        "session.lazy_write": 0,
+        "session.gc_maxlifetime": 600,
+    }
+    ours = PHPSettings(serialize_handler=format, sid_bits_per_character=6, sid_length=40, gc_maxlifetime=600)
+    async with PHPFileStore(f"1;0640;{folder}", format=format, lifetime=600) as store:
+        with running(PHPServer(tmp_path, settings)) as [server]:
+            for _ in range(10):
+                site = Site(make_app(store, ours), server)
+                await site.python("/in")
+                assert await site.php("do=set&key=cart&value=full") == {"user": "ann", "cart": "full"}
+                assert await site.python("/read") == {"user": "ann", "cart": "full"}
+                other = Site(make_app(store, ours), server)
+                await other.php("do=set&key=cart&value=full")
+                await other.python("/count")
+                assert await other.php("do=regenerate") == {"cart": "full", "count": 1}
+                await other.python("/out")
+                assert await other.php() == {}
+
+
 async def test_a_store_that_makes_no_session_is_noticed(store: PHPFileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     async def create(*arguments: Any) -> bool:
         return False
