@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import bytecodes, chart, http, inprocess, scale, stores
+from . import bytecodes, chart, http, inprocess, php, scale, stores
 from .environment import ROOT, describe_environment
 from .report import Target, as_text, table_of, write
 
@@ -16,6 +16,7 @@ PARTS = {
     "http": http.measure,
     "stores": stores.measure,
     "scale": scale.measure,
+    "php": php.measure,
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "install-servers"
 _FIXTURES = {"cluster", "handlersocket_url", "mariadb", "mongo_server", "mongo_url", "mysql_url", "redis_server"}
-_FIXTURES |= {"postgresql", "postgresql_url", "redis_url", "replica_set", "sentinel", "url"}
+_FIXTURES |= {"php", "postgresql", "postgresql_url", "redis_url", "replica_set", "sentinel", "url"}
 
 
 def install_if_needed(items: Iterable[pytest.Item]) -> None:

@@ -1,0 +1,19 @@
+<?php
+// What an application does to its session: count, change what else is in it, sign out, take a new id.
+session_start();
+$action = $_GET['do'] ?? 'read';
+if ($action === 'count') {
+    $_SESSION['count'] = ($_SESSION['count'] ?? 0) + 1;
+    $_SESSION['text'] = str_repeat('é', random_int(0, 300));
+    $_SESSION['php'][$_GET['by'] ?? 'php'] = ($_SESSION['php'][$_GET['by'] ?? 'php'] ?? 0) + 1;
+} elseif ($action === 'set') {
+    $_SESSION[$_GET['key']] = $_GET['value'];
+} elseif ($action === 'destroy') {
+    session_destroy();
+} elseif ($action === 'regenerate') {
+    session_regenerate_id(true);
+} elseif ($action === 'sleep') {
+    touch($_GET['flag']);
+    usleep((int) $_GET['ms'] * 1000);
+}
+echo json_encode(['id' => session_id(), 'session' => $_SESSION]);
