@@ -111,7 +111,6 @@ class PHPSessionMiddleware(SessionMiddleware):
         cookie = PHPCookie(settings, clock)
         self._http = HTTPConfig(cookie, state_attr, save_if, describe)
         self._find = cookie.find
-        self._max_age = max_age
 
 
 class PHPSerializer:
