@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._core.directory import SessionDirectory, SessionInfo
-from .access import get_session, require_session, session_required
+from .access import get_session, get_user, require_session, session_required
 from .errors import (
     ConfigurationError,
     CorruptRecord,
@@ -79,6 +79,7 @@ __all__ = [
     "SupportsOwners",
     "TaggedJSONSerializer",
     "get_session",
+    "get_user",
     "require_session",
     "session_required",
     "store_from_url",

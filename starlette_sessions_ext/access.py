@@ -35,6 +35,15 @@ def get_session(connection: HTTPConnection) -> Session:
     return session
 
 
+def get_user(connection: HTTPConnection) -> str | None:
+    """Return whose session it is now, as text; None: nobody is signed in.
+
+    Only with the option `user` of `SessionMiddleware`. Raises `ConfigurationError` without it, and
+    `NotSerializable` for what can't be a user.
+    """
+    return get_session(connection)._user()
+
+
 def find_session(connection: HTTPConnection) -> Session:
     """Return the session as `get_session` does, for a response that doesn't depend on it yet."""
     session = connection.scope.get("session")
@@ -56,7 +65,7 @@ class RequireSession:
     def check(self, connection: HTTPConnection) -> Session:
         """Return the session. Raises as a call does."""
         session = get_session(connection)
-        if session.user is None:
+        if session._user() is None:
             raise _refusal(connection, SIGN_IN_REQUIRED, "Session")
         age = session.sign_in_age
         if self._within is not None and (age is None or age > self._within):

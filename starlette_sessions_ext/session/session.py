@@ -73,16 +73,6 @@ class Session(TrackedDict):
         return None if self._stored is None else self._stored.public_id
 
     @property
-    def user(self) -> str | None:
-        """Whose session it is now, as text; None: nobody is signed in.
-
-        Only with the option `user` of `SessionMiddleware`. Raises `NotSerializable` for what can't be a
-        user, and `SessionError` outside of a request.
-        """
-        self.accessed = True
-        return self._bound().user()
-
-    @property
     def signed_in_at(self) -> int | None:
         """When its user signed in, in unix seconds, as the store has it; None where nobody has.
 
@@ -249,6 +239,11 @@ class Session(TrackedDict):
     def _ask(self, intent: Intent) -> None:
         self._intent = self._intent.then(intent)
         self.mark_modified()
+
+    def _user(self) -> str | None:
+        """Return whose session it is now: see `get_user`. No attribute, for templates name keys as such."""
+        self.accessed = True
+        return self._bound().user()
 
     def _bound(self) -> SessionPersistence:
         if self._persistence is None or self._persistence is ENDED:

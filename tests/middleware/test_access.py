@@ -22,6 +22,7 @@ from starlette_sessions_ext import (
     Session,
     SessionMiddleware,
     get_session,
+    get_user,
     require_session,
     session_required,
 )
@@ -46,19 +47,21 @@ def fastapi(clock: FakeClock) -> TestClient:
     app = FastAPI()
 
     @app.get("/account")
-    async def account(session: Annotated[Session, Depends(require_session())]) -> Any:
-        return {"user": session.user}
+    async def account(request: Request, session: Annotated[Session, Depends(require_session())]) -> Any:
+        return {"user": get_user(request)}
 
     @app.get("/payment")
-    def payment(session: Annotated[Session, Depends(require_session(signed_in_within=timedelta(minutes=5)))]) -> Any:
-        return {"user": session.user}
+    def payment(
+        request: Request, session: Annotated[Session, Depends(require_session(signed_in_within=timedelta(minutes=5)))]
+    ) -> Any:
+        return {"user": get_user(request)}
 
     @app.websocket("/talk")
     async def talk(
         websocket: FastAPIWebSocket, session: Annotated[Session, Depends(require_session(signed_in_within=300))]
     ) -> None:
         await websocket.accept()
-        await websocket.send_text(str(session.user))
+        await websocket.send_text(str(get_user(websocket)))
         await websocket.close()
 
     @app.post("/prove")
@@ -72,17 +75,17 @@ def fastapi(clock: FakeClock) -> TestClient:
 def starlette(clock: FakeClock) -> TestClient:
     @session_required()
     async def account(request: Request) -> Response:
-        return JSONResponse({"user": get_session(request).user})
+        return JSONResponse({"user": get_user(request)})
 
     class Payment(HTTPEndpoint):
         @session_required(signed_in_within=300)
         def get(self, request: Request) -> Response:
-            return JSONResponse({"user": get_session(request).user})
+            return JSONResponse({"user": get_user(request)})
 
     @session_required(signed_in_within=300)
     async def talk(websocket: WebSocket) -> None:
         await websocket.accept()
-        await websocket.send_text(str(get_session(websocket).user))
+        await websocket.send_text(str(get_user(websocket)))
         await websocket.close()
 
     async def prove(request: Request) -> Response:

@@ -24,6 +24,7 @@ from starlette_sessions_ext import (
     SessionInfo,
     SessionMiddleware,
     SessionNotSaved,
+    get_user,
 )
 from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext._core.record import Alias, decode
@@ -137,7 +138,7 @@ async def test_nothing_of_one_user_enters_the_session_of_the_next(owned: Countin
 @memory_only
 async def test_a_session_says_whose_it_is(owned: CountingOwnedStore, clock: FakeClock) -> None:
     async def who(request: Request) -> Any:
-        return request.state.session.user
+        return get_user(request)
 
     browser = Browser(app_of(owned, clock, handlers={"/who": who}))
     assert (await browser.get("/who")).json() is None

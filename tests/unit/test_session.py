@@ -151,3 +151,35 @@ async def test_a_copy_of_a_session_in_use_is_data_and_no_second_session(tmp_path
     async with SQLiteStore(tmp_path / "sessions.db") as store:
         answer = await Browser(make_app(store, {"/": copies})).get("/")
     assert answer.json() == [{"cart": [1, 2]}, {"cart": [1]}]
+
+
+def test_common_keys_are_no_attributes() -> None:
+    """Templates look for an attribute before a key: `session.user` must lead to the key."""
+    common = [
+        "user",
+        "user_id",
+        "name",
+        "email",
+        "cart",
+        "id",
+        "username",
+        "role",
+        "roles",
+        "csrf",
+        "csrf_token",
+        "key",
+    ]
+    common += [
+        "theme",
+        "locale",
+        "language",
+        "account",
+        "token",
+        "flash",
+        "messages",
+        "next",
+        "state",
+        "visits",
+        "count",
+    ]
+    assert not [name for name in common if hasattr(Session(), name)]
