@@ -43,7 +43,7 @@ def test_signed_in(client, sign_in, session_of):
 
 
 def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", MODULE, "-p", "no:cacheprovider", "-W", "error", *options]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:valkey", "-W", "error", *options]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"PYTHONPATH": str(ROOT)})
 
 
