@@ -6,12 +6,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import bytecodes, chart, http, inprocess, php, scale, stores
+from . import bytecodes, chart, http, inprocess, instructions, php, scale, stores
 from .environment import ROOT, describe_environment
 from .report import Target, as_text, table_of, write
 
 PARTS = {
     "bytecodes": bytecodes.measure,
+    "instructions": instructions.measure,
     "inprocess": inprocess.measure,
     "http": http.measure,
     "stores": stores.measure,

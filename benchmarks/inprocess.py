@@ -56,6 +56,8 @@ class Application:
             session.update(SESSION)
         elif scope["path"] == "/write":
             session["count"] = session.get("count", 0) + 1
+        elif scope["path"] == "/list":
+            session.get("cart", ())
         else:
             session.get("count", 0)
         before = time.thread_time()

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from benchmarks import apps
+from benchmarks import apps, bytecodes, instructions
+from benchmarks.asked import request_of
+from benchmarks.callgrind import total_of
+from benchmarks.environment import ROOT
 from benchmarks.report import Ratio, Table, Target, as_markdown, as_text, write
 from benchmarks.schedule import Figure, Figures, Turn, turns
+from benchmarks.transport import body_of, connected, cookie_of, request_for
 
 pytestmark = pytest.mark.slow
 
@@ -65,3 +75,78 @@ def test_what_is_measured_keeps_sessions(app: Any, url: str, monkeypatch: pytest
         assert answers == ["0", "1", "1", "2", "2"]
         client.cookies.clear()
         assert client.get("/read").text == "0"
+
+
+@pytest.mark.parametrize("app", [apps.cookies, apps.ours])
+def test_requests_without_a_socket_reach_the_session_or_none(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONS", "memory://")
+    with connected(app()) as connection:
+        cookie = connection.begin_session()
+        responses = {kind: connection.ask(request_of(kind, cookie)) for kind in instructions.MOST}
+        assert {kind: body_of(response) for kind, response in responses.items()} == {
+            "read": b"1",
+            "write": b"2",
+            "anonymous": b"0",
+            "forged": b"0",
+        }
+        assert not any(cookie_of(responses[kind]) for kind in ("anonymous", "forged"))
+
+
+def test_an_application_without_sessions_gives_no_cookie() -> None:
+    with connected(apps.bare()) as connection:
+        assert connection.begin_session() == b""
+
+
+def test_a_request_without_a_socket_has_to_succeed() -> None:
+    with connected(apps.bare()) as connection, pytest.raises(RuntimeError, match="404"):
+        body_of(connection.ask(request_for("/nowhere")))
+
+
+async def _forget(request: Any) -> PlainTextResponse:
+    return PlainTextResponse("0", headers={"set-cookie": "session=nothing"})
+
+
+def test_a_session_that_is_not_kept_is_not_measured() -> None:
+    app = Starlette(routes=[Route(path, _forget) for path in ("/begin", "/read", "/write")])
+    with connected(app) as connection, pytest.raises(RuntimeError, match="isn't kept: /write"):
+        connection.begin_session()
+
+
+def test_the_measured_process_stops_around_the_requests_of_each_kind() -> None:
+    command = [sys.executable, "-m", "benchmarks.asked", "ours", "read", "forged"]
+    environment = {**os.environ, "SESSIONS": "memory://"}
+    run = subprocess.run(
+        command, input="\n" * 4, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.split() == ["read", "read", "forged", "forged"]
+
+
+def test_the_instructions_of_a_dump_are_its_total() -> None:
+    dump = "desc: Trigger: dump\nsummary: 51\n\nfn=(1) totals\n12 7\n\ntotals: 5123539\n"
+    assert total_of(dump) == 5123539
+    for empty in ("totals: 0\n", "summary: 12\n", ""):
+        with pytest.raises(RuntimeError, match="no instructions"):
+            total_of(empty)
+
+
+def test_added_instructions_are_those_above_bare_starlette() -> None:
+    counts = {
+        "bare": dict.fromkeys(instructions.MOST, 1000.0),
+        "cookies": dict.fromkeys(instructions.MOST, 201000.0),
+        "ours": {kind: 1000.0 + most + (kind == "write") for kind, most in instructions.MOST.items()},
+    }
+    found = instructions.report(counts)
+    assert {target.aim.partition(",")[0]: target.reached for target in found.targets} == {
+        "read": True,
+        "write": False,
+        "anonymous": True,
+        "forged": True,
+    }
+    [table] = found.tables
+    assert table.rows[2] == ("read", "ours, memory", *[Figure(n, n, n) for n in (76000, 75000)], Ratio(0.375))
+
+
+def test_bytecodes_are_the_same_in_every_run(tmp_path: Path) -> None:
+    first, second = (bytecodes.measure(True, tmp_path) for _ in range(2))
+    assert list(first.targets) == list(second.targets)
+    assert [target.most for target in first.targets] == [650, 800, 1150, 330, 490]
