@@ -1,6 +1,6 @@
 """The applications that are measured: the same three handlers, without sessions, with Starlette's and with ours.
 
-What others make of them is in `peers`. Each is a factory for uvicorn; SESSIONS in the environment
+`peers` has the same with other packages. Each is a factory for uvicorn; SESSIONS in the environment
 is the URL of the store.
 """
 
@@ -40,7 +40,7 @@ async def write(request: Request) -> Response:
 
 
 async def answer(request: Request) -> Response:
-    """What has no sessions."""
+    """Answer without a session."""
     return PlainTextResponse("0")
 
 

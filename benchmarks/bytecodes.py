@@ -28,7 +28,7 @@ MOST = {"read": 650, "list": 800, "write": 1150, "anonymous": 330, "forged": 490
 
 
 class Count(NamedTuple):
-    """What one request executed."""
+    """The bytecodes and calls of one request."""
 
     bytecodes: int
     calls: int

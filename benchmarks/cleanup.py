@@ -1,9 +1,9 @@
-"""How long requests wait while what has expired is collected beside them.
+"""Measure how long requests wait while expired sessions are collected.
 
 Eight clients load a session every 20 ms, and replace every fourth. It is the same in every turn, and
 far from what the store can do, so that only what is in their way shows. Turns with and without
 collecting follow each other in changing order, until all that has expired is collected: by the
-process that asks, which is worse for it than a `sessions-ext gc` beside it. Behind a collection
+process that asks, which is worse for it than a `sessions-ext gc` in another process. Behind a collection
 there is a rest, so that what a server then clears up doesn't fall into a turn without one.
 """
 
@@ -30,12 +30,12 @@ CLIENTS = 8
 EVERY = 0.02  # seconds
 REST = 2  # seconds
 STORES = ("SQLite", "HandlerSocket", "Database", "PostgreSQL", "Mongo")
-"""Redis collects by itself, and memory as it is written to."""
+"""Redis collects expired rows without being asked, and memory as it is written to."""
 
 
 class Row(NamedTuple):
     store: str
-    beside: str
+    background: str
 
 
 async def measure(places: Mapping[str, Place], expired: int, quick: bool) -> Findings:
@@ -49,11 +49,11 @@ async def measure(places: Mapping[str, Place], expired: int, quick: bool) -> Fin
         show(f"scale: {expired:,} expired sessions into {name}")
         await run_sync(places[name].fill, gone)
         keys[name] = await operations.create(store, 1000)
-    rows = [Row(name, beside) for name in stores for beside in (NOTHING, CLEANUP)]
+    rows = [Row(name, background) for name in stores for background in (NOTHING, CLEANUP)]
     for turn in turns(rows, rounds, "scale, cleanup", warm_up=False):
-        work = _collect if turn.row.beside == CLEANUP else _wait
+        work = _collect if turn.row.background == CLEANUP else _wait
         figures.add(turn, **await _take_turn(stores[turn.row.store], keys[turn.row.store], work, expired // rounds))
-        if turn.row.beside == CLEANUP:
+        if turn.row.background == CLEANUP:
             await asyncio.sleep(REST)
     for store in stores.values():
         await store.aclose()
@@ -103,20 +103,20 @@ async def _ask(store: SessionStore, keys: Sequence[str], took: list[float], done
             data, expires_at = operations.encoded(key), int(time.time()) + operations.LIFETIME
             before = time.perf_counter()
             if not await store.replace(key, data, expires_at, stored.version):
-                raise RuntimeError("a session was changed by nobody")
+                raise RuntimeError("a session was changed by no request")
             took.append(time.perf_counter() - before)
         await asyncio.sleep(EVERY)
 
 
 def _table(rows: Sequence[Row], figures: Figures[Row], expired: int) -> Table:
-    head = ("store", "beside requests", "p50 ms", "p99 ms", "collected/s", "p99 to nothing")
+    head = ("store", "in the background", "p50 ms", "p99 ms", "collected/s", "p99 to nothing")
     notes = (
         f"{expired:,} expired sessions, collected through delete_expired(1000) by the process that asks",
         f"{CLIENTS} clients load a session every {EVERY * 1000:.0f} ms, and replace every fourth",
     )
     table = Table("cleanup", "Requests while expired sessions are deleted", head, "p99 ms", notes)
     for row in rows:
-        rate: Cell = figures.of(row, "rate") if row.beside == CLEANUP else ""
+        rate: Cell = figures.of(row, "rate") if row.background == CLEANUP else ""
         ratio = Ratio(figures.ratio("p99", row, Row(row.store, NOTHING)))
         table.rows.append((*row, figures.of(row, "p50"), figures.of(row, "p99"), rate, ratio))
     return table

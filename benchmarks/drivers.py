@@ -38,7 +38,7 @@ HOUR = 60 * 60  # and HandlerSocketStore
 
 
 class Subject(Protocol):
-    """What is measured: a store, or a driver that reads and replaces the same rows."""
+    """The subject of a measurement: a store, or a driver that reads and replaces the same rows."""
 
     async def load(self, key: str) -> Any: ...
 
@@ -136,7 +136,7 @@ async def pymongo(url: str) -> AsyncIterator[Subject]:
 
 
 class _SQLite:
-    """As aiosqlite does it: one thread for the connection, to which every call goes by itself."""
+    """As aiosqlite does it: one thread for the connection, to which every call goes separately."""
 
     def __init__(self, path: Path) -> None:
         self.connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)

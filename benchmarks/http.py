@@ -27,7 +27,7 @@ CONNECTIONS = 32
 BARE = "bare Starlette"
 COOKIES = "Starlette's cookie sessions"
 UNASKED = (BARE, COOKIES, "starsessions, Redis", "litestar, Redis", "ours, memory", "ours, Redis")
-"""Where requests without a session are measured as well: what there is to ask a store there is the same for all."""
+"""The applications for which requests without a session are measured as well: none of these asks its store then."""
 
 
 class Row(NamedTuple):
@@ -62,7 +62,7 @@ class AppServer(Server):
         super().stop()
 
     def processor_seconds(self) -> float:
-        """What it has used so far (proc_pid_stat(5): utime and stime)."""
+        """Return the processor time used so far (proc_pid_stat(5): utime and stime)."""
         assert self._process is not None
         ticks = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")

@@ -128,7 +128,7 @@ async def _measure(rounds: int, requests: int) -> Findings:
 
 
 async def _phases(store: MemoryStore, cookie: bytes) -> Mapping[str, Step]:
-    """What the middleware does before it calls the application, step by step."""
+    """Return the steps of the middleware before it calls the application."""
     found, headers, serializer = SessionCookie("session", SECRET), headers_of("read", cookie), JSONSerializer()
     session_id = found.find({"headers": headers}).session_id
     assert session_id is not None
@@ -157,7 +157,7 @@ async def _time(step: Step, times: int) -> float:
 
 
 def headers_of(kind: str, cookie: bytes) -> Headers:
-    """What a browser sends."""
+    """Return the headers of a browser's request."""
     others = [(b"host", b"localhost"), (b"user-agent", b"Mozilla/5.0"), (b"accept", b"text/html"), (b"dnt", b"1")]
     if kind == "anonymous":
         return others
@@ -165,7 +165,7 @@ def headers_of(kind: str, cookie: bytes) -> Headers:
 
 
 def _added(figures: Figures[Row], kind: str, app: str, name: str = "whole") -> Figure:
-    """What it takes longer than without a middleware."""
+    """Return the time that the middleware adds."""
     bare = figures.of(Row(kind, BARE), name).median
     return Figure(*(value - bare for value in figures.of(Row(kind, app), name)))
 

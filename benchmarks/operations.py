@@ -1,4 +1,4 @@
-"""Loads and replaces of sessions, so many at a time, and how long each took."""
+"""Load and replace sessions, a number of them at a time, and measure how long each takes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BODY = JSONSerializer().dumps(SESSION)
 
 
 def encoded(key: str, body: bytes = BODY) -> bytes:
-    """What is stored for a session, as the middleware writes it."""
+    """Return the bytes of a session as the middleware writes them."""
     now = int(time.time())
     return Header(key, now, now, None, "0" * 16).encode(new_nonce(), body)
 
 
 async def create(store: SessionStore, count: int, body: bytes = BODY) -> list[str]:
-    """Make so many sessions; their keys."""
+    """Make sessions, and return their keys."""
     keys = [key_of(new_id()) for _ in range(count)]
     expires_at = int(time.time()) + LIFETIME
     await _timed(lambda key: store.create(key, encoded(key, body), expires_at), keys, 16)

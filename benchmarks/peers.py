@@ -1,4 +1,4 @@
-"""The same application with other people's sessions. Runs in the environment that scripts/bench makes for them."""
+"""The same application with the sessions of other packages, for the environment that scripts/bench makes."""
 
 from __future__ import annotations
 

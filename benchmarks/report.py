@@ -1,4 +1,4 @@
-"""What a run found: tables to read, and the same as Markdown, CSV and JSON."""
+"""Report a run: tables to read, and the same as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .schedule import Figure
 
 
 class Ratio(float):
-    """How many times as much as the row it is compared with."""
+    """A multiple of the row that this one is compared with."""
 
     def __str__(self) -> str:
         return f"{self:.2f}x"
@@ -38,7 +38,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Target:
-    """What was to be reached: `measured` no less than `least`, or no more than `most`."""
+    """An aim of a measurement: `measured` is at least `least`, or at most `most`."""
 
     aim: str
     measured: float
@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Findings:
-    """What one part of the benchmark hands back."""
+    """The results of one part of the benchmark."""
 
     tables: Sequence[Table]
     targets: Iterable[Target] = ()

@@ -1,4 +1,4 @@
-"""What becomes of it when sessions get larger, when there are a million of them, and when a million have expired."""
+"""Measure larger sessions, a million of them, and a million that have expired."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ Row = TypeVar("Row", bound=Hashable)
 
 
 class Figure(NamedTuple):
-    """What several rounds measured: the median, the smallest and the largest."""
+    """The results of several rounds: the median, the smallest and the largest."""
 
     median: float
     low: float
@@ -36,7 +36,7 @@ def turns(rows: Sequence[Row], rounds: int, title: str, *, warm_up: bool = True)
 
 
 class Figures(Generic[Row]):
-    """What was measured: by row, and by the name of what it is."""
+    """The results, by row and by name."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[Row, str], list[float]] = {}

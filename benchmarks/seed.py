@@ -41,7 +41,7 @@ Row = tuple[str, str, int]
 
 
 def rows(name: str, count: int, body: bytes, expires_at: int) -> Iterator[Row]:
-    """So many sessions; fifty expire in each second up to `expires_at`. `key_of_row` says what they are called.
+    """Make `count` sessions; fifty expire in each second up to `expires_at`. `key_of_row` gives their keys.
 
     As it is with real ones, what expires together is scattered over the keys.
     """
@@ -95,7 +95,7 @@ def _memory(store: MemoryStore, rows: Iterable[Row]) -> None:
 def _sqlite(path: Path, rows: Iterable[Row]) -> None:
     insert = "INSERT INTO starlette_sessions (key, data, version, expires_at) VALUES (?, ?, 1, ?)"
     with closing(sqlite3.connect(path, timeout=60)) as db, db:
-        db.execute("PRAGMA cache_size = -500000")  # KiB: keys come in no order, and each goes to a page of its own
+        db.execute("PRAGMA cache_size = -500000")  # KiB: keys come in no order, and each goes to another page
         db.executemany(insert, ((key, data.encode(), expires_at) for key, data, expires_at in rows))
 
 

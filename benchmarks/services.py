@@ -32,7 +32,7 @@ class Services(NamedTuple):
 
 @contextmanager
 def running_services(folder: Path, mariadb: Sequence[str] = (), mongo: Sequence[str] = ()) -> Iterator[Services]:
-    """Servers that keep what they acknowledge, but for Redis; with these options beside."""
+    """Start servers that keep what they acknowledge, but for Redis; `options` are added to theirs."""
     with (
         running_redis(folder) as redis_server,
         running_mariadb(folder, *SYNCED, *mariadb) as mariadb_server,

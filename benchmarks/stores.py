@@ -1,6 +1,6 @@
-"""Loads and replaces through the stores, beside their drivers alone and what the server can do at most.
+"""Measure loads and replaces through the stores, through their drivers alone, and the server's maximum.
 
-Each event loop has rounds of its own, in which all stores and drivers take turns.
+Each event loop has separate rounds, in which all stores and drivers take turns.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .services import UNSYNCED, Services, running_services
 
 SESSIONS = 1000
 IN_FLIGHT = (1, 16, 64, 256)
-PATIENCE = 60.0  # seconds: nobody is to give up while a thousand wait for ten connections
+PATIENCE = 60.0  # seconds: no operation may time out while a thousand wait for ten connections
 LIMIT = "redis-benchmark"
 
 
@@ -147,7 +147,7 @@ async def _take_turn(contender: Contender, row: Row, keys: Sequence[str]) -> dic
 
 
 async def _redis_benchmark(url: str, row: Row, count: int) -> dict[str, float]:
-    """GET and SET of so many bytes, the least that a load and a replace could be."""
+    """GET and SET of this many bytes, the least that a load and a replace could be."""
     size = str(len(operations.encoded("a" * 32)))
     command = ["redis-benchmark", "-u", url, "-t", "set,get", "-d", size, "-n", str(10 * count), "--csv"]
     output = (await anyio.run_process([*command, "-c", str(row.in_flight)])).stdout.decode()

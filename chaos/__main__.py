@@ -24,7 +24,7 @@ LASTING, PAUSE = 3.0, 3.0
 
 
 def main(seconds: float, stores: list[str]) -> int:
-    """Each store's rows are printed when it is done, for whoever doesn't see the end."""
+    """Each store's rows are printed when it is done, in case the run is stopped."""
     began = time.monotonic()
     phases: list[Phase] = []
     servers: list[str] = []
@@ -39,7 +39,7 @@ def main(seconds: float, stores: list[str]) -> int:
 
 
 def _run(store: str, seconds: float, servers: list[str]) -> Result:
-    """`servers` is told which one it was."""
+    """`servers` gets the store's name."""
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{store}-"))
     with running_testbed(store, folder) as testbed:
         if testbed.server is not None:

@@ -1,4 +1,4 @@
-"""What each worker runs under fire: an application whose sessions keep what a history can be proven from.
+"""The application of the workers under faults. Its sessions keep what a history is checked by.
 
 A session has the mark of its owner, a chain of links, and keys that tabs write. The store is named
 by the environment.
@@ -157,7 +157,7 @@ HANDLERS: dict[str, Handler] = {
 
 
 class CancelOnDisconnect:
-    """Cancels a request whose client has hung up, wherever it is, as servers and middleware may do."""
+    """Cancel a request at any point once its client has hung up, as servers and middleware may do."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

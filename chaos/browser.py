@@ -1,4 +1,4 @@
-"""A browser with one session: what it asks is written down with what it is told."""
+"""A browser with one session. It records each request with its answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUTCOMES = {200: Outcome.DONE, 401: Outcome.ABSENT, 410: Outcome.REFUSED}
 
 
 class Log:
-    """Where the calls go, each with the status of its answer."""
+    """Receives the calls, each with the status of its answer."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""What a client asked and what it was told: the lines of which a history is made. Pure.
+"""The requests of a client and their answers: the lines of a history. Pure.
 
 Times are seconds of the machine's monotonic clock, which all its processes share.
 """
@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 
 class Kind(StrEnum):
-    """What was asked. Names of nonces, keys and sessions are never used twice."""
+    """The kind of a request. Names of nonces, keys and sessions are never used twice."""
 
     START = "start"  # make a session; `session` is its owner's mark, which the session keeps
     READ = "read"
-    PUT = "put"  # write `nonce` under `key`; as it is saved at the end, a logout meanwhile may drop it without a word
+    PUT = (
+        "put"  # write `nonce` under `key`; as it is saved at the end, a logout in between may drop it without an error
+    )
     SAVE = "save"  # the same with `Session.save`, which tells
     LINK = "link"  # by `Session.atomic`: one version more, `nonce`, and the nonce of the version before
     ROTATE = "rotate"  # `given` tells whether it did
@@ -29,7 +31,7 @@ class Kind(StrEnum):
 class Outcome(StrEnum):
     DONE = "done"
     ABSENT = "absent"  # the id that was sent opens nothing
-    REFUSED = "refused"  # nothing was written, and the client was told
+    REFUSED = "refused"  # nothing was written, and the answer says so
     UNKNOWN = "unknown"  # a 503, no answer, or the client hung up: it may be done, also later
 
 
@@ -41,7 +43,7 @@ class Seen(NamedTuple):
     previous: str
     values: Mapping[str, str]
     whole: bool
-    """Whether all that is always written together was there together."""
+    """Whether values that are always written together were read together."""
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Seen:
@@ -58,7 +60,7 @@ class Call(NamedTuple):
     outcome: Outcome
     began: float
     ended: float
-    """When the client was told, or gave up."""
+    """The time of the answer, or of giving up."""
     sent: str = ""
     """The id that went with it; any name that is as good as the id."""
     given: str = ""
@@ -68,18 +70,18 @@ class Call(NamedTuple):
     key: str = ""
     nonce: str = ""
     lifetime: float | None = None
-    """What `START` asked for: seconds without use after which the session ends."""
+    """For `START`: the seconds without use after which the session ends."""
     grace: float = 0
-    """What `RENEW` asked for, in whole seconds."""
+    """For `RENEW`: the grace, in whole seconds."""
     socket: bool = False
-    """Whether it was said over a socket, which stays with its session whatever id that is given by renewals."""
+    """Whether it came over a socket, which stays with its session through all renewals of the id."""
     owner: str = ""
     """Whose session the answer was about, as it says."""
     seen: Seen | None = None
 
     @property
     def until(self) -> float:
-        """When it had taken effect, if it did."""
+        """The time at which it had taken effect, if it did."""
         return math.inf if self.outcome is Outcome.UNKNOWN else self.ended
 
     def to_json(self) -> str:
@@ -96,7 +98,7 @@ class Call(NamedTuple):
 class Harm(StrEnum):
     LOST = "lost"  # an acknowledged write, or a session, isn't there
     RESURRECTED = "resurrected"  # what had ended lives, or an id is used again
-    FOREIGN = "foreign"  # somebody was shown somebody else's
+    FOREIGN = "foreign"  # a client was shown another's session
     HALF_WRITTEN = "half-written"  # what is there was never written so
 
 
@@ -108,7 +110,7 @@ class Finding(NamedTuple):
 
 
 def filler(nonce: str) -> str:
-    """What a link writes beside its nonce, so that sessions are of many sizes."""
+    """The data that a link writes next to its nonce, so that sessions are of many sizes."""
     return nonce * (int(nonce, 16) % 97)
 
 

@@ -1,4 +1,4 @@
-"""That the links of a session are one chain: none is missing, and each names the one before. Pure."""
+"""Check that the links of a session are one chain: none is missing, and each names the one before. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_chain(calls: Sequence[Call]) -> Iterator[Finding]:
 
 
 def _written(call: Call, links: dict[str, Call]) -> Iterator[Finding]:
-    """Somebody has written what is seen, and whoever asked for a link was shown their own."""
+    """Every version that was read had been written, and the answer to a link shows that link."""
     seen = _seen(call)
     link = links.get(seen.nonce)
     if call.kind is Kind.LINK and seen.nonce != call.nonce:
@@ -36,7 +36,7 @@ def _written(call: Call, links: dict[str, Call]) -> Iterator[Finding]:
 
 
 def _connected(chain: dict[int, Call], links: dict[str, Call]) -> Iterator[Finding]:
-    """Each version names the one before. One that nobody has seen can only be a link of unknown outcome."""
+    """Each version names the one before. A version that no answer shows is a link of unknown outcome."""
     for version, call in chain.items():
         previous = _seen(call).previous
         if before := chain.get(version - 1):
@@ -52,13 +52,13 @@ def _connected(chain: dict[int, Call], links: dict[str, Call]) -> Iterator[Findi
 
 
 def _forward(shown: Sequence[Call]) -> Iterator[Finding]:
-    """Who asks after an answer sees what it showed, or more; and a link is one more."""
+    """A request after an answer sees the version of that answer or a later one; a link adds one."""
     answers = by_end(shown)
-    told, floor = 0, 0
+    done, floor = 0, 0
     for call in by_begin(shown):
-        while answers[told].ended < call.began:
-            floor = max(floor, _seen(answers[told]).version)
-            told += 1
+        while answers[done].ended < call.began:
+            floor = max(floor, _seen(answers[done]).version)
+            done += 1
         if _seen(call).version < floor + (call.kind is Kind.LINK):
             yield Finding(Harm.LOST, call, "an older version was seen than an answer before had shown")
 

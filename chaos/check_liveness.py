@@ -1,4 +1,4 @@
-"""That ids open their session from when they are handed out until it ends, and never after. Pure."""
+"""Check that an id opens its session from its first answer until the session ends, and never after. Pure."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def check_liveness(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
         if call.outcome is Outcome.ABSENT and not (start.lifetime and _is_beside_a_use(call, calls)):
             missed.setdefault(call.sent, call.ended)
     used_before = used_until = start.ended  # at the earliest, and at the latest
-    told, answers = 0, by_end(calls)
+    done, answers = 0, by_end(calls)
     for call in by_begin(calls):
-        while answers[told].ended < call.began:
-            if _prolongs(answers[told], used_before, start.lifetime):
-                used_before = max(used_before, answers[told].began)
-            told += 1
+        while answers[done].ended < call.began:
+            if _prolongs(answers[done], used_before, start.lifetime):
+                used_before = max(used_before, answers[done].began)
+            done += 1
         if call.owner:
             if call.began > deaths.get(call.sent, math.inf):
                 yield Finding(Harm.RESURRECTED, call, "an id opens a session that had been ended, or moved away from")
@@ -67,7 +67,7 @@ def check_liveness(calls: Sequence[Call], start: Call) -> Iterator[Finding]:
 
 
 def _prolongs(use: Call, used_before: float, lifetime: float | None) -> bool:
-    """Whether a use is sure to make its session live longer.
+    """Return whether a use is sure to prolong its session.
 
     It may find the session alive, and move the expiry only after that has come: a worker frozen in between.
     """

@@ -1,4 +1,4 @@
-"""That each key of a session is one register: whoever reads it sees the latest write. Pure.
+"""Check that each key of a session is one register: a read returns the latest write. Pure.
 
 With writes that are all different this can be decided without trying orders: Gibbons and Korach,
 "Testing Shared Memories" (SIAM Journal on Computing 26, 1997), section 4. A write and its reads are

@@ -21,7 +21,7 @@ DETECTED_AFTER = 1.0
 """Seconds without a sign of life after which a primary is given up, at the longest of the clusters here."""
 
 MAX_LAG = 1
-"""Seconds: `min-replicas-max-lag`. Redis reckons it in whole seconds, once a second, so what it bounds is bounded to
+"""Seconds: `min-replicas-max-lag`. Redis computes it in whole seconds, once a second, so what it bounds is bounded to
 one more."""
 
 MIN_REPLICAS = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", str(MAX_LAG))
@@ -38,9 +38,9 @@ class Cluster:
     store: Callable[[], AbstractAsyncContextManager[SessionStore]]
     """Makes the store of an application, which knows all the servers."""
     is_primary: Callable[[Any], bool]
-    """Whether a server, which must be up, takes writes."""
+    """Return whether a server, which must be up, takes writes."""
     is_replica: Callable[[Any], bool]
-    """Whether it follows a primary and has what that has."""
+    """Return whether it follows a primary and has the same data."""
     position: Callable[[Any], tuple[int, int]] | None = None
     """The port of the primary that a server goes by, its own if it is one, and how far it has come.
 
@@ -52,7 +52,7 @@ class Cluster:
         return [server for server in self.servers if self.is_primary(server)]
 
     def has_promoted(self, primaries: list[Server]) -> bool:
-        """Whether a server takes writes that isn't among these."""
+        """Return whether a server takes writes that isn't among these."""
         return any(self.is_primary(server) for server in self.servers if server not in primaries)
 
     def wait_until_replicated(self) -> None:

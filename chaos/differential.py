@@ -102,10 +102,10 @@ class Subject:
 
 
 class RedisSubject(Subject):
-    """Redis reckons with its own time, which goes on while the fake clock stands.
+    """Redis uses its own clock, which goes on while the fake clock stands.
 
     So the store's clock goes on too, from where the fake one stands; and where that jumps, what is
-    left to live in Redis is made shorter by as much. Redis is told how long a row has to live, and
+    left to live in Redis is made shorter by as much. Redis is given the remaining lifetime of a row, and
     counts from when it hears that: a call that was held up makes it later, by no more than it took.
     """
 

@@ -31,5 +31,5 @@ class Effects(NamedTuple):
         return self.firsts[bisect_right(self.ends, moment)]
 
     def first(self, moment: float, other_than: Call) -> float:
-        """When the first of those began that hadn't ended at a moment."""
+        """Return the start of the first of those that hadn't ended at a moment."""
         return min((call.began for call in self.after(moment) if call is not other_than), default=math.inf)

@@ -38,7 +38,7 @@ def killed(server: Server) -> Iterator[None]:
 
 @contextmanager
 def paused(server: Server) -> Iterator[None]:
-    """SIGSTOP, and SIGCONT: it goes on as the primary that it was, until it is told."""
+    """SIGSTOP, and SIGCONT: it goes on as the primary until the others correct it."""
     with server.frozen():
         yield
 
@@ -49,7 +49,7 @@ FAULTS: tuple[Fault, ...] = (killed, paused)
 
 @dataclass(slots=True)
 class Result:
-    """What came of failovers."""
+    """The results of failovers."""
 
     runs: int = 1
     acknowledged: int = 0
@@ -120,7 +120,7 @@ async def _all_write(writers: Writers, cluster: Cluster, struck: list[Server]) -
 def _judge(
     life: Life, there: list[int] | None, early: float, distance: Callable[[float], float], result: Result
 ) -> None:
-    """Compare what the application was told of a session with what is there; before `early` all was replicated."""
+    """Compare the acknowledged writes of a session with what is stored; before `early` all was replicated."""
     result.acknowledged += len(life.acknowledged) + (life.logged_out is not None)
     if life.logged_out is not None:
         if there is not None:
@@ -137,7 +137,7 @@ BOUNDS = {
     "cluster": DETECTED_AFTER,  # a master that hears of no majority for so long refuses
     "replica set": 0.0,
 }
-"""How many seconds before the failover an acknowledged write may have been made that is lost."""
+"""Seconds before the failover in which an acknowledged write may be lost."""
 
 
 def main(seconds: float) -> int:

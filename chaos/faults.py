@@ -1,4 +1,4 @@
-"""What goes wrong while people use their sessions. Each fault lasts for some seconds, and then all is as before."""
+"""Faults that are injected while users work. Each lasts for some seconds, and is then undone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def replies_cut(testbed: Testbed, seconds: float) -> None:
 
 
 def replies_swallowed(testbed: Testbed, seconds: float) -> None:
-    """What TCP never does, though something between the two may."""
+    """A fault that TCP rules out, but a middlebox may cause."""
     with _proxies(testbed):
         for _ in _again_and_again(seconds):
             random.choice(testbed.proxies).drop_reply()
@@ -107,7 +107,7 @@ def connections_killed(testbed: Testbed, seconds: float) -> None:
 
 
 def row_locked(testbed: Testbed, seconds: float) -> None:
-    """A transaction of somebody else's holds the row of the largest session, which all use."""
+    """Another program's transaction holds the row of the largest session, which all use."""
     table, key, modified = _TABLES[testbed.store]
     server = _mariadb(testbed)
     [row] = server.run(

@@ -1,7 +1,7 @@
 """The proof that a history broke none of the promises, or what shows that it did. Pure.
 
-A history is what clients in several processes asked and were told, in any order. What each session
-went through is found without trying orders, because every write carries a nonce of its own: the time
+A history holds the requests of clients in several processes and their answers, in any order. What each session
+went through is found without trying orders, because every write carries a unique nonce: the time
 is that of sorting the calls.
 """
 
@@ -25,7 +25,7 @@ def check(calls: Iterable[Call]) -> list[Finding]:
     for own in sessions.values():
         start = next((call for call in own if call.kind is Kind.START), None)
         if start is None or start.outcome is not Outcome.DONE:
-            continue  # nobody was given an id of it
+            continue  # no client was given an id of it
         findings += check_chain(own)
         findings += check_registers(own, start, dropped(own))
         findings += check_liveness(own, start)
@@ -33,7 +33,7 @@ def check(calls: Iterable[Call]) -> list[Finding]:
 
 
 def _check_owners(sessions: dict[str, list[Call]]) -> Iterator[Finding]:
-    """That everybody sees their own session, in one piece, and that no id is given to two."""
+    """Check that every client sees its own session, in one piece, and that no id is given to two."""
     owners: dict[str, str] = {}  # of ids
     for name, calls in sessions.items():
         for call in calls:
@@ -42,6 +42,6 @@ def _check_owners(sessions: dict[str, list[Call]]) -> Iterator[Finding]:
     for name, calls in sessions.items():
         for call in calls:
             if call.owner and call.owner != name:
-                yield Finding(Harm.FOREIGN, call, "an answer was about somebody else's session")
+                yield Finding(Harm.FOREIGN, call, "an answer was about another client's session")
             elif call.seen is not None and not call.seen.whole:
                 yield Finding(Harm.HALF_WRITTEN, call, "what was written together isn't there together")

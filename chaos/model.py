@@ -1,4 +1,4 @@
-"""What the contract of stores says, in plain Python: one dict, nothing under way, nothing that fails."""
+"""The contract of stores as a model in plain Python: one dict, no concurrency, no failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other packages ship, and worse: applications that are wrong on purpose, which the proof has to catch.
+"""Applications that are wrong on purpose, some as other packages are. The checks have to find each fault.
 
 Each is a factory for uvicorn, on the Redis that the environment names.
 """
@@ -46,7 +46,7 @@ class UpsertStore(RedisStore):
 
 
 class NaiveStore(RedisStore):
-    """Asks and reads what comes. Whoever is cancelled in between leaves an answer to the next on that connection."""
+    """Ask, and read the next line. A cancelled call leaves its answer to the next call on the connection."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

@@ -13,7 +13,7 @@ from .client import HUNG_UP, NO_ANSWER
 from .history import check
 
 NORMAL = frozenset({200, 401, 410, HUNG_UP})
-"""What may come where nothing is wrong; sessions that have ended are part of life."""
+"""The answers that are no fault; sessions do end."""
 
 RECOVERY = 2.0
 """Seconds after the end of a fault within which service is normal again."""
@@ -36,7 +36,7 @@ class Phase:
     times: int = 1
     operations: int = 0
     acknowledged: int = 0
-    """Writes, endings included, that clients were told of as done."""
+    """Acknowledged writes, endings included."""
     errors: Counter[int] = field(default_factory=Counter)
     """Answers that aren't normal, by status."""
     normal_after: float = 0.0

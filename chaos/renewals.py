@@ -1,4 +1,4 @@
-"""That a renewed id leads to the new one for a grace, one step and no more, and then to nothing. Pure."""
+"""Check that a renewed id leads to the new one for a grace, one step and no more, and then to nothing. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Renewals:
         return bool(self._effects.ends)
 
     def may_hide(self, call: Call, giver: Call) -> bool:
-        """Whether the id that was sent may open nothing: it is out of grace, or two renewals away from the session.
+        """Return whether the id that was sent may open nothing: out of grace, or two renewals behind.
 
         `giver` is the call that first handed it out. What made the id doesn't count.
         """
@@ -33,16 +33,16 @@ class Renewals:
         return len(begun) > 1 or any(call.ended > began + self._grace - _SECOND for began in begun)
 
     def _left(self, calls: Sequence[Call]) -> dict[str, float]:
-        """Whoever is given another id than they sent is told that theirs was renewed, lately at the latest."""
+        """Find when each id was replaced: an answer with another id than the request's shows that it was."""
         moves = [call for call in calls if call.kind is not Kind.START and call.given not in ("", call.sent)]
         left: dict[str, float] = {}
-        told: dict[str, float] = {}  # when it was first seen that an id leads to another
+        known: dict[str, float] = {}  # the first time that an id was seen to lead to another
         for move in by_end(moves):
-            told.setdefault(move.sent, move.ended)
+            known.setdefault(move.sent, move.ended)
             left.setdefault(move.sent, move.ended + self._grace)
         for move in moves:
-            if move.given in told:  # no chains: what leads to it leads nowhere
-                left[move.sent] = min(left[move.sent], max(move.ended, told[move.given]))
+            if move.given in known:  # no chains: what leads to it leads nowhere
+                left[move.sent] = min(left[move.sent], max(move.ended, known[move.given]))
         return left
 
 

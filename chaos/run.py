@@ -68,7 +68,7 @@ def until_normal(count: int) -> Pause:
 
 
 def _ends_normally(path: Path, start: int, began: float, count: int) -> bool:
-    """Whether the last `count` events are normal, of those behind byte `start` that were asked after `began`."""
+    """Return whether the last `count` events are normal, of those behind byte `start` that were asked after `began`."""
     with path.open("rb") as file:
         file.seek(start)
         _, *lines = file.read().decode().split("\n")  # the first may have been under way; so may the last
@@ -114,7 +114,7 @@ async def _share(testbed: Testbed) -> tuple[dict[str, str], list[Event]]:
 
 
 async def _look_again(testbed: Testbed, shared: dict[str, str]) -> list[Event]:
-    """What the shared sessions hold in the end."""
+    """Return the data of the shared sessions at the end."""
     file = io.StringIO()
     for name, cookie in shared.items():
         browser = Browser(Log(file), testbed.ports, name, cookie)

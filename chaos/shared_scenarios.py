@@ -1,6 +1,6 @@
-"""The whole middleware over all stores: what three people do, one after another, and what each store's site answers.
+"""The whole middleware over all stores: requests of three users in turn, and the answers of each store's site.
 
-A site is an application on one store. The same is asked of every site, with cookies of its own, and
+A site is an application on one store. The same is asked of every site, with separate cookies, and
 the model says what has to be answered. It knows sessions by number, in the order of their ids.
 """
 
@@ -63,7 +63,7 @@ class Live:
 
 @dataclass
 class Old:
-    """A number whose session was renewed: until when it leads to the next."""
+    """The end of the time in which a renewed number leads to the next."""
 
     leads_to: int
     until: float

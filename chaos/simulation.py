@@ -25,7 +25,7 @@ class _Session:
     nonce: str = ""
     previous: str = ""
     values: dict[str, str] = field(default_factory=dict)
-    life: int = 0  # how often it was moved for good, or ended: who has loaded it before has it no more
+    life: int = 0  # how often it was moved for good, or ended: requests that loaded it before have lost it
     aliases: dict[str, tuple[str | None, float]] = field(default_factory=dict)  # where renewed ids lead, and until when
 
     def opens(self, sent: str, now: float) -> bool:
@@ -38,7 +38,7 @@ class _Session:
 
 @dataclass
 class _Pending:
-    """A call under way: it loads the session, then takes effect, and is answered; or the client gives up meanwhile."""
+    """A call under way: it loads the session, then takes effect, and is answered; or the client gives up before."""
 
     session: _Session
     call: Call
@@ -159,9 +159,9 @@ class Simulation:
             session.version, session.nonce, session.previous = session.version + 1, call.nonce, session.nonce
         return {} if call.kind is Kind.PUT else {"seen": session.seen()}
 
-    def _tell(self, pending: _Pending, **told: Any) -> None:
+    def _tell(self, pending: _Pending, **answer: Any) -> None:
         if pending.call.outcome is not Outcome.UNKNOWN:
-            pending.call = pending.call._replace(**told)
+            pending.call = pending.call._replace(**answer)
 
     def _answer(self, pending: _Pending) -> None:
         call = pending.call._replace(ended=self._tick())
@@ -170,7 +170,7 @@ class Simulation:
         self.calls.append(call)
 
     def _do(self, session: _Session, kind: Kind, key: str = "", sent: str = "", **changes: Any) -> None:
-        """A call with nothing beside it; `changes` are what its answer gets wrong."""
+        """A call without concurrent ones; `changes` are what its answer gets wrong."""
         pending = self._begin(session, kind, sent or session.known[-1], key)
         self._load(pending)
         if not pending.done:
@@ -254,7 +254,7 @@ DEFECTS: dict[str, tuple[Harm, Callable[[Simulation, _Session], None]]] = {
     "a renewed id goes on": (Harm.RESURRECTED, Simulation._outlive_the_grace),
     "aliases are chained": (Harm.RESURRECTED, lambda it, session: it._renew(session, 2, lead=True)),
     "an id is adopted": (Harm.RESURRECTED, Simulation._adopt),
-    "an answer is somebody else's": (Harm.FOREIGN, lambda it, session: it._do(session, Kind.READ, owner="other")),
+    "an answer is another client's": (Harm.FOREIGN, lambda it, session: it._do(session, Kind.READ, owner="other")),
     "half is written": (
         Harm.HALF_WRITTEN,
         lambda it, session: it._do(session, Kind.READ, seen=session.seen()._replace(whole=False)),

@@ -65,7 +65,7 @@ AT_ONCE = Sample(descriptors=CLIENTS // WORKERS, tasks=1, mebibytes=1)
 
 
 class Verdict(NamedTuple):
-    """Two medians of one measure, and how much it varies by itself."""
+    """Two medians of one measure, and its usual variation."""
 
     before: float
     after: float
@@ -84,7 +84,7 @@ def verdict(values: Sequence[float], at_once: float = 1) -> Verdict:
 
 @dataclass
 class Soak:
-    """What was asked, what came of it, and what each worker held after each round."""
+    """The requests of a soak, their answers, and the resources of each worker after each round."""
 
     answered: int = 0
     refused: int = 0
@@ -126,7 +126,7 @@ class Soak:
 
 
 def soak(store: str, seconds: float, folder: Path, *, rounds: int = 9, paths: Sequence[str] = PATHS) -> Soak:
-    """Run for so many seconds, and so many rounds at least. `paths` are what is asked of `soaked.create_app`."""
+    """Run for at least the given seconds and rounds. `paths` are what is asked of `soaked.create_app`."""
     result = Soak()
     with (
         serving(store, folder) as (server, url),
@@ -172,7 +172,7 @@ def serving(store: str, folder: Path) -> Iterator[tuple[Server | None, str]]:
 
 
 def at_rest(worker: Popen[bytes]) -> Sample:
-    """What the worker holds when nothing is asked of it: as soon as two looks are the same."""
+    """Return the resources of an idle worker, as soon as two looks are the same."""
     last = look(worker)
     for _ in range(1000):
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What each worker runs in a soak: an application that says how many tasks it has, and that leaks if it is asked to."""
+"""The application of a soak: it reports how many tasks it has, and leaks on request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def log_out(request: Request) -> Any:
 
 
 async def tasks(request: Request) -> Any:
-    """How many there are, when what nobody refers to is gone."""
+    """Return how many there are after a garbage collection."""
     gc.collect()
     return len(asyncio.all_tasks())
 

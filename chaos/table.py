@@ -1,4 +1,4 @@
-"""What a long run prints, line by line: a head, a row for each store and fault, the sum, and what it was run on."""
+"""Print a long run line by line: a head, a row for each store and fault, the sum, and the environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def head() -> str:
 
 
 def row(store: str, phase: Phase) -> str:
-    """The errors come last, as nobody knows how long they are."""
+    """The errors come last, as their length isn't known."""
     numbers = (phase.times, phase.operations, phase.acknowledged)
     harm = (phase.harm[kind] for kind in Harm)
     errors = " ".join(f"{number}x{status or 'none'}" for status, number in sorted(phase.errors.items()))
@@ -46,7 +46,7 @@ def total(phases: Iterable[Phase]) -> str:
 
 
 def foot(seconds: float, servers: Iterable[str]) -> str:
-    """How long it took, and with what."""
+    """Return the duration, and the versions in use."""
     minutes, rest = divmod(round(seconds), 60)
     versions = (f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}", *servers)
     return f"{minutes} min {rest} s on {os.cpu_count()} cores; {', '.join(dict.fromkeys(versions))}"

@@ -1,4 +1,4 @@
-"""That the proof finds what is wrong: on histories of a few calls, one for each rule, and on made-up ones of many."""
+"""Check that the checks find faults: in histories of a few calls, one for each rule, and in random long ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ONE, TWO = seen(1, "n1"), seen(2, "n2", "n1")
 
 RIGHT: dict[str, list[Call]] = {
     "links in a row": [link(2, 3, ONE), link(4, 5, TWO), read(6, 7, TWO)],
-    "links in parallel, told in the other order": [link(2, 6, ONE), link(3, 5, TWO)],
+    "links in parallel, answered in the other order": [link(2, 6, ONE), link(3, 5, TWO)],
     "an unknown link in between": [call(2, 3, Kind.LINK, UNKNOWN, nonce="n1"), link(4, 5, TWO)],
     "an unknown link that nobody sees": [call(2, 3, Kind.LINK, UNKNOWN, nonce="n0"), link(4, 5, ONE)],
     "an unknown put that comes late": [
@@ -132,7 +132,7 @@ WRONG: dict[str, tuple[Harm, list[Call]]] = {
         Harm.LOST,
         [call(2, 3, Kind.LINK, UNKNOWN, nonce="n4"), link(4, 5, seen(5, "n5", "n4")), link(6, 7, seen(6, "n6", "n5"))],
     ),
-    "an answer that shows somebody else's link": (
+    "an answer that shows another client's link": (
         Harm.LOST,
         [link(2, 3, ONE), call(4, 5, Kind.LINK, nonce="n2", seen=ONE)],
     ),
@@ -212,8 +212,8 @@ WRONG: dict[str, tuple[Harm, list[Call]]] = {
         [call(2, 3, Kind.ROTATE, given="2nd"), call(4, 5, Kind.READ, ABSENT, sent="2nd")],
     ),
     "gone by an end that had no effect": (Harm.LOST, [call(2, 3, Kind.END), call(4, 5, Kind.READ, ABSENT)]),
-    "somebody else's": (Harm.FOREIGN, [read(2, 3, seen(), owner="bob")]),
-    "an id that was somebody else's": (
+    "another client's": (Harm.FOREIGN, [read(2, 3, seen(), owner="bob")]),
+    "an id that was another client's": (
         Harm.RESURRECTED,
         [call(2, 3, Kind.START, session="bob", sent="", given=FIRST, owner="")],
     ),

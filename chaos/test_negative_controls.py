@@ -1,4 +1,4 @@
-"""That workload and proof catch what they are there for: the same run on applications that are wrong on purpose."""
+"""Check that a run finds faults: the same run on applications that are wrong on purpose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .testbed import running_testbed
 pytestmark = pytest.mark.slow
 
 SECONDS = 3.0
-"""After so many it is looked at, and if nothing has come to light, it is tried again. Longer than a grace lasts."""
+"""Seconds between two checks of a run, until a fault is found. Longer than a grace lasts."""
 
 
 @pytest.mark.timeout(300)

@@ -1,4 +1,4 @@
-"""That the table of a long run adds up, and that its columns stand one below the other, however much was found."""
+"""Check that the table of a long run adds up, and that its columns are aligned, whatever was found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is under fire: a store's server, four workers, and proxies between the server and every other worker."""
+"""The system under test: a store's server, four workers, and proxies between the server and every other worker."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def _server(store: str, folder: Path) -> Server | None:
 
 
 def _ports(store: str, server: Server | None) -> list[int]:
-    """Where the server listens to what workers ask."""
+    """The port on which the server takes the workers' requests."""
     if isinstance(server, MariaDBServer) and store == "handlersocket":
         return [server.hs_port, server.hs_port_wr]
     return [] if server is None else [server.port]
 
 
 def url_of(store: str, server: Server | None, folder: Path) -> str:
-    """What a worker is given."""
+    """The settings of a worker."""
     if isinstance(server, MariaDBServer):
         return server.url("fresh") if store == "mysql" else server.handlersocket_url("fresh")
     if isinstance(server, PostgreSQLServer):

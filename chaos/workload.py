@@ -1,6 +1,6 @@
-"""People who use sessions hard: parallel tabs that read, write, rotate, renew, talk, hang up and log out.
+"""Users with parallel tabs that read, write, rotate, renew, use sockets, hang up and log out.
 
-It runs as a process of its own, beside others, until SIGTERM, after which it comes to an end:
+It runs as a separate process, next to others, until SIGTERM, after which it comes to an end:
 
     python -m chaos.workload BROWSERS PORTS SHARED > history
 
@@ -32,7 +32,7 @@ STEPS = 25
 
 LIFETIME = 3
 PAUSE_AFTER_ERROR = 0.05
-"""Seconds after which somebody who was refused asks again."""
+"""Seconds after which a refused user asks again."""
 
 
 class Person:
@@ -63,7 +63,7 @@ class Person:
                 old_cookie = browser.cookie if browser.ended else ""
 
     async def _look_back_after(self, seconds: float, browser: Browser) -> None:
-        """When its lifetime, or the grace of its old ids, should be over; or earlier, if all comes to its end."""
+        """Check again after its lifetime, or the grace of its old ids; or earlier, at the end of the run."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         await _look_back(browser)
@@ -98,7 +98,7 @@ class Person:
         kinds = [Kind.READ, Kind.PUT, Kind.SAVE, Kind.LINK, Kind.RENEW, Kind.ROTATE]
         [kind] = random.choices(kinds, [30, 25, 10, 25, *((0, 0) if shared else (3, 1))])
         if kind is Kind.ROTATE:
-            return await browser.call(tab, kind) == 200  # otherwise nobody knows whether the cookie opens anything
+            return await browser.call(tab, kind) == 200  # otherwise it isn't known whether the cookie opens anything
         cookie = _any_cookie(browser)
         key = random.choice([name, "common"]) if kind in (Kind.PUT, Kind.SAVE) else ""
         status = await browser.call(tab, kind, cookie=cookie, key=key, hang_up_after=_patience(0.08))
@@ -121,7 +121,7 @@ def _any_cookie(browser: Browser) -> str:
 
 
 def _patience(share: float) -> float | None:
-    """Seconds after which this share of people hangs up; None for the others."""
+    """Seconds after which this share of users hangs up; None for the others."""
     return random.uniform(0, 0.01) if random.random() < share else None
 
 

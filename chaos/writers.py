@@ -1,6 +1,6 @@
-"""Writers through the public API of a store, and the log of what they were told.
+"""Writers through the public API of a store, and the log of its answers.
 
-Every write has a number of its own, and a row holds the numbers of all the writes that made it what it is. So what
+Every write has a unique number, and a row holds the numbers of all the writes that made it what it is. So what
 was lost is seen in the end, whatever was written on top of it.
 """
 
@@ -24,20 +24,20 @@ _PAUSE_AFTER_ERROR = 0.02
 
 @dataclass(slots=True)
 class Life:
-    """What the application was told about one session."""
+    """The store's answers about one session."""
 
     key: str
     sent: list[int] = field(default_factory=list)
     """The numbers of its writes, done or not."""
     acknowledged: dict[int, float] = field(default_factory=dict)
-    """When the store said that a write is done, by the write's number."""
+    """The time at which the store acknowledged a write, by the write's number."""
     leaving: bool = False
     logged_out: float | None = None
-    """When the store said so."""
+    """The time of that answer."""
 
 
 class Writers:
-    """Each writes to one session after the other, all of its own, by load and replace."""
+    """Each writes to one session after the other, which no other writer uses, by load and replace."""
 
     def __init__(self, store: SessionStore, count: int) -> None:
         self.lives: list[Life] = []
@@ -59,7 +59,7 @@ class Writers:
             number = self._send(life)
             try:
                 assert await self._store.create(life.key, row(life.key, [number]), _in_an_hour())
-            except StoreUnavailable:  # nobody was told of this session
+            except StoreUnavailable:  # the store didn't acknowledge this session
                 await self._was_refused()
                 continue
             self._acknowledge(life, number, writer)
@@ -117,7 +117,7 @@ class Writers:
 
 
 def row(key: str, numbers: Iterable[int]) -> bytes:
-    """What is stored: whose it is, the writes in it, and a digest that shows that it is whole."""
+    """The stored data: the session's name, the writes in it, and a digest that shows that it is whole."""
     text = f"{key} {' '.join(map(str, numbers))}".encode()
     return text + _digest(text)
 

@@ -27,10 +27,10 @@ DEFAULT_TIMEOUT = 2.0
 class Client:
     """A connection, made by `connect`, for any number of callers at once. Port 9998 finds only; 9999 changes as well.
 
-    All calls raise `ServerError` for the server's answer that a request failed, `LocalProtocolError`
-    for what can't be asked, and `ConnectionLost`, `DeadlineExceeded` or `RemoteProtocolError` when
-    the connection has come to its end, which fails all who wait for an answer on it. To cancel a
-    call does no harm to others; whether its request is carried out is unknown then.
+    All calls raise `ServerError` where the server answers that a request failed, and `LocalProtocolError`
+    for what the protocol can't say. When the connection ends, all calls that wait for an answer on it raise
+    `ConnectionLost`, `DeadlineExceeded` or `RemoteProtocolError`. A call may be cancelled without harm to
+    others. The server may then carry its request out, or not.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -47,10 +47,10 @@ class Client:
         indexes: Sequence[Index] = (),
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it stays in force for every answer
     ) -> Self:
-        """Connect, authenticate and open indexes, all within `timeout` seconds; so long may each answer take later.
+        """Connect, authenticate and open indexes within `timeout` seconds, which later holds for each answer.
 
         Raises `ServerError` if the server refuses the secret (3 unauth) or an index (`open_table`,
-        `idxnum`, `fld`), `DeadlineExceeded`, and `ConnectionLost` if nobody listens.
+        `idxnum`, `fld`), `DeadlineExceeded`, and `ConnectionLost` if no server listens.
         """
         client: Self | None = None
         try:

@@ -1,12 +1,12 @@
-"""One connection's conversation, without any I/O: what was asked, what came back, in order.
+"""The protocol of one connection, without I/O: match answers to requests by their order.
 
 Rules, all of which live in this file:
 
-1. Every request has one slot, and every line from the server, but that for a fence, answers the
-   oldest open slot. Slots belong to the connection: a caller who has gone leaves theirs behind, and
-   its answer is read and passed over, so nobody after them gets it.
+1. Every request has one slot. Every line from the server, but that for a fence, answers the oldest
+   open slot. Slots belong to the connection. A cancelled caller leaves its slot behind: the answer is
+   read and discarded, so that no later caller gets it.
 2. An answer has to have the shape that was asked for. A line too many, a broken one, a number of
-   columns that's off, or a row that names another key than the asked one is an error.
+   columns that is wrong, or a row that names another key than the asked one is an error.
 3. Requests leave in batches, one at a time, and behind each goes a fence: a line that is answered
    as no request is. Until it is answered in its turn, no answer of the batch counts.
 4. An error is final. Nothing that comes after it is read, and nothing more can be asked.
@@ -75,12 +75,12 @@ class Connection(Generic[Slot]):
 
     @property
     def in_flight(self) -> int:
-        """How many answers are still to come, or to count."""
+        """The number of answers that haven't come, or don't count before their fence is answered."""
         return len(self._read) + len(self._open)
 
     @property
     def slots(self) -> Iterator[Slot]:
-        """The slots of those, the oldest first."""
+        """Yield the slots of these answers, the oldest first."""
         yield from (slot for slot, _ in self._read)
         yield from (slot for _, slot in self._open)
 
@@ -93,7 +93,7 @@ class Connection(Generic[Slot]):
         self.unsent_bytes += len(line)
 
     def next_batch(self) -> bytes:
-        """What has to be sent now: nothing while a batch is under way, or if nothing was asked since."""
+        """Return the bytes to send now: none while a batch is under way, or without new requests."""
         if self._due is not None or not self._unsent:
             return b""
         self._due = len(self._open)
@@ -114,7 +114,7 @@ class Connection(Generic[Slot]):
             for line in self._lines(data):
                 reply = parse_reply(line)
                 if self._due is None:
-                    raise RemoteProtocolError("HandlerSocket sent a line that nobody asked for")
+                    raise RemoteProtocolError("HandlerSocket sent a line without a request")
                 if (reply == _FENCE_REPLY) != (self._due == 0):
                     raise RemoteProtocolError("HandlerSocket sent a line too few, or one too many")
                 if self._due:

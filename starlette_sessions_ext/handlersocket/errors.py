@@ -1,4 +1,4 @@
-"""What can go wrong between a HandlerSocket client and its server."""
+"""The errors of the HandlerSocket client."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ class ConnectionLost(HandlerSocketError, ConnectionError):
 
 
 class DeadlineExceeded(ConnectionLost, TimeoutError):
-    """No answer in time: the connection was closed, so that a late one reaches nobody. Or nothing was sent."""
+    """No answer came in time, so the connection was closed and a late answer is discarded. Or nothing was sent."""

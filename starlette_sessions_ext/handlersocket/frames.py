@@ -18,16 +18,16 @@ from typing import Literal, NamedTuple
 from .errors import LocalProtocolError, RemoteProtocolError
 
 Value = bytes | str | int | None
-"""What a column is given: text goes in as UTF-8, a number in decimal digits, None as NULL."""
+"""A value for a column: text is sent as UTF-8, a number in decimal digits, None as NULL."""
 
 Row = tuple[bytes | None, ...]
-"""What the columns of an index hold, as bytes; None is NULL."""
+"""The values of an index's columns, as bytes; None is NULL."""
 
 Comparison = Literal["=", ">", ">=", "<", "<="]
 Change = Literal["U", "U?", "D", "D?", "+", "+?", "-", "-?"]
 
 MAX_INDEX_ID = 65_535
-"""Ids are the client's choice. A server makes room for all below them, and dies of a very large one."""
+"""Ids are the client's choice. A server allocates memory for all up to the largest; a very large one crashes it."""
 
 FENCE = b"fence\n"
 """No request at all: the server answers `2 1 cmd`, as to no other line that is made here, and goes on."""

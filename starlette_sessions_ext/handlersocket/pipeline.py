@@ -1,9 +1,8 @@
 """Lines to a HandlerSocket port and answers back, on asyncio.
 
 Requests are pipelined: hundreds may be under way at once. Those of one turn of the event loop leave
-in one write, or as soon as those before them are answered. A request is whole lines, handed over at
-once, so a caller who is cancelled leaves no half line behind; why they leave no answer to the next
-either is in `connection`.
+in one write, or as soon as those before them are answered. A request is handed over in whole lines, so a
+cancelled caller leaves no half line behind. `connection` explains why it leaves no answer to the next either.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class _Slot(NamedTuple):
 
 
 class Pipeline(asyncio.Protocol):
-    """What `loop.create_connection` needs. `timeout` is in seconds, for each answer."""
+    """The protocol for `loop.create_connection`. `timeout` is in seconds, for each answer."""
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
@@ -47,7 +46,7 @@ class Pipeline(asyncio.Protocol):
         self._connection: Connection[_Slot] = Connection()
         self._transport: asyncio.Transport | None = None
         self._paused = False
-        self._line: deque[asyncio.Future[None]] = deque()  # who waits until there is room to write
+        self._line: deque[asyncio.Future[None]] = deque()  # callers that wait until there is room to write
         self._watch: asyncio.TimerHandle | None = None
         self._lost = self._loop.create_future()
 
@@ -58,30 +57,29 @@ class Pipeline(asyncio.Protocol):
 
     @property
     def in_flight(self) -> int:
-        """How many answers are still to come."""
+        """The number of answers that are still to come."""
         return self._connection.in_flight
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the connection takes requests."""
         return self._connection.error is None
 
     @property
     def has_room(self) -> bool:
-        """Whether a request is taken at once, without waiting until the server has taken earlier ones."""
+        """Whether a request is sent without waiting until the server has taken earlier ones."""
         return not self._paused and self._connection.unsent_bytes < _HIGH_WATER
 
     def ask(self, line: bytes, read: Reader) -> Awaitable[Any]:
-        """Send a line, now if there is room; what `read` makes of the answer.
+        """Send a line, now if there is room. Returns what `read` makes of the answer.
 
-        Raises `ServerError` for the server's answer that the request failed; and, when the
-        connection has come to its end, which fails all who wait on it, `ConnectionLost`,
-        `DeadlineExceeded` or `RemoteProtocolError`.
+        Raises `ServerError` where the server answers that the request failed. When the connection ends,
+        all waiting calls raise `ConnectionLost`, `DeadlineExceeded` or `RemoteProtocolError`.
         """
         return self._send(line, read) if self.has_room else self._send_later(line, read)
 
     async def aclose(self) -> None:
-        """Let what is under way be answered, for up to `timeout` seconds, then close."""
+        """Wait up to `timeout` seconds for the answers under way, then close."""
         try:
             if self.in_flight:
                 await asyncio.wait([slot.answer for slot in self._connection.slots], timeout=self.timeout)
@@ -90,13 +88,13 @@ class Pipeline(asyncio.Protocol):
         await asyncio.wait([self._lost], timeout=self.timeout)
 
     def abort(self) -> None:
-        """Close at once. All who wait for an answer get `ConnectionLost`."""
+        """Close at once. Callers that wait for an answer get `ConnectionLost`."""
         self._end(ConnectionLost("the connection to HandlerSocket was closed"))
 
     # Sending
 
     def _send(self, line: bytes, read: Reader) -> asyncio.Future[Any]:
-        """Ask, without waiting for anything. Once this has returned, the request may be carried out."""
+        """Queue a request without waiting. Once this has returned, the server may carry it out."""
         if self._connection.error is not None:
             raise ConnectionLost("the connection to HandlerSocket is closed") from self._connection.error
         now = self._loop.time()
@@ -110,7 +108,7 @@ class Pipeline(asyncio.Protocol):
         return slot.answer
 
     def _flush(self) -> None:
-        """One write for all that was asked in this turn of the event loop, and before it behind a batch."""
+        """Write all requests of this turn of the event loop, and those that waited for the batch before, at once."""
         batch = self._connection.next_batch()
         if batch and self._transport is not None:
             self._transport.write(batch)
@@ -118,7 +116,7 @@ class Pipeline(asyncio.Protocol):
             self._wake()
 
     async def _send_later(self, line: bytes, read: Reader) -> Any:
-        """When the server has taken what was written."""
+        """Send a line once the server has taken what was written."""
         deadline = self._loop.time() + self.timeout
         while not self.has_room:
             turn: asyncio.Future[None] = self._loop.create_future()
@@ -150,7 +148,7 @@ class Pipeline(asyncio.Protocol):
         except RemoteProtocolError as error:
             self._end(error)
         if self._connection.unsent_bytes:
-            self._loop.call_soon(self._flush)  # when those who have their answers have asked again
+            self._loop.call_soon(self._flush)  # after callers with answers have asked again
 
     def connection_lost(self, error: Exception | None) -> None:
         self._end(ConnectionLost("HandlerSocket closed the connection"))
@@ -194,7 +192,7 @@ class Pipeline(asyncio.Protocol):
             self._watch = self._loop.call_at(slots[0].deadline, self._look)
 
     def _end(self, error: HandlerSocketError) -> None:
-        """The end of the connection, for all who wait on it."""
+        """End the connection, and fail all callers that wait on it."""
         for slot in self._connection.fail(error):
             _fail(slot, type(error)(*error.args))  # one each, as each gets a separate traceback
         if self._watch is not None:

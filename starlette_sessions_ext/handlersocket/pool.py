@@ -1,9 +1,8 @@
 """A few connections to one HandlerSocket port, shared by all requests at once.
 
-Since requests are pipelined nobody checks a connection out: everybody asks on the one that has the
-fewest answers to come. Connections are made when they are needed, and made anew when they have
-failed or were idle for long; between failed attempts there is a pause, so that a server that is
-down isn't tried by every request.
+Requests are pipelined, so no caller checks a connection out. Each request goes to the connection that waits
+for the fewest answers. The pool connects when a connection is needed, and again after a failure or a long
+idle time. It pauses between failed attempts, so that not every request tries a server that is down.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Pool:
         self._size = size
         self._timeout = timeout
         self.clients: list[Client] = []
-        self._connecting: asyncio.Task[Client] | None = None  # one at a time, for all who wait
+        self._connecting: asyncio.Task[Client] | None = None  # one at a time, for all waiting callers
         self._pause = 0.0  # seconds between attempts, longer after each that failed
         self._not_before = 0.0
         self._closed = False
@@ -69,16 +68,16 @@ class Pool:
         return best
 
     async def drain(self, hold: float = 0.0) -> None:
-        """Close all connections, each when what is under way on it is answered.
+        """Close each connection as soon as its requests are answered.
 
-        While any is open the server can't alter its tables. For `hold` seconds no new one is made,
-        and who asks waits; after that service resumes.
+        While one is open the server can't alter its tables. For `hold` seconds the pool makes no new
+        one, and requests wait. After that service resumes.
         """
         self._not_before = self.loop.time() + hold
         clients, self.clients = self.clients, []
         closings: list[Awaitable[object]] = [client.aclose() for client in clients]
         if self._connecting is not None:
-            self._connecting.cancel()  # who waits for it starts another
+            self._connecting.cancel()  # a caller that waits for it starts another
             closings.append(asyncio.wait([self._connecting]))
         try:
             await asyncio.gather(*closings)
@@ -87,7 +86,7 @@ class Pool:
                 client.pipeline.abort()
 
     async def aclose(self) -> None:
-        """Close for good: who still waits for a connection gets `ConnectionLost`."""
+        """Close for good. Callers that wait for a connection get `ConnectionLost`."""
         self._closed = True
         await self.drain()
 
@@ -143,6 +142,6 @@ class Pool:
 
 
 def _retrieve(connecting: asyncio.Task[Client]) -> None:
-    """Let asyncio know that a failure is no surprise, should nobody be waiting for the connection."""
+    """Retrieve the exception, so that asyncio logs no failure where no caller waits for the connection."""
     if not connecting.cancelled():
         connecting.exception()

@@ -1,4 +1,4 @@
-"""Changing stores without signing anybody out: sessions move from the old store when they are next used.
+"""Move sessions from an old store to a new one as they are used, so that no user is signed out.
 
 A session is in one store at any moment, whatever is interrupted and however many processes move it. What the
 new store holds under its key says in which:
@@ -9,9 +9,10 @@ new store holds under its key says in which:
     else        the new one, and the old one holds nothing: it has been moved, or was made here
 
 A process that finds a claim or a copy goes on from there, so a move that was cut short is finished by the
-next load. A session is used, changed and ended only once it has been moved. A claim becomes a copy
-only if the old row was still there after the claim was made: who read the old row, was held up, and
-makes a claim after others have moved and deleted the session, finds that out, and leaves nothing.
+next load. A session is used, changed and ended only once it has been moved.
+
+A claim becomes a copy only if the old row was still there after the claim was made. Otherwise a process
+that read the old row and was then held up could restore a session that others have moved and deleted.
 
 The copy has the owner of the old row, a claim has none. So an owner's sessions are those that either store lists.
 """

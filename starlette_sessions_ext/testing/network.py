@@ -1,4 +1,4 @@
-"""What a store with a server does beyond `StoreContract` when the network fails."""
+"""Test what a store with a server does when the network fails, beyond `StoreContract`."""
 
 from __future__ import annotations
 

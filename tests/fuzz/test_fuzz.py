@@ -1,4 +1,4 @@
-"""Each target for a bounded number of examples; scripts/fuzz goes on for as long as it is told to."""
+"""Each target for a bounded number of examples; scripts/fuzz goes on for as long as its arguments say."""
 
 from __future__ import annotations
 

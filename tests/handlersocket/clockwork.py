@@ -31,7 +31,7 @@ class Clockwork:
 
     @classmethod
     def of(cls, client: Client) -> Clockwork:
-        """Give the connection a time of its own; nothing may be under way on it."""
+        """Give the connection a separate clock; nothing may be under way on it."""
         clockwork = cls()
         forget_timer(client)
         loop: Any = clockwork

@@ -1,6 +1,6 @@
 """The client that everybody writes first, and that gives people other people's rows: what the tests have to catch.
 
-It asks, and reads a line. Whoever is cancelled in between leaves an answer behind, and the
+It asks, and reads a line. A call that is cancelled in between leaves an answer behind, and the
 connection, which is as open as before, goes to the next.
 """
 

@@ -51,7 +51,7 @@ class Seen:
 
 
 async def cancel_at_random(find: Find, cancels: int) -> Seen:
-    """Users who leave and users who stay, all at once, until so many have been cancelled."""
+    """Users who leave and users who stay, all at once, until this many have been cancelled."""
     seen = Seen()
 
     async def go_on(use: Callable[[Find], Awaitable[None]]) -> None:

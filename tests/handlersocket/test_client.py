@@ -340,7 +340,7 @@ async def test_requests_of_one_turn_leave_in_one_write(client: Client, people: l
 
 
 async def test_requests_wait_for_the_answers_to_those_before(server: MariaDBServer) -> None:
-    """All that came up meanwhile leave together."""
+    """All requests that came up in between leave together."""
     async with FaultProxy("127.0.0.1", server.hs_port) as proxy:
         client = await Client.connect("127.0.0.1", proxy.port, secret=server.hs_secret, indexes=[NAMES], timeout=20)
         transport = CountingTransport(client)

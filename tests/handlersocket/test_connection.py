@@ -163,7 +163,7 @@ def test_P2_a_line_that_nobody_asked_for(line: bytes) -> None:
 def test_P2_a_line_that_comes_before_a_request_has_left() -> None:
     connection: Connection[int] = Connection()
     connection.ask(b"0\n", read_inserted, 0)
-    with pytest.raises(RemoteProtocolError, match="nobody asked"):
+    with pytest.raises(RemoteProtocolError, match="without a request"):
         list(connection.receive(INSERTED))
 
 
@@ -189,7 +189,7 @@ def test_one_batch_at_a_time() -> None:
     assert list(connection.receive(INSERTED + FENCED)) == [("c", None)]
 
 
-# The same through a client: everybody who waits is told, nobody gets what is another's
+# The same through a client: every waiting call gets an error, none gets another's answer
 
 pytestmark = pytest.mark.anyio
 

@@ -103,7 +103,7 @@ async def test_P5_a_frozen_server(server: MariaDBServer) -> None:
             finds = [asyncio.ensure_future(client.find(NAMES, A)) for _ in range(20)]
             assert await in_time(asyncio.wait(finds)) is None
             errors = [find.exception() for find in finds]
-            assert isinstance(errors[0], DeadlineExceeded)  # those who asked a little later may be told of this one
+            assert isinstance(errors[0], DeadlineExceeded)  # calls that asked a little later may get this one's error
             assert all(isinstance(error, ConnectionLost) for error in errors)
             assert client.pipeline.in_flight == 0
             error = await in_time(connect_and_find(proxy.port, secret=server.hs_secret, timeout=TIMEOUT))
@@ -336,9 +336,9 @@ async def test_P6_a_wrong_secret_is_one_clear_error(server: MariaDBServer, caplo
         assert proxy.connections == 1
         await until(lambda: proxy.current == 0)
         await pool.aclose()
-    told = [repr(pool), repr(vars(errors[0])), caplog.text]
-    told += ["".join(traceback.format_exception(error)) for error in errors if error]
-    assert secret not in "".join(told)
+    texts = [repr(pool), repr(vars(errors[0])), caplog.text]
+    texts += ["".join(traceback.format_exception(error)) for error in errors if error]
+    assert secret not in "".join(texts)
 
 
 async def test_no_secret_in_the_errors_of_a_connection(server: MariaDBServer) -> None:

@@ -75,7 +75,7 @@ class Users:
 
 
 async def swallow(server: MariaDBServer, times: int) -> Users:
-    """How users fare until so many answers have been swallowed."""
+    """Count how users fare until this many answers have been swallowed."""
     async with SwallowingProxy("127.0.0.1", server.hs_port_wr) as proxy:
         secret = server.hs_secret_wr
         users = Users(Pool("127.0.0.1", proxy.port, secret=secret, indexes=[NAMES], size=2, timeout=0.5))

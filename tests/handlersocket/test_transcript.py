@@ -218,19 +218,19 @@ def replay(talk: Talk, exchanges: str) -> tuple[list[str], list[str]]:
     """The exchanges as they are written down, and as they are."""
     written = [line.strip() for line in exchanges.strip("\n ").split("\n")]
     pairs = [[part.strip(" ") for part in line.split("->")] for line in written]
-    told = [f"{request} -> {talk.ask(request)}" for request, _ in pairs]
-    return [f"{request} -> {answer}" for request, answer in pairs], told
+    answered = [f"{request} -> {talk.ask(request)}" for request, _ in pairs]
+    return [f"{request} -> {answer}" for request, answer in pairs], answered
 
 
 @pytest.mark.parametrize("about", EXCHANGES)
 def test_the_port_for_writing(writing: Talk, about: str) -> None:
-    written, told = replay(writing, EXCHANGES[about])
-    assert told == written
+    written, answered = replay(writing, EXCHANGES[about])
+    assert answered == written
 
 
 def test_the_port_for_reading(reading: Talk) -> None:
-    written, told = replay(reading, READ_ONLY)
-    assert told == written
+    written, answered = replay(reading, READ_ONLY)
+    assert answered == written
 
 
 def test_a_slash_ends_the_connection(reading: Talk) -> None:

@@ -1,4 +1,4 @@
-"""The store opens and closes with the application, or by itself where a server has no lifespan."""
+"""The store opens and closes with the application, or at the first request where a server has no lifespan."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_a_store_that_doesnt_open_fails_the_startup_and_says_why() -> None
 
 
 async def test_an_application_whose_store_doesnt_open_ends_and_cleans_up() -> None:
-    """A server that was told so says nothing more: who waits for the shutdown then, waits for ever."""
+    """After this answer a server sends nothing more: an application that waits for the shutdown then waits for ever."""
     notes: list[str] = []
 
     @asynccontextmanager

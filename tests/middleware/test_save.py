@@ -46,7 +46,7 @@ class Site:
 
         return await self.do(read)
 
-    async def meanwhile(self, path: str) -> None:
+    async def in_between(self, path: str) -> None:
         """A request of another tab, while the handler runs."""
         await self.browser.tab().get(path)
 
@@ -90,7 +90,7 @@ async def test_what_changes_after_a_save_is_saved_with_the_response(site: Site) 
 async def test_save_of_a_session_that_ended_meanwhile_raises_every_time(site: Site) -> None:
     async def save(session: Session) -> Any:
         session["late"] = 1
-        await site.meanwhile("/gone")
+        await site.in_between("/gone")
         for _ in range(2):
             with pytest.raises(SessionGone):
                 await session.save()
@@ -102,7 +102,7 @@ async def test_save_of_a_session_that_ended_meanwhile_raises_every_time(site: Si
 
 async def test_save_shows_what_parallel_requests_saved(site: Site) -> None:
     async def save(session: Session) -> Any:
-        await site.meanwhile("/put?theirs=1")
+        await site.in_between("/put?theirs=1")
         session["mine"] = 1
         await session.save()
         return dict(session)
@@ -154,7 +154,7 @@ async def test_atomic_returns_what_its_function_returns_and_makes_a_session_wher
 
 async def test_atomic_works_on_the_freshest_data(site: Site) -> None:
     async def count(session: Session) -> Any:
-        await site.meanwhile("/put?theirs=1")
+        await site.in_between("/put?theirs=1")
         return await session.atomic(lambda data: [*sorted(data), str(increment(data))])
 
     await site.browser.get("/put?a=1")
@@ -232,7 +232,7 @@ async def test_a_function_is_run_again_until_no_other_request_came_between(site:
         async def replace(self, *args: Any) -> bool:
             if len(runs) == 1:
                 runs.append(0)
-                await site.meanwhile("/count")
+                await site.in_between("/count")
             return await super().replace(*args)
 
     def counting(data: dict[str, Any]) -> int:
@@ -253,7 +253,7 @@ async def test_a_function_is_run_again_until_no_other_request_came_between(site:
 
 async def test_atomic_on_a_session_that_ended_meanwhile_raises(site: Site) -> None:
     async def count(session: Session) -> Any:
-        await site.meanwhile("/gone")
+        await site.in_between("/gone")
         session["b"] = 1
         with pytest.raises(SessionGone):
             await session.atomic(increment)

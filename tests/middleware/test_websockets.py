@@ -252,7 +252,7 @@ HOUR = 3600
 
 
 def listening(clock: FakeClock, every: float, seen: list[Any], then: Talk | None = None) -> Talk:
-    """A server's side that hears a text after so many seconds each, and notes when."""
+    """A server's side that hears a text after a number of seconds each, and notes when."""
 
     async def talk(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -330,14 +330,14 @@ async def test_the_application_is_told_at_the_next_save_that_the_session_has_end
         for _ in range(2):
             with pytest.raises(SessionGone):
                 await session.save()
-        told.append(True)
+        answered.append(True)
 
-    told: list[bool] = []
+    answered: list[bool] = []
     socket = Socket(store, greet, {"clock": clock})
     await socket.connect()
     socket.talk = listening(clock, HOUR, [], leave)
     await socket.connect(*says)
-    assert told == [True]
+    assert answered == [True]
     assert await socket.session() == {}
 
 

@@ -56,8 +56,8 @@ def test_a_table_says_the_same_in_all_its_forms(tmp_path: Path) -> None:
     assert content["about"] == about
     assert content["rows"][1]["speed, most"] == 2000
     for text in (as_text(table, about), as_markdown(table, about)):
-        for told in ("Title", "1,234 (1,000..2,000)", "1.00x", "a note", "machine: this", "command: scripts/bench"):
-            assert told in text
+        for part in ("Title", "1,234 (1,000..2,000)", "1.00x", "a note", "machine: this", "command: scripts/bench"):
+            assert part in text
 
 
 def test_a_target_is_reached_at_its_bound() -> None:

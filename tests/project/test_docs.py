@@ -75,8 +75,8 @@ def test_lifetimes_remembers_who_asks_for_it(run: Any) -> None:
 
 
 def test_lifetimes_names_the_presets() -> None:
-    def seconds(told: str) -> int:
-        number, unit = told.split()
+    def seconds(text: str) -> int:
+        number, unit = text.split()
         return int(number) * {"d": presets.DAY, "h": presets.HOUR, "m": presets.MINUTE}[unit[0]]
 
     rows = re.findall(r"^\| `(AAL\d)` \| (.+?) \| (.*?) ?\|$", (DOCS / "lifetimes.md").read_text(), flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""A server that somebody gave the tests keeps what it had, and nothing else stays there."""
+"""An external server keeps what it had, and nothing of the tests stays there."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "starlette_sessions_ext"
 LAYERS = "Each layer imports those below it; every module is in one"
 STORES = "A store imports its own modules, shared helpers and the contract"
-CLIENT = "The HandlerSocket client could be a package of its own"
+CLIENT = "The HandlerSocket client could be a separate package"
 PURE = "The core and HTTP layers do no I/O; waiting is allowed to the modules named here"
 REDIS = "redis-py is imported by the Redis store only"
 

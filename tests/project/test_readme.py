@@ -67,13 +67,13 @@ def assert_told(table: str, parameters: Sequence[inspect.Parameter]) -> None:
     """Whether a table names the parameters in order, with their defaults."""
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", table, flags=re.MULTILINE)
     assert [name for name, _ in rows] == [parameter.name for parameter in parameters]
-    for (name, told), parameter in zip(rows, parameters, strict=True):
-        if told == "required":
+    for (name, default), parameter in zip(rows, parameters, strict=True):
+        if default == "required":
             assert parameter.default is inspect.Parameter.empty, name
-        elif told == "`time.time`":
+        elif default == "`time.time`":
             assert parameter.default is time.time, name
         else:
-            assert parameter.default == ast.literal_eval(told.strip("`")), name
+            assert parameter.default == ast.literal_eval(default.strip("`")), name
 
 
 def test_the_table_of_options_is_that_of_the_code() -> None:

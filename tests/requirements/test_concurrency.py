@@ -43,7 +43,7 @@ async def count(request: Request) -> Any:
 
     try:
         return await request.state.session.atomic(increment)
-    except SessionGone:  # no exact count can be given for a session that has ended: the application is told
+    except SessionGone:  # no exact count can be given for a session that has ended: the application gets an error
         return "gone"
 
 
@@ -208,7 +208,7 @@ async def test_K4_a_logout_is_final_whatever_a_slower_request_does(
         assert answers[0].status == answers[1].status == 200
         assert tabs[1].cookies == {}
         assert (await browser.get("/")).json() == {}
-        # A request that came after the logout may have begun a session of its own.
+        # A request that came after the logout may have begun another session.
         assert "start" not in (await tabs[0].get("/")).json()
 
     options: dict[str, Any] = {"before": let_a_touch_be_due, "clock": clock, "max_age": 5 * HOUR}

@@ -62,7 +62,7 @@ HANDLERS = {
 
 
 def answering(*headers: RawHeader, act: Callable[[Any], object]) -> Handler:
-    """A handler that does `act` to the session and answers with these headers of its own."""
+    """A handler that does `act` to the session and answers with these headers."""
 
     async def answer(request: Request) -> Response:
         act(request.state.session)
@@ -520,7 +520,7 @@ async def test_C9_without_our_cookie_the_cache_control_of_the_application_stays(
 
 
 def forged(number: int = 0) -> bytes:
-    """A cookie's value as well formed as ours, signed by somebody else."""
+    """A cookie's value as well formed as ours, signed with another secret."""
     return SessionCookie("session", f"{number}: not the secret of this service").sign(new_id()).encode()
 
 

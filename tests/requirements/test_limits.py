@@ -66,7 +66,7 @@ async def test_L1_ten_thousand_forged_cookies_reach_no_store_and_take_no_memory(
 
 
 def padded(size: int) -> list[bytes]:
-    """Cookie headers of so many bytes, made of whatever could cost a parser more than a look."""
+    """Cookie headers of this many bytes, made of all that could cost a parser more than one pass."""
     pieces = [
         b"a=1",
         b"session=" + b"a" * 31,

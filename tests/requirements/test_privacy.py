@@ -106,7 +106,7 @@ class Site:
 
         await self.app(scope, receive, keep)
 
-    async def meanwhile(self, path: str) -> None:
+    async def in_between(self, path: str) -> None:
         """What another tab does while a request of the browser runs."""
         await Browser(self.app, cookies=dict(self.browser.cookies)).get(path)
 
@@ -122,11 +122,11 @@ class Site:
 
         async def conflict(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.meanwhile("/put?a=theirs")
+            await self.in_between("/put?a=theirs")
 
         async def gone(request: Request) -> Any:
             request.state.session["a"] = PAYLOAD + "mine"
-            await self.meanwhile("/logout")
+            await self.in_between("/logout")
             await request.state.session.save()
 
         async def corrupt(request: Request) -> Any:

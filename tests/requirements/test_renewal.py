@@ -135,7 +135,7 @@ async def test_a_logout_with_it_ends_the_session(store: CountingStore, clock: Fa
 
 
 async def test_it_opens_nothing_after_a_sign_in(store: CountingStore, clock: FakeClock) -> None:
-    """Whoever planted the id, or read it, has nothing of what it becomes."""
+    """An attacker who planted the id, or read it, can't derive what it becomes."""
     browser = await begun(store, clock)
     old = await renewed(browser)
     between = browser.tab()

@@ -108,7 +108,7 @@ async def row_of(store: CountingStore, browser: Browser) -> Stored:
 
 
 async def content_of(store: CountingStore, browser: Browser) -> tuple[bytes, Hashable]:
-    """Data and version of the browser's row. Redis reckons the expiry from time that runs on during a test."""
+    """Data and version of the browser's row. Redis computes the expiry from a clock that runs on during a test."""
     row = await row_of(store, browser)
     return row.data, row.version
 
@@ -455,7 +455,7 @@ async def test_S5_other_spellings_of_a_cookie_open_nothing(store: CountingStore)
     signature = browser.cookies["session"][33:]
     forged = [f"{other}.{signature}" for other in variants(session_id)]
     forged += [f"{session_id}.{other}" for other in variants(signature)]
-    forged += [cookie.sign(other) for other in variants(session_id)]  # even from somebody who knows the secret
+    forged += [cookie.sign(other) for other in variants(session_id)]  # even signed with the secret
     store.calls.clear()
     for value in forged:
         answer = await browser.get("/", cookie_headers=[b"session=" + value.encode()])

@@ -1,4 +1,4 @@
-"""What the tests of all stores ask for beside their store."""
+"""Fixtures for the tests of all stores, next to their store."""
 
 from __future__ import annotations
 

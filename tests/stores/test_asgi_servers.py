@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180), pytest.mark.slow]
 IN_FLIGHT = 100
 HANG = 60.0
 """Seconds after which nothing will come any more."""
-TLS = ssl.create_default_context()  # not needed, but each client would make one of its own
+TLS = ssl.create_default_context()  # not needed, but each client would make another
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "hypercorn"])

@@ -57,7 +57,7 @@ def blockbuster() -> Iterator[None]:
     # asyncpg looks for libpq's files of passwords and certificates before it connects.
     for function in blocker.functions.values():
         function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
-    # Coverage takes a lock of its own where a thread begins to run another file of the package.
+    # Coverage takes a lock where a thread begins to run another file of the package.
     blocker.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
     blocker.activate()
     try:

@@ -1,4 +1,4 @@
-"""A real MariaDB for the tests: started by the run, on a free port, in a folder of its own."""
+"""A real MariaDB for the tests: started by the run, on a free port, in a separate folder."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def running_redis(folder: Path, program: str = REDIS) -> Iterator[RedisServer]:
 def running_cluster(
     folder: Path, *options: str, replicas: int = 0, program: str = REDIS
 ) -> Iterator[tuple[RedisServer, ...]]:
-    """A Redis Cluster of three masters, each with so many replicas, which takes two seconds to agree."""
+    """A Redis Cluster of three masters, each with a number of replicas, which takes two seconds to agree."""
     nodes = []
     for port in ports_with_bus(3 * (1 + replicas)):
         settings = ("--save", "", "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf")

@@ -1,4 +1,4 @@
-"""Real servers for the tests: each run starts its own, on free ports, in a folder of its own."""
+"""Real servers for the tests: each run starts its own, on free ports, in a separate folder."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def free_port() -> int:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens."""
+    """Whether a server listens."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN):
             return True

@@ -1,4 +1,4 @@
-"""Real servers, uvicorn or hypercorn, that share a store, each on a port of its own."""
+"""Real servers, uvicorn or hypercorn, that share a store, each on another port."""
 
 from __future__ import annotations
 

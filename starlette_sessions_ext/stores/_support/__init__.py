@@ -1,1 +1,1 @@
-"""What several stores share; each module knows the errors and the contract only."""
+"""Modules that several stores share. Each imports the errors and the contract only."""

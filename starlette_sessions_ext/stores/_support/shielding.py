@@ -38,7 +38,7 @@ class DetachedTasks:
         self._tasks[key].discard(task)
         if not self._tasks[key]:
             del self._tasks[key]
-        _ = task.cancelled() or task.exception()  # which nobody waits for
+        _ = task.cancelled() or task.exception()  # no caller waits for it
 
 
 class SupportsShielding(Protocol):

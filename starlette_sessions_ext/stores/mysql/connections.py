@@ -1,7 +1,7 @@
-"""How a store gets connections to MySQL and MariaDB, and asks something on one.
+"""Get connections to MySQL and MariaDB, and execute statements on them.
 
-One rule holds wherever they come from: a connection on which anything went wrong while its answer
-was under way is closed and never used again, so nobody gets the answer to another's question.
+One rule holds for a store's own connections and for a given pool: a connection that failed while a reply was
+under way is closed and never used again. So no caller gets the reply to another's statement.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ async def execute(connection: Connection, statement: str, values: tuple[Any, ...
 
 
 async def fetch_all(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The rows that a statement returns."""
+    """Return the rows of a statement."""
     return (await execute(connection, statement, values)).rows
 
 
 class Connections(Protocol):
-    """Where a store gets its connections."""
+    """A source of connections for a store."""
 
     address: str
     """The server's name for messages, without user or password."""
@@ -41,7 +41,7 @@ class Connections(Protocol):
     """Whether an UPDATE that changes nothing counts the row that it found."""
 
     def acquire(self) -> AbstractAsyncContextManager[Connection]:
-        """A connection for one statement, in autocommit mode or as good as that."""
+        """Lend a connection for one statement, in autocommit mode or with the same effect."""
         ...
 
     def forget_idle(self) -> None:

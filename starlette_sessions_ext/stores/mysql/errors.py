@@ -1,4 +1,4 @@
-"""What asyncmy's errors mean to a store, by the server's numbers for them: the cause, and the remedy."""
+"""Translate asyncmy's errors, by the server's numbers for them, into ours with cause and remedy."""
 
 from __future__ import annotations
 

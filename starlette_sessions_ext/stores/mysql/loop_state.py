@@ -1,4 +1,4 @@
-"""What a DatabaseStore has for each event loop."""
+"""The state of a DatabaseStore in one event loop."""
 
 from __future__ import annotations
 

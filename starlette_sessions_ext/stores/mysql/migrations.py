@@ -97,7 +97,7 @@ async def connect(url: str) -> AsyncIterator[Connection]:
 
 
 async def pending(connection: Connection) -> list[Migration]:
-    """What `apply` would apply. Nothing is changed, nor locked."""
+    """Return the migrations that `apply` would apply. Changes and locks nothing."""
     migrations = await asyncio.to_thread(find)
     with _translate_errors("can't tell which migrations were applied"):
         applied = await _applied(connection)

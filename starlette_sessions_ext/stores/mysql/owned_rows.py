@@ -12,7 +12,7 @@ from .table import SessionTable
 
 
 class OwnedRows(OwnerBatches):
-    """What a DatabaseStore does for owners."""
+    """The operations of a DatabaseStore on the rows of one owner."""
 
     _table: SessionTable
 

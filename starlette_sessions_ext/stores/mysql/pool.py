@@ -206,5 +206,5 @@ def _keep_alive(connection: Any) -> None:
 
 
 def _is_usable(connection: Any) -> bool:
-    """Whether the server hasn't closed it; asyncmy's own pool asks the same."""
+    """Return whether the server still has the connection open. asyncmy's own pool makes the same check."""
     return not connection._stream_broken

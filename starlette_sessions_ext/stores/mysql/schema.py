@@ -1,4 +1,4 @@
-"""What a MySQL table must be to hold sessions, and the statements that create and repair it. Pure.
+"""The requirements on a MySQL table for sessions, and the statements that create and repair it. Pure.
 
 This is the one description of both tables. A test compares what the migrations make with
 `TableSpec.create_statement`. The startup checks of DatabaseStore and HandlerSocketStore use it too.

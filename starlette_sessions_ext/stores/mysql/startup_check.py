@@ -23,17 +23,17 @@ _SERVER = "SELECT @@SESSION.sql_mode, @@SESSION.max_allowed_packet, DATABASE()"
 
 
 class Limits(NamedTuple):
-    """What the table, and a packet to the server, can hold."""
+    """The limits of the table, and of a packet to the server."""
 
     data_bytes: int
     last_time: int
     """The largest number for `modified_at`."""
     no_owners: Finding | None
-    """Why no row can have an owner, and what changes that; None if rows can."""
+    """The reason why no row can have an owner, and its remedy; None if rows can."""
 
 
 UNKNOWN_LIMITS = Limits(65_535, 2**32 - 1, None)
-"""Before the server was asked: `TEXT` and `INT UNSIGNED`, the smallest that the migrations make or leave."""
+"""The limits until the server is asked: `TEXT` and `INT UNSIGNED`, the smallest that the migrations make or leave."""
 
 
 async def check_table(fetch_all: FetchAll, names: Names, migrate: str) -> Limits:
@@ -57,13 +57,13 @@ async def check_table(fetch_all: FetchAll, names: Names, migrate: str) -> Limits
 
 
 async def try_writing(fetch_all: FetchAll, names: Names) -> None:
-    """Run statements that change no row, but fail as any change does for want of rights or on a read-only server."""
+    """Run statements that change no row, but fail without the right to write and on a read-only server."""
     for statement in _HARMLESS:
         await fetch_all(statement.format_map(names.quoted()), ())
 
 
 async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Finding]:
-    """What works, but not well. What doesn't work at all is raised as `check_table` does."""
+    """Return what works, but not well. Raises as `check_table` for what doesn't work at all."""
     limits = await check_table(fetch_all, names, migrate)
     await try_writing(fetch_all, names)
     found = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
@@ -80,7 +80,7 @@ async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Find
 
 
 def _migrates(names: Names, columns: dict[str, Column]) -> bool:
-    """Whether the migrations add the owner: they leave another column of that name alone."""
+    """Return whether the migrations add the owner's column. They leave another column of that name alone."""
     return names == MIGRATED and names.owner not in columns
 
 

@@ -69,7 +69,7 @@ class DatabaseStore(OwnedRows):
     asyncmy pool, which it uses and never closes, and only in the event loop that made it. Give such
     a pool `autocommit=True`, or every operation costs a second round trip for the commit; a
     `pool_recycle` of at most 240 seconds, against firewalls that forget idle connections; and a
-    `connect_timeout`: while asyncmy's pool connects, nobody gets a connection from it.
+    `connect_timeout`: while asyncmy's pool connects, it gives out no connection.
 
     `table` (`database.table` for another database) and the columns are those of the migrations. A table without the
     column of the owner serves sessions as before; what needs an owner raises `ConfigurationError`.
@@ -212,7 +212,7 @@ class DatabaseStore(OwnedRows):
                     yield key
 
     async def diagnose(self) -> list[Finding]:
-        """Whether the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
+        """Check that the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
         async with self._deadline():
             return await self._table.findings()
 
@@ -233,7 +233,7 @@ class DatabaseStore(OwnedRows):
     # Statements
 
     async def _find(self, keys: list[str]) -> list[Stored | None]:
-        """What `load` returns for each of the keys, in one round trip."""
+        """Return what `load` returns for each of the keys, in one round trip."""
         try:
             async with asyncio.timeout(self._timeout / 2):
                 found = await self._rows_of(keys)
@@ -284,7 +284,7 @@ class DatabaseStore(OwnedRows):
         return int(self._clock()) - self._lifetime
 
     def _modified_at(self, expires_at: int) -> int:
-        """What the column is set to. Zero is long expired, whatever the lifetime; an INT ends in 2106."""
+        """Return the value for the column. Zero is long expired, whatever the lifetime; an INT ends in 2106."""
         return min(max(expires_at - self._lifetime, 0), self._table.limits.last_time)
 
     def _attempt(self) -> asyncio.Timeout:

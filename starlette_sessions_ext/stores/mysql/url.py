@@ -1,4 +1,4 @@
-"""What the URL of a MySQL or MariaDB server says, as settings for asyncmy. Pure, but for reading a CA's file."""
+"""Read the URL of a MySQL or MariaDB server into settings for asyncmy. Pure, but for reading a CA's file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Hidden(bytes):
 
 
 def settings_of(url: str) -> dict[str, Any]:
-    """What `asyncmy.connect` needs for the server of a URL.
+    """Return the arguments of `asyncmy.connect` for the server of a URL.
 
     `mysql://user:password@host:3306/database`, or `mariadb://`; `?unix_socket=/path` instead of host
     and port; `?ssl=true` or `?ssl_ca=/path/to/ca.pem` for TLS, with the certificate checked.

@@ -50,7 +50,8 @@ class Checkpointer:
         """Empty the log, and say whether that is done. Blocks.
 
         TRUNCATE stops all writers while it copies the log into the table, syncs the table and cuts the log off.
-        PASSIVE stops nobody, and leaves it less to copy; but a write in between leaves it the sync.
+        A PASSIVE checkpoint first stops no writer and leaves TRUNCATE less to copy, though after a write in between
+        it still has to sync.
         """
         self.passive()
         return self._checkpoint("TRUNCATE")

@@ -36,7 +36,7 @@ class Connection:
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the file that is at the path before and after it. Blocks.
 
-        `work` runs again if the file was replaced in between: what it wrote is where nobody sees it.
+        `work` runs again if the file was replaced in between, for what it wrote is in the old file.
         """
         deadline = time.monotonic() + self._connections.file.timeout
         while True:
@@ -74,7 +74,7 @@ class Connection:
 
 
 class Connections:
-    """Those of one store. `in_child` are called in a forked process, which has none of its parent's threads."""
+    """The connections of one store. A forked process calls `in_child`: it has none of its parent's threads."""
 
     def __init__(self, file: DatabaseFile) -> None:
         self.file = file
@@ -89,7 +89,7 @@ class Connections:
         _existing.add(self)
 
     def are_current(self) -> bool:
-        """Whether they are open on the file that is at the path now. To be asked with a connection held.
+        """Return whether they are open on the file that is at the path now. Call it with a connection held.
 
         Raises `StoreUnavailable` in a process that was forked without Python's knowledge.
         """

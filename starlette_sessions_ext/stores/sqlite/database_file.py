@@ -105,7 +105,7 @@ class DatabaseFile:
             _make_table(db, self.timeout)
 
     def others_can_read(self) -> bool:
-        """Whether other users of the system can; False where files have no modes."""
+        """Return whether other users of the system can; False where files have no modes."""
         return _HAS_MODES and bool(self.path.stat().st_mode & 0o077)
 
     def _real(self) -> Path:

@@ -1,4 +1,4 @@
-"""What went wrong with SQLite's file, in plain words, with the remedy. Blocks: it looks at the file system."""
+"""Explain what went wrong with SQLite's file, with the remedy. Blocks: it looks at the file system."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def path_problem(path: Path) -> str | None:
 
 
 def _is_read_only(folder: Path) -> bool:
-    """Whether nobody can write there. False where the system can't say (Windows)."""
+    """Return whether the file system is read-only. False where the system can't say (Windows)."""
     return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 

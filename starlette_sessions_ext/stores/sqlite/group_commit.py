@@ -74,7 +74,7 @@ class GroupCommit:
                 if not job.done:
                     await self._lead(queue)
         finally:
-            if not job.done and job in queue.waiting:  # cancelled before anybody took it up: it must not run later
+            if not job.done and job in queue.waiting:  # cancelled before the writer took it up: it must not run later
                 queue.waiting.remove(job)  # type: ignore[arg-type]
         if job.error is not None:
             raise job.error

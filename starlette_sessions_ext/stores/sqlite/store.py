@@ -222,7 +222,7 @@ def _page_of_keys(db: sqlite3.Connection, after: str) -> list[str]:
 
 
 def _is_version(version: Hashable) -> bool:
-    """Whether SQLite could have given this version. It takes no larger number, and no other type."""
+    """Return whether SQLite could have given this version. It takes no larger number, and no other type."""
     return isinstance(version, int) and abs(version) < 2**63
 
 

@@ -1,4 +1,4 @@
-"""Several processes that move one session and use it meanwhile, in every order of their calls to both stores."""
+"""Several processes that move one session and use it at the same time, in every order of their calls to both stores."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Place:
         return await MigratingStore(self.new, self.old).load(self.key)
 
     def state(self) -> Hashable:
-        """All that decides what comes next: both rows, and what everybody has been told.
+        """All that decides what comes next: both rows, and all answers so far.
 
         What a claim or a version is called makes no difference, only which are the same.
         """
@@ -107,8 +107,8 @@ class Place:
                 return row
             return row.data[: len(_CLAIM)], row.expires_at, versions.setdefault(row.version, len(versions))
 
-        told = [(who, *map(plain, answers)) for who, answers in sorted(self._seen.items(), key=str)]
-        return plain(self._row(self.new)), plain(self._row(self.old)), *told
+        seen = [(process, *map(plain, answers)) for process, answers in sorted(self._seen.items(), key=str)]
+        return plain(self._row(self.new)), plain(self._row(self.old)), *seen
 
     def _row(self, store: MemoryStore) -> Any:
         return store._rows.get(self.key)
@@ -134,7 +134,7 @@ async def shorten(place: Place, store: MigratingStore) -> bool:
 
 
 async def delete(place: Place, store: MigratingStore) -> bool:
-    """As a logout. Nobody sees the session from then on, whoever is still at moving it."""
+    """As a logout. No process sees the session from then on, even if another is still moving it."""
     removed = await store.delete(place.key)
     assert await place.load() is None
     return removed
@@ -151,7 +151,7 @@ Check = Callable[[Place, list[Any]], Awaitable[None]]
 async def in_every_order(clock: FakeClock, uses: list[Use], check: Check, held_up_after: tuple[int, ...] = ()) -> int:
     """Let a process for each of `uses` do so at once, and `check` what came of it, given their results.
 
-    The last ones only wait twice, after so many calls as `held_up_after` says and after one more.
+    The last ones only wait twice: after as many calls as `held_up_after`, and after one more.
     """
     waits: list[int | None] = [*[None] * (len(uses) - len(held_up_after)), *held_up_after]
 
@@ -175,7 +175,7 @@ async def in_every_order(clock: FakeClock, uses: list[Use], check: Check, held_u
 
 
 def after(calls: int, gate: Gate) -> Gate:
-    """A gate that is met after so many calls, and again after the next."""
+    """A gate that is met after a number of calls, and again after the next."""
     numbers = itertools.count()
 
     async def pass_through() -> None:
@@ -237,7 +237,7 @@ async def test_a_logout_during_a_move_is_final(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("steps", range(STEPS))
 async def test_a_logout_is_final_against_two_that_were_held_up(clock: FakeClock, steps: int) -> None:
-    """They move the session too, are held up after so many calls each, and go on whenever it be."""
+    """They move the session too, are held up after a number of calls each, and go on at any time."""
 
     async def check(place: Place, results: list[Any]) -> None:
         removed, *seen = results
@@ -290,7 +290,7 @@ class Interrupted(Exception):
 
 
 async def interrupted_move(clock: FakeClock, steps: int) -> Place:
-    """A session whose process was killed after so many calls of its move."""
+    """A session whose process was killed after a number of calls of its move."""
     place = Place(clock)
     await place.fill()
     left = steps

@@ -136,7 +136,7 @@ async def in_every_order(
 ) -> int:
     """Let a process for each of `uses` do so at once, and `check` what came of it, given their results.
 
-    The last ones only wait twice, after so many calls as `held_up_after` says and after one more.
+    The last ones only wait twice: after as many calls as `held_up_after`, and after one more.
     """
     waits: list[int | None] = [*[None] * (len(uses) - len(held_up_after)), *held_up_after]
 

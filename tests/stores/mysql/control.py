@@ -51,7 +51,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 @asynccontextmanager
 async def locked(connection: Any, key: str) -> AsyncIterator[None]:
-    """Somebody else's transaction that holds the row."""
+    """Another program's transaction that holds the row."""
     await query(connection, "BEGIN")
     await query(connection, "SELECT 1 FROM session_data WHERE session_id = %s FOR UPDATE", key)
     yield

@@ -77,6 +77,6 @@ class TestGivenPool(StoreContract):
 
 
 class TestGivenPoolWithoutAutocommit(TestGivenPool):
-    """As asyncmy makes a pool that isn't told otherwise."""
+    """As asyncmy makes a pool by default."""
 
     autocommit = False

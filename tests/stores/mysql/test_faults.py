@@ -32,7 +32,7 @@ async def test_killed_connections_are_replaced(store: DatabaseStore, control: An
         for (number,) in await query(control, ours, USER):  # and not the threads of HandlerSocket
             with suppress(asyncmy.errors.OperationalError):  # gone already
                 await query(control, f"KILL {number}")
-        row = await load(store, key)  # told by the server's farewell, or by the broken connection
+        row = await load(store, key)  # noticed by the server's farewell, or by the broken connection
         assert await store.replace(key, row.data + b"+", soon, row.version)
     assert (await load(store, key)).data == b"one+++"
 

@@ -118,13 +118,13 @@ async def test_who_waits_behind_a_connect_that_stalls_has_time_for_another(
         with pytest.raises(StoreTimeout):
             await store.touch(key, soon)
 
-    async def dialed() -> bool:
+    async def connecting() -> bool:
         return bool(stalling._writers)
 
     stalling.stalling = True
     async with anyio.create_task_group() as group:
         group.start_soon(touch)
-        await until(dialed)
+        await until(connecting)
         stalling.stalling = False
         assert await store.load(key) is None
     await store.aclose()
@@ -203,7 +203,7 @@ async def test_the_system_probes_a_silent_connection(store: DatabaseStore, maria
 async def test_nobody_loses_a_connection_by_being_cancelled(
     mariadb: MariaDBServer, control: Any, key: str, soon: int, ticks: int
 ) -> None:
-    """Whether it was waited for, dialed, handed over or in use."""
+    """Whether it was waited for, being made, handed over or in use."""
     async with DatabaseStore(mariadb.url("fresh"), pool_size=2, timeout=30) as store:
         for _ in range(3):
             async with anyio.create_task_group() as group:
@@ -260,16 +260,16 @@ async def test_a_dial_that_fails_fails_nobody_who_came_after_its_request_left(
         async with connections.acquire() as connection:
             return await query(connection, "SELECT 1")
 
-    async def dialed() -> bool:
+    async def connecting() -> bool:
         return bool(stalling._writers)
 
     stalling.stalling = True
     first = asyncio.create_task(ask())
-    await until(dialed)
+    await until(connecting)
     first.cancel()  # its deadline has passed
     await asyncio.wait([first])
     second = asyncio.create_task(ask())
-    await anyio.wait_all_tasks_blocked()  # it waits for the same dial: no other is allowed
+    await anyio.wait_all_tasks_blocked()  # it waits for the same connection: no other is allowed
     stalling.stalling = False
     stalling.reset()
     assert await second == [(1,)]

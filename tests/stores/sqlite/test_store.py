@@ -78,7 +78,7 @@ async def test_a_locked_file_ends_in_a_timeout_and_nothing_is_written(tmp_path: 
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreTimeout, match="locked"):
             await store.create(key, b"data", soon)
-        assert await store.load(key) is None, "reading goes on meanwhile"
+        assert await store.load(key) is None, "reading goes on"
         other.execute("ROLLBACK")
         other.close()
         assert await store.create(key, b"data", soon)
@@ -210,7 +210,7 @@ def held(folder: Path, *words: bytes) -> list[bytes]:
 
 
 async def finish_erasing(store: SQLiteStore) -> None:
-    """Wait for what the store erases by itself."""
+    """Wait for what the store erases in the background."""
     thread = store._checkpointer._thread
     if thread is not None:
         await anyio.to_thread.run_sync(thread.join)
@@ -228,7 +228,7 @@ async def make(store: SQLiteStore, key: str, *versions: bytes, expires_at: int) 
 async def test_V4_a_delete_removes_the_bytes_from_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: int
 ) -> None:
-    """All versions of all sizes, in the file and in its log, beside sessions that stay."""
+    """All versions of all sizes, in the file and in its log, next to sessions that stay."""
     monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 0)
     pick = random.Random(4)
     sessions = {key_of(new_id()): [b"%032x" % pick.getrandbits(128) for _ in range(3)] for _ in range(150)}
@@ -272,7 +272,7 @@ async def test_who_writes_doesnt_wait_until_a_long_log_is_copied_into_the_table(
 async def test_the_log_doesnt_grow_with_the_number_of_sessions_that_are_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, soon: int
 ) -> None:
-    """Or whoever writes when it is emptied waits for all of it."""
+    """Otherwise a write while it is emptied waits for all of it."""
     monkeypatch.setattr(checkpointer, "CHECKPOINT_DELAY", 3600)
     file, log = tmp_path / "sessions.db", tmp_path / "sessions.db-wal"
     async with SQLiteStore(file, clock=clock) as store:
