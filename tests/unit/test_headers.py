@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from starlette_sessions_ext._http.headers import Headers, is_local, set_cookies, vary_by_cookie
+from starlette_sessions_ext._http.headers import (
+    Headers,
+    is_local,
+    may_read_later,
+    set_cookies,
+    sets_cookie,
+    vary_by_cookie,
+)
 
 JSON = (b"content-type", b"application/json")
 OURS = b"session=new; path=/; httponly"
@@ -17,6 +24,7 @@ OURS = b"session=new; path=/; httponly"
         ([(b"Vary", b"Accept"), JSON], [(b"Vary", b"Accept, Cookie"), JSON]),
         ([(b"vary", b"Accept"), (b"vary", b"Origin")], [(b"vary", b"Accept, Cookie"), (b"vary", b"Origin")]),
         ([(b"vary", b"Cookies")], [(b"vary", b"Cookies, Cookie")]),
+        ([(b"vary", b" ")], [(b"vary", b"Cookie")]),
     ],
 )
 def test_cookie_is_added_to_vary(before: Headers, after: Headers) -> None:
@@ -50,6 +58,10 @@ def test_vary_stays_as_it_is_where_it_says_so_already(headers: Headers) -> None:
         ([(b"set-cookie", b"session2=1")], [(b"set-cookie", b"session2=1")]),
         ([(b"set-cookie", b"session=old; path=/")], []),
         ([(b"set-cookie", b" session\t=old")], []),  # browsers cut the blanks around a name
+        ([(b"set-cookie", b"session\x0b=1")], [(b"set-cookie", b"session\x0b=1")]),  # and nothing else
+        ([(b"set-cookie", b"Xsession=1")], [(b"set-cookie", b"Xsession=1")]),
+        ([(b"CDN-Cache-Control", b"max-age=60"), (b"surrogate-control", b"max-age=60")], []),
+        ([(b"cdn", b"cdn-cache-control")], [(b"cdn", b"cdn-cache-control")]),
         ([(b"Set-Cookie", b"session=old"), (b"set-cookie", b"session=older"), JSON], [JSON]),
         ([(b"cache-control", b"public, max-age=60")], []),
         ([(b"Cache-Control", b"max-age=60")], []),
@@ -68,6 +80,39 @@ def test_the_applications_own_private_or_no_store_is_left_alone(cache_control: b
     headers = [(b"cache-control", cache_control), JSON]
     set_cookies(headers, "session", [OURS])
     assert headers == [(b"cache-control", cache_control), JSON, (b"set-cookie", OURS)]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "later"),
+    [
+        (200, [], True),
+        (206, [JSON], True),
+        (205, [], True),
+        (305, [], True),
+        (200, [(b"Content-Length", b"2")], False),
+        (204, [], False),
+        (304, [], False),
+        (103, [], False),
+        (None, [], False),  # an accepted WebSocket
+    ],
+)
+def test_a_body_without_length_may_still_be_made(status: int | None, headers: Headers, later: bool) -> None:
+    message = {"type": "http.response.start"} if status is None else {"type": "http.response.start", "status": status}
+    assert may_read_later(message, headers) is later
+
+
+@pytest.mark.parametrize(
+    ("headers", "sets"),
+    [
+        ([(b"set-cookie", b"session=1; path=/")], True),
+        ([JSON, (b"Set-Cookie", b"session=")], True),
+        ([(b"set-cookie", b"session2=1")], False),
+        ([(b"cookie", b"session=1")], False),
+        ([], False),
+    ],
+)
+def test_the_applications_own_cookie_is_found(headers: Headers, sets: bool) -> None:
+    assert sets_cookie(headers, b"session=") is sets
 
 
 def test_the_list_is_changed_in_place() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import pytest
@@ -125,10 +127,34 @@ def test_values_that_cant_be_compared_are_serialized() -> None:
 
 @pytest.mark.parametrize(("mine", "theirs"), [([1], [1, 2]), ({"a": 1}, {"b": 2}), ([], [{}])])
 def test_what_a_handler_holds_takes_their_value(mine: Any, theirs: Any) -> None:
-    session: dict[str, Any] = {"held": mine}
-    adopt(session, {"held": type(mine)(mine)}, {"held": theirs}, dumps)
-    assert session["held"] is mine
-    assert mine == theirs
+    held = copy.copy(mine)  # changed below, and parameters are made once
+    session: dict[str, Any] = {"held": held}
+    adopt(session, {"held": mine}, {"held": theirs}, dumps)
+    assert session["held"] is held
+    assert held == theirs
+
+
+def test_an_object_that_is_stored_as_theirs_stays() -> None:
+    held = (1, 2)
+    session: dict[str, Any] = {"held": held, "one": True}
+    adopt(session, {"held": [1, 2], "one": 1}, {"held": [1, 2], "one": 2}, dumps)
+    assert session["held"] is held
+    assert session["one"] is True  # changed here, from what equals it in Python alone
+
+
+def test_keys_after_a_deleted_one_are_merged() -> None:
+    merged = merge({"user": {"seen": 0}, "n": 1}, {"user": {"seen": 1}, "n": 2}, {"n": 1}, dumps)
+    assert merged == ({"n": 2}, ("user",))
+
+
+def test_values_are_compared_as_the_serializer_writes_them() -> None:
+    def dumps_dates(data: Side) -> bytes:
+        return json.dumps(data, default=str).encode()
+
+    day = date(2026, 1, 2)
+    for one, other in ((day, "2026-01-02"), ("2026-01-02", day)):
+        assert is_same("a", one, other, dumps_dates)
+    assert not is_same("a", day, "2026-01-03", dumps_dates)
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [([1], {"a": 1}), (1, [1]), ("a", "b"), (None, 0)])

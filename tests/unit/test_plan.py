@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from starlette_sessions_ext._core.lifetimes import Lifetimes
-from starlette_sessions_ext._core.plan import CookieState, Entry, Plan, Write, plan
+from starlette_sessions_ext._core.plan import CookieState, Entry, Plan, Write, plan, plan_data_only
 from starlette_sessions_ext._core.record import Header
-from starlette_sessions_ext.session import NO_INTENT, Intent
+from starlette_sessions_ext.session import NO_INTENT, Intent, SignIn
 
 NOW = 1000
 ID, OTHER_ID = "i" * 32, "o" * 32
@@ -80,6 +80,34 @@ def test_what_the_row_becomes() -> None:
     assert lifetime.entry == Entry(ID, ENTRY.header._replace(lifetime=50), BODY, NOW + 50)
 
 
+def test_a_change_keeps_an_expiry_that_is_near_enough() -> None:
+    near = ENTRY._replace(expires_at=NOW + 95)
+    assert planned(entry=near, body=CHANGED).entry == Entry(ID, ENTRY.header, CHANGED, NOW + 95)
+
+
+def test_a_renewed_session_keeps_its_data() -> None:
+    assert planned(entry=AGED).entry == AGED
+    assert planned(intent=Intent(renew_grace=5), body=CHANGED).entry == Entry(ID, ENTRY.header, CHANGED, NOW + 100)
+
+
+def test_a_sign_in_is_kept_in_the_header() -> None:
+    sign_in = SignIn(5000, "e30")
+    made = planned(intent=Intent(rotate=True, sign_in=sign_in))
+    assert made.entry == Entry(ID, ENTRY.header._replace(signed_in_ms=5000, details="e30"), BODY, NOW + 100)
+    assert made.entry.created_at == ENTRY.created_at
+    out = planned(entry=made.entry, intent=Intent(rotate=True, sign_in=SignIn(None, None)))
+    assert out.entry == Entry(ID, ENTRY.header, BODY, NOW + 100)
+
+
+def test_most_writes_are_of_data_alone() -> None:
+    assert plan_data_only(ENTRY, BODY) is ENTRY
+    assert plan_data_only(ENTRY, CHANGED) == planned(body=CHANGED).entry
+
+
+def test_an_id_is_renewed_for_its_age_unless_the_caller_says_no() -> None:
+    assert plan(AGED, BODY, NO_INTENT, HAS_IT, LIFETIMES, NOW).write is Write.RENEW
+
+
 def test_only_what_the_handler_did_is_asked() -> None:
     asked: list[dict[str, Any]] = [
         {"body": CHANGED},
@@ -87,9 +115,9 @@ def test_only_what_the_handler_did_is_asked() -> None:
         {"intent": Intent(rotate=True)},
         {"intent": Intent(renew_grace=5)},
     ]
-    assert all(planned(**given).is_asked for given in asked)
+    assert [planned(**given).is_asked for given in asked] == [True] * len(asked)
     upkeep: list[dict[str, Any]] = [{}, {"entry": OLD}, {"entry": AGED}, {"cookie": ALIAS}]
-    assert not any(planned(**given).is_asked for given in upkeep)
+    assert [planned(**given).is_asked for given in upkeep] == [False] * len(upkeep)
 
 
 def test_nothing_is_sent_after_the_headers() -> None:
