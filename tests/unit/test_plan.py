@@ -80,6 +80,12 @@ def test_what_the_row_becomes() -> None:
     assert lifetime.entry == Entry(ID, ENTRY.header._replace(lifetime=50), BODY, NOW + 50)
 
 
+def test_a_lifetime_stays_unless_the_handler_sets_another() -> None:
+    remembered = ENTRY._replace(header=ENTRY.header._replace(lifetime=300), expires_at=NOW + 300)
+    assert planned(entry=remembered) == Plan(Write.NOTHING, remembered, False, False)
+    assert planned(entry=remembered, intent=Intent(sets_lifetime=True)).entry == ENTRY._replace(version=None)
+
+
 def test_a_change_keeps_an_expiry_that_is_near_enough() -> None:
     near = ENTRY._replace(expires_at=NOW + 95)
     assert planned(entry=near, body=CHANGED).entry == Entry(ID, ENTRY.header, CHANGED, NOW + 95)
