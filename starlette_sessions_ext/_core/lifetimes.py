@@ -94,7 +94,8 @@ class Lifetimes:
     def upkeep_due(self, header: Header, expires_at: int, now: float) -> bool:
         """Return whether a use now moves the expiry or renews the id."""
         if header.lifetime is None and (quiet := self._quiet) is not None:
-            return expires_at - int(now) not in quiet
+            least, most = quiet
+            return not least < expires_at - now <= most
         return self.touch_due(header, expires_at, now) or self.renew_due(header, now)
 
     def renew_due(self, header: Header, now: float) -> bool:
@@ -119,12 +120,12 @@ class Lifetimes:
         return max_age is not None and int(now) + max_age < self._absolute_end(header)
 
     @cached_property
-    def _quiet(self) -> range | None:
+    def _quiet(self) -> tuple[float, float] | None:
         """Return the distances to its expiry at which a session is left alone, where nothing but use moves that."""
         if self.absolute is not None or self.renew_after is not None:
             return None
         idle, every = self._usual_pace
-        return range(idle - every + 1, idle + every)
+        return float(idle - every), float(idle + every - 1)
 
     def _pace(self, header: Header) -> tuple[int, int]:
         """How long it lives without use, and how far its expiry has to move before it is written."""

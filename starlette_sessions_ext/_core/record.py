@@ -95,16 +95,16 @@ class Alias:
 
 def decode(raw: bytes, key: str) -> tuple[Header, bytes] | Alias:
     """Read what is stored under `key`: a header and a body. Raise `CorruptRecord` if it is anything else."""
-    end = raw.find(b"\n") + 1
-    if not end or raw[end - 17 : end - 1].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
+    line, newline, body = raw.partition(b"\n")
+    if not newline or line[-16:].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
         return _decode_alias(raw, key)
     try:
-        header = _read_header(raw[: end - 17])
+        header = _read_header(line[:-16])
     except CorruptRecord:
         return _decode_alias(raw, key)
     if header.key != key:
         raise CorruptRecord(_FOREIGN)
-    return header, raw[end:]
+    return header, body
 
 
 @lru_cache(HEADER_CACHE_SIZE)

@@ -231,6 +231,11 @@ def check_row(key: str, data: bytes, expires_at: int, max_data_bytes: int | None
     """Refuse a row that can't be stored as given."""
     if type(key) is not str or _KEY.fullmatch(key) is None:
         check_key(key)
+    check_data(data, expires_at, max_data_bytes, owner)
+
+
+def check_data(data: bytes, expires_at: int, max_data_bytes: int | None, owner: str | None) -> None:
+    """Refuse what can't be stored in a row, whatever its key."""
     if owner is not None:
         check_owner(owner)
     if type(expires_at) is not int or not 0 <= expires_at <= MAX_TIMESTAMP:

@@ -13,6 +13,7 @@ from .base import (
     DEFAULT_MAX_DATA_BYTES,
     Stored,
     SupportsOwners,
+    check_data,
     check_expires_at,
     check_key,
     check_owner,
@@ -71,8 +72,10 @@ class MemoryStore(SupportsOwners):
     async def replace(
         self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
     ) -> bool:
-        check_row(key, data, expires_at, self.max_data_bytes, owner)
         row = self._rows.get(key)
+        if row is None:
+            check_key(key)  # what isn't a key has no row
+        check_data(data, expires_at, self.max_data_bytes, owner)
         if row is None or row.version != version or self._clock() >= row.expires_at:
             return False
         growth = len(data) - len(row.data)
