@@ -20,7 +20,10 @@ from .session import Session
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 SIGN_IN_REQUIRED = "sign_in_required"
+"""The detail of a 401, and a socket's reason: nobody is signed in."""
+
 SIGN_IN_TOO_OLD = "insufficient_user_authentication"  # RFC 9470, 3
+"""The same where the sign-in is longer ago than `signed_in_within`."""
 
 _POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 
@@ -80,9 +83,10 @@ def require_session(signed_in_within: int | timedelta | None = None) -> RequireS
         session: Annotated[Session, Depends(require_session(signed_in_within=300))]
 
     Without a user a request is answered with 401, and also where the sign-in is longer ago than
-    `signed_in_within` (seconds or timedelta). The detail of the 401 tells them apart: `sign_in_required`,
-    `insufficient_user_authentication`. The header WWW-Authenticate names the second as well (RFC 9470).
-    A WebSocket is closed with 1008, and the same as the reason. Needs the option `user` of the middleware.
+    `signed_in_within` (seconds or timedelta). The detail of the 401 tells them apart: `SIGN_IN_REQUIRED`,
+    `SIGN_IN_TOO_OLD`. The header WWW-Authenticate names the second as well (RFC 9470). An exception handler
+    for 401 can make them a redirect to a page that asks for a password. A WebSocket is closed with 1008, and
+    the same as the reason. Needs the option `user` of the middleware.
     """
     return RequireSession(signed_in_within)
 

@@ -12,11 +12,11 @@ except ImportError as error:  # pragma: no cover - tested in an interpreter with
     raise ImportError("starlette_sessions_ext.fastapi needs FastAPI: pip install fastapi") from error
 from starlette.requests import HTTPConnection
 
-from .access import get_session
+from .access import get_session, require_session
 from .session import Session
 from .typed.adapters import adapter_of
 
-__all__ = ["SessionDep", "TypedSession", "current_session", "get_session"]
+__all__ = ["SessionDep", "TypedSession", "current_session", "get_session", "require_session"]
 
 
 async def current_session(connection: HTTPConnection) -> Session:

@@ -1,0 +1,1 @@
+"""A small FastAPI application that signs people in: see README.md."""
