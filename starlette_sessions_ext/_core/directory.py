@@ -88,11 +88,11 @@ class SessionDirectory:
         return directory
 
     async def list(self, user: str | int, *, current: Session | None = None) -> list[SessionInfo]:
-        """Return the sessions of a user, the one used last first. `current` is marked as such."""
+        """Return the sessions of a user: `current`, and then the one used last first."""
         rows = await self._rows(owner_of(read_user(user)))
         public_id = None if current is None else current.public_id
         infos = {row.header.public_id: self._info(row, public_id) for row in rows}  # a session that moves has two rows
-        return sorted(infos.values(), key=lambda info: (-info.last_used_at, -info.signed_in_at, info.public_id))
+        return sorted(infos.values(), key=_latest_first)
 
     async def count(self, user: str | int) -> int:
         """Return how many sessions a user has."""
@@ -167,6 +167,10 @@ class SessionDirectory:
             header.public_id == current,
             decode_details(header.details),
         )
+
+
+def _latest_first(info: SessionInfo) -> tuple[bool, int, int, str]:
+    return not info.is_current, -info.last_used_at, -info.signed_in_at, info.public_id
 
 
 def _key_of(session: Session) -> str | None:

@@ -91,15 +91,16 @@ def refuse_change_of_user(context: SessionContext, before: bytes, after: bytes) 
 
 
 def _set_since(context: SessionContext, before: bytes, after: bytes) -> bytes:
-    base, mine = context.loads(before), context.loads(after)
-    return context.dumps(
-        {
-            key: value
-            for key, value in mine.items()
-            if key not in context.session._put_back
-            and (key not in base or not is_same(key, base[key], value, context.dumps))
-        }
-    )
+    """Return what the request has put in or changed, also where it put in a value that was there before."""
+    base, mine, session = context.loads(before), context.loads(after), context.session
+    assigned = set(map(str, session._assigned))
+
+    def is_set(key: str, value: object) -> bool:
+        if key in session._put_back:
+            return False
+        return key in assigned or key not in base or not is_same(key, base[key], value, context.dumps)
+
+    return context.dumps({key: value for key, value in mine.items() if is_set(key, value)})
 
 
 def _users(context: SessionContext) -> Users:

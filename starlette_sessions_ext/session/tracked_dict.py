@@ -15,10 +15,11 @@ class TrackedDict(StarletteSession):
     """The data of a session. `accessed` and `modified` are Starlette's.
 
     `_lent`: a value that can change in place was handed out, or put in. What nobody was given nobody can
-    have changed, so until then there is nothing to compare.
+    have changed, so until then there is nothing to compare. `_assigned` are the keys that were put in.
     """
 
     _lent = False
+    _assigned: frozenset[Any] = frozenset()
 
     def mark_modified(self) -> None:
         self.accessed = True
@@ -31,6 +32,7 @@ class TrackedDict(StarletteSession):
         if type(value) not in IMMUTABLE:
             self._lent = True
         dict.__setitem__(self, key, value)
+        self._assigned |= {key}
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         self.accessed = True
@@ -40,13 +42,13 @@ class TrackedDict(StarletteSession):
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         self.mark_modified()
-        dict.update(self, *args, **kwargs)
+        given = dict(*args, **kwargs)
+        dict.update(self, given)
+        self._assigned |= given.keys()
         self._lend_all()
 
     def __ior__(self, other: Any, /) -> Self:  # type: ignore[override,misc]
-        self.mark_modified()
-        dict.__ior__(self, other)
-        self._lend_all()
+        self.update(other)
         return self
 
     # Ways out: each marks the session as accessed, so that the response varies with the cookie.

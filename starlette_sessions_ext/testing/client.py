@@ -47,17 +47,15 @@ def sign_in(client: Any, user: Any, *, key: str | None = None, session_cookie: s
     `key` is that of the option `user` of `SessionMiddleware`, or "user_id" without the option.
     """
     block = session_of(client, session_cookie)
-    with block as session:
-        session[key or block.user_key()] = user
-        session.rotate()
+    with block:
+        block.sign_in(user, key)
 
 
 async def sign_in_async(client: Any, user: Any, *, key: str | None = None, session_cookie: str | None = None) -> None:
     """Sign a user in, as `sign_in` does, for an httpx `AsyncClient`."""
     block = session_of(client, session_cookie)
-    async with block as session:
-        session[key or block.user_key()] = user
-        session.rotate()
+    async with block:
+        block.sign_in(user, key)
 
 
 class SessionOf:
@@ -73,6 +71,14 @@ class SessionOf:
         self._middleware = _choose(find_session_middleware(self._transport.app), session_cookie)
         self._session = Session()
         self._before: dict[str, Any] = {}
+
+    def sign_in(self, user: Any, key: str | None) -> None:
+        """Put the user into the session, which gets a new id and, with the option `user`, the time of the sign-in."""
+        self._session[key or self.user_key()] = user
+        if self._middleware._config.rows.users is None:
+            self._session.rotate()
+        else:
+            self._session.reauthenticated()
 
     def user_key(self) -> str:
         """Return the key that names the session's user. Raises `ConfigurationError` where a function does."""

@@ -133,6 +133,9 @@ def test_an_old_sign_in_has_to_be_repeated(client: TestClient, clock: FakeClock)
     assert client.get("/account").status_code == 200, "which asks for less"
     client.post("/prove")
     assert client.get("/payment").status_code == 200
+    clock.advance(301)
+    sign_in(client, 42)
+    assert client.get("/payment").status_code == 200, "who signs in again has just signed in"
 
 
 def test_a_session_from_before_the_option_is_as_old_as_it_is(clock: FakeClock) -> None:

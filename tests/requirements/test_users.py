@@ -135,6 +135,29 @@ async def test_nothing_of_one_user_enters_the_session_of_the_next(owned: Countin
     assert await directory_of(owned, clock).count("ann") == 0
 
 
+@pytest.mark.parametrize("way", ["item", "update", "or", "default"])
+async def test_what_the_next_user_is_given_stays_also_if_the_former_had_the_same(
+    owned: CountingOwnedStore, clock: FakeClock, way: str
+) -> None:
+    async def switch(request: Request) -> Any:
+        session = request.state.session
+        session["user"] = "bob"
+        if way == "item":
+            session["role"] = "member"
+        elif way == "update":
+            session.update(role="member")
+        elif way == "or":
+            session |= {"role": "member"}
+        else:
+            session.pop("role")
+            session.setdefault("role", "member")
+
+    browser = Browser(app_of(owned, clock, handlers={"/switch": switch}))
+    await browser.get("/in?user=ann&role=member&card=4711")
+    await browser.get("/switch")
+    assert (await browser.get("/")).json() == {"user": "bob", "role": "member"}
+
+
 @memory_only
 async def test_a_session_says_whose_it_is(owned: CountingOwnedStore, clock: FakeClock) -> None:
     async def who(request: Request) -> Any:
