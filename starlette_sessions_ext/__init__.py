@@ -35,6 +35,7 @@ from .stores.sqlite import SQLiteStore
 from .stores.url import store_from_url
 
 if TYPE_CHECKING:
+    from .stores.encrypted import EncryptedStore
     from .stores.mongo import MongoStore
     from .stores.mysql import DatabaseStore
     from .stores.postgresql import PostgreSQLStore
@@ -44,6 +45,7 @@ __all__ = [
     "ConfigurationError",
     "CorruptRecord",
     "DatabaseStore",
+    "EncryptedStore",
     "EventKind",
     "HandlerSocketStore",
     "InvalidSessionData",
@@ -93,6 +95,10 @@ def __getattr__(name: str) -> Any:
         from .stores.mysql import DatabaseStore
 
         return DatabaseStore
+    if name == "EncryptedStore":
+        from .stores.encrypted import EncryptedStore
+
+        return EncryptedStore
     if name == "MongoStore":
         from .stores.mongo import MongoStore
 

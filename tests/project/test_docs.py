@@ -115,9 +115,29 @@ def test_moving_from_starsessions_signs_in(run: Any) -> None:
         assert client.get("/sign-in").cookies["session"] != old
 
 
+@pytest.fixture
+def names(run: Any, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The names of a page, which is executed before the event loop runs: what it imports is read from disk."""
+    page: dict[str, Any] = run(request.param)
+    return page
+
+
 @pytest.mark.anyio
-async def test_changing_stores_moves_what_is_left(run: Any, tmp_path: Path) -> None:
-    names = run("changing-stores.md")
+@pytest.mark.parametrize("names", ["security.md"], indirect=True)
+async def test_security_encrypts(names: dict[str, Any]) -> None:
+    store, key, expires_at = names["store"], key_of(new_id()), int(time.time()) + 60
+    async with store, SQLiteStore("sessions.db") as inner:
+        assert await store.create(key, b"canary", expires_at)
+        row = await inner.load(key)
+    assert row is not None
+    assert b"canary" not in row.data
+    [bytes_added] = re.findall(r"grows by (\d+) bytes", (DOCS / "security.md").read_text())
+    assert len(row.data) == len(b"canary") + int(bytes_added)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("names", ["changing-stores.md"], indirect=True)
+async def test_changing_stores_moves_what_is_left(names: dict[str, Any], tmp_path: Path) -> None:
     new, old = SQLiteStore(tmp_path / "new.db"), SQLiteStore(tmp_path / "old.db")
     async with MigratingStore(new, old) as store:
         for _ in range(5):

@@ -28,7 +28,7 @@ import sys
 
 class Block:
     def find_spec(self, name, path=None, target=None):
-        drivers = {"redis", "hiredis", "asyncmy", "asyncpg", "motor", "pymongo", "bson"}
+        drivers = {"redis", "hiredis", "asyncmy", "asyncpg", "motor", "pymongo", "bson", "cryptography"}
         if name.partition(".")[0] in drivers | {"fastapi", "pytest"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
@@ -59,6 +59,10 @@ def test_the_package_needs_no_driver() -> None:
         (" import DatabaseStore", 'DatabaseStore needs asyncmy: pip install "starlette-sessions-ext[mysql]"'),
         (" import PostgreSQLStore", 'PostgreSQLStore needs asyncpg: pip install "starlette-sessions-ext[postgresql]"'),
         (" import MongoStore", 'MongoStore needs motor or pymongo: pip install "starlette-sessions-ext[mongo]"'),
+        (
+            " import EncryptedStore",
+            'EncryptedStore needs cryptography: pip install "starlette-sessions-ext[encryption]"',
+        ),
         (".stores.mysql import migrations", 'the migrations need asyncmy: pip install "starlette-sessions-ext[mysql]"'),
         (
             ".stores.postgresql import migrations",
@@ -117,7 +121,7 @@ def test_the_fastapi_module_says_what_to_install() -> None:
 def test_the_extras_named_in_messages_exist(wheel: zipfile.ZipFile) -> None:
     [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
-    for extra in ("redis", "mysql", "postgresql", "mongo", "all"):
+    for extra in ("redis", "mysql", "postgresql", "mongo", "encryption", "all"):
         assert f"Provides-Extra: {extra}" in lines
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from starlette_sessions_ext.stores._support.encryption_keys import new_encryption_key
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
@@ -27,6 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def execute(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Execute the Python of a page, or of a part of one, as a reader would in an empty folder."""
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("SESSIONS_ENCRYPTION_KEY", new_encryption_key())
     names: dict[str, Any] = {"__name__": "page"}
     for _, code in re.findall(r"^( *)```python\n(.*?)^\1```$", text, flags=re.MULTILINE | re.DOTALL):
         exec(compile(textwrap.dedent(code), "page.md", "exec", dont_inherit=True), names)
