@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
-from starlette_sessions_ext import MemoryStore, MigratingStore, SessionMiddleware, SQLiteStore, presets
+from starlette_sessions_ext import EventKind, MemoryStore, MigratingStore, SessionMiddleware, SQLiteStore, presets
 from starlette_sessions_ext._core.ids import key_of, new_id
 
 from ..support import pages
@@ -113,6 +113,11 @@ def test_moving_from_starsessions_signs_in(run: Any) -> None:
     with TestClient(run("moving-from-starsessions.md")["app"]) as client:
         old = client.get("/sign-in").cookies["session"]
         assert client.get("/sign-in").cookies["session"] != old
+
+
+def test_opentelemetry_names_every_kind_of_event() -> None:
+    [listed] = re.findall(r"event\.kind`: (.*?)\. To do", (DOCS / "opentelemetry.md").read_text(), flags=re.DOTALL)
+    assert re.findall(r"`(\w+)`", listed) == [kind.value for kind in EventKind]
 
 
 @pytest.fixture

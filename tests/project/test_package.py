@@ -29,7 +29,7 @@ import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
         drivers = {"redis", "hiredis", "asyncmy", "asyncpg", "motor", "pymongo", "bson", "cryptography"}
-        if name.partition(".")[0] in drivers | {"fastapi", "pytest"}:
+        if name.partition(".")[0] in drivers | {"fastapi", "opentelemetry", "pytest"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Block())
@@ -117,11 +117,19 @@ def test_the_fastapi_module_says_what_to_install() -> None:
     )
 
 
+def test_the_opentelemetry_module_says_what_to_install() -> None:
+    done = python("import starlette_sessions_ext.opentelemetry")
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: starlette_sessions_ext.opentelemetry needs the API of OpenTelemetry: "
+        'pip install "starlette-sessions-ext[otel]"'
+    )
+
+
 @pytest.mark.slow
 def test_the_extras_named_in_messages_exist(wheel: zipfile.ZipFile) -> None:
     [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
-    for extra in ("redis", "mysql", "postgresql", "mongo", "encryption", "all"):
+    for extra in ("redis", "mysql", "postgresql", "mongo", "encryption", "otel", "all"):
         assert f"Provides-Extra: {extra}" in lines
 
 
