@@ -7,7 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import SessionError
 from ..stores.base import SessionStore, SupportsOwners
 
-_NOBODY = "a" * 32  # an owner that no user has
+NOBODY = "a" * 32
+"""An owner that no user has."""
 
 
 async def live(
@@ -31,7 +32,7 @@ async def live(
             try:
                 await store.open()
                 if owned is not None:
-                    await owned.keys_of(_NOBODY)
+                    await owned.keys_of(NOBODY)
             except SessionError as error:
                 failure = error
                 message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}

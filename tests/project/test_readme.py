@@ -98,10 +98,19 @@ def test_all_events_are_named() -> None:
         assert kind.value in SECTIONS["Options"]
 
 
-@pytest.mark.parametrize("text", [SECTIONS["Command line"], STORES["In operation"] + STORES["DatabaseStore"]])
-def test_the_command_lines_are_understood(text: str) -> None:
+COMMANDS = {"migrate", "gc", "doctor", "show", "revoke", "list", "stats", "secret", "check"}
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        (SECTIONS["Command line"], COMMANDS),
+        (STORES["In operation"] + STORES["DatabaseStore"], {"migrate", "gc", "doctor", "show", "revoke"}),
+    ],
+)
+def test_the_command_lines_are_understood(text: str, commands: set[str]) -> None:
     named = set()
     for line in re.findall(r"^sessions-ext (.+)$", text, flags=re.MULTILINE):
-        options = cli._parser().parse_args(shlex.split(line.partition(" > ")[0], comments=True))
-        named.add(options.command.__name__)
-    assert named == {"migrate", "gc", "doctor", "show", "revoke"}
+        options = cli.make_parser().parse_args(shlex.split(line.partition(" > ")[0], comments=True))
+        named.add(options.name)
+    assert named == commands

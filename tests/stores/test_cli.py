@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pty
 import re
 import runpy
 import signal
@@ -27,6 +26,7 @@ from ..support.mariadb_server import MariaDBServer
 from ..support.mongo_server import MongoServer
 from ..support.redis_server import RedisServer
 from ..support.servers import free_port
+from ..support.terminal import terminal
 
 
 @pytest.fixture(autouse=True)
@@ -106,11 +106,9 @@ def test_gc_writes_one_line_over_and_over_on_a_terminal(
 ) -> None:
     url = f"sqlite:///{tmp_path / 'sessions.db'}"
     fill(url, 25, int(clock()) - 1)
-    screen, terminal = pty.openpty()
-    with open(screen, "rb", buffering=0) as screen_file, open(terminal, "w") as stderr:
-        monkeypatch.setattr(sys, "stderr", stderr)
+    with terminal(monkeypatch) as read:
         assert main(["gc", "--batch", "10", url]) == 0
-        shown = screen_file.read(10_000).decode()
+        shown = read()
     assert re.sub(r"\d+ a second", "fast", shown).split("\r") == [
         "",
         *(f"{count} expired sessions removed, fast\x1b[K" for count in (10, 20, 25)),
