@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from ..events import logger
 from ..legacy_cookies import LegacySession
 from ..stores.base import SessionStore
-from .codec import loads
+from .codec import Format, loads
 from .objects import PHPObject
 from .session_ids import is_session_id
 from .settings import PHPSettings
@@ -39,7 +39,7 @@ class PHPSessionCookie:
         settings = settings or PHPSettings()
         self.name: str | None = settings.name
         self._store = store
-        self._format = settings.serialize_handler
+        self._format: Format = settings.serialize_handler
         self._end = int(datetime.combine(until, time(), UTC).timestamp())
 
     async def read(self, value: str, now: float) -> LegacySession | None:

@@ -117,7 +117,7 @@ class PHPSerializer:
     """A `Serializer` for one of PHP's formats."""
 
     def __init__(self, format: Format) -> None:
-        self._format = format
+        self._format: Format = format
 
     def dumps(self, data: Mapping[str, Any]) -> bytes:
         return dumps(data, self._format)

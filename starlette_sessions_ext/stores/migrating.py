@@ -51,7 +51,7 @@ class MigratingStore(SessionStore):
 
     def __new__(cls, new: object, *arguments: object, **options: object) -> Self:
         kind = MigratingOwners if cls is MigratingStore and isinstance(new, SupportsOwners) else cls
-        return cast(Self, super().__new__(kind))
+        return super().__new__(cast(type[Self], kind))
 
     def __init__(self, new: SessionStore, old: SessionStore, *, timeout: float = 2 * DEFAULT_TIMEOUT) -> None:
         _check_stores(new, old)

@@ -28,7 +28,7 @@ class Rows:
         clock: Callable[[], float],
     ) -> None:
         self._save_path = save_path
-        self._format = format
+        self._format: Format = format
         self._lifetime = lifetime
         self._max_data_bytes = max_data_bytes
         self._clock = clock
