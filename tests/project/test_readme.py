@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 import starlette_sessions_ext
 from starlette_sessions_ext import EventKind, MemoryStore, SessionMiddleware, cli
+from starlette_sessions_ext._core.sign_in_details import describe
 
 from ..support import pages
 
@@ -72,6 +73,8 @@ def assert_told(table: str, parameters: Sequence[inspect.Parameter]) -> None:
             assert parameter.default is inspect.Parameter.empty, name
         elif default == "`time.time`":
             assert parameter.default is time.time, name
+        elif default == "browser and address":
+            assert parameter.default is describe, name
         else:
             assert parameter.default == ast.literal_eval(default.strip("`")), name
 
