@@ -19,6 +19,7 @@ from ..support import pages
 from ..support.pages import DOCS, ROOT
 from ..support.pages import run as run
 
+ROOT_PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"]
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 
 
@@ -29,7 +30,7 @@ def test_the_code_of_every_page_runs(run: Any, page: str) -> None:
             app.build_middleware_stack()  # makes the middleware with its options
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page}" for page in PAGES)])
+@pytest.mark.parametrize("page", [*ROOT_PAGES, *(f"docs/{page}" for page in PAGES)])
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for link in pages.links(path.read_text()):

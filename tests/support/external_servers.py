@@ -1,4 +1,4 @@
-"""A database of the tests' own on a server outside of the tests. README.md, Development, says how to name one."""
+"""A database of the tests' own on a server outside of the tests. CONTRIBUTING.md says how to name one."""
 
 from __future__ import annotations
 
