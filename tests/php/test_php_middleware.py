@@ -381,7 +381,7 @@ async def test_both_share_a_session_under_other_settings(tmp_path: Path, format:
     for character in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-,":
         (folder / character).mkdir(parents=True)
     settings: dict[str, object] = {
-        "session.save_path": f'"1;0640;{folder}"',
+        "session.save_path": f"1;0640;{folder}",
         "session.serialize_handler": format,
         "session.sid_bits_per_character": 6,
         "session.sid_length": 40,
