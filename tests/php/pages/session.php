@@ -10,6 +10,8 @@ if ($action === 'count') {
     $_SESSION['php'][$_GET['by'] ?? 'php'] = ($_SESSION['php'][$_GET['by'] ?? 'php'] ?? 0) + 1;
 } elseif ($action === 'set') {
     $_SESSION[$_GET['key']] = $_GET['value'];
+} elseif ($action === 'attribute') { // as Symfony keeps them
+    $_SESSION['_sf2_attributes'][$_GET['key']] = $_GET['value'];
 } elseif ($action === 'destroy') {
     session_destroy();
 } elseif ($action === 'regenerate') {
