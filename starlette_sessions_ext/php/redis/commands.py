@@ -17,7 +17,7 @@ LOCKED = -1
 
 _WAIT_FOR_LOCK = f"if {{locks}} == '1' and redis.call('EXISTS', key .. '_LOCK') == 1 then return {LOCKED} end"
 
-# Unlike `RedisStore`'s, this script doesn't take equal bytes for a write of its own: two requests that count from the
+# Unlike `RedisStore`'s, this script doesn't take equal bytes for its earlier write: two requests that count from the
 # same value write the same bytes, and one of them has to count again.
 REPLACE = Script(f"""
     local digest, new, milliseconds = a, string.sub(b, 2), c
