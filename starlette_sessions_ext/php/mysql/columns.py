@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ...errors import ConfigurationError, NotSerializable
 from ...stores.mysql.connections import Connections, execute
+from ..text import as_text
 from .layouts import Layout
 
 CHARSETS = ("utf8mb4", "utf8mb3", "utf8", "latin1")
@@ -46,12 +47,7 @@ class Columns(NamedTuple):
         """Raise `NotSerializable` for what PHP would read as other bytes."""
         if self.charset is None or self.connection_charset == "latin1":
             return
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            raise NotSerializable(
-                "the session holds bytes that aren't UTF-8, and its column holds text: encode them, such as in base64"
-            ) from None
+        text = as_text(data)
         is_narrow = self.charset in _NARROW or self.connection_charset in _NARROW
         if is_narrow and max(text, default="") > "\uffff":
             raise NotSerializable(
