@@ -65,6 +65,11 @@ class TestCluster(PHPRedisContract):
             await client.flushdb()
             yield store
 
+    async def test_each_node_is_looked_at(self, store: PHPRedisStore) -> None:
+        problems = [finding.problem for finding in await store.diagnose()]
+        assert len(problems) == 3
+        assert len(set(problems)) == 1
+
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -24,10 +24,11 @@ from ..._time import parse_duration
 from ...errors import ConfigurationError, CorruptRecord, SessionUnavailable
 from ...stores._support.cleanup import delete_in_batches
 from ...stores._support.options import check_options
-from ...stores.base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at
+from ...stores.base import DEFAULT_MAX_DATA_BYTES, Finding, SessionStore, Stored, check_expires_at
 from ..codec import Format
 from ..session_ids import check_session_id
 from ..session_rows import check_session_row
+from .diagnosis import findings
 from .folder_check import check_folder
 from .lock_queue import Claim, LockQueue
 from .rows import Rows
@@ -73,7 +74,9 @@ class PHPFileStore(SessionStore):
             raise ConfigurationError(f"format must be one of {', '.join(get_args(Format))}")
         self.max_data_bytes = max_data_bytes
         self._save_path = SavePath.parse(save_path)
-        self._rows = Rows(self._save_path, format, parse_duration(lifetime, "lifetime"), max_data_bytes, clock)
+        self._lifetime = parse_duration(lifetime, "lifetime")
+        self._clock = clock
+        self._rows = Rows(self._save_path, format, self._lifetime, max_data_bytes, clock)
         self._timeout = timeout
         self._queue = LockQueue()
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("threads of PHPFileStore")
@@ -117,6 +120,11 @@ class PHPFileStore(SessionStore):
         """The ids of all sessions; see `SupportsListing`. Raises `StoreUnavailable` if the folder can't be read."""
         for key in await self._on_thread(self._rows.ids):
             yield key
+
+    async def diagnose(self) -> list[Finding]:
+        """Look for files of another user, and for old ones; see `SupportsDiagnosis`."""
+        long_ago = self._clock() - 2 * self._lifetime
+        return await self._on_thread(partial(findings, self._save_path, long_ago))
 
     async def open(self) -> None:
         await self._on_thread(partial(check_folder, self._save_path))

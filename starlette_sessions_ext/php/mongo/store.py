@@ -19,13 +19,15 @@ from bson.datetime_ms import DatetimeMS
 from ..._time import parse_duration
 from ...stores._support.cleanup import delete_in_batches
 from ...stores._support.shielding import shielded
-from ...stores.base import DEFAULT_MAX_DATA_BYTES, DEFAULT_TIMEOUT, SessionStore, Stored, check_expires_at
+from ...stores.base import DEFAULT_MAX_DATA_BYTES, DEFAULT_TIMEOUT, Finding, SessionStore, Stored, check_expires_at
 from ...stores.mongo.documents import date
 from ...stores.mongo.operations import MongoOperations
 from ...stores.mongo.writes import insert_document, update_document
+from ..leftovers import left_behind
 from ..session_ids import check_session_id, is_session_id
 from ..session_rows import check_session_row
 from ..text import as_text
+from .diagnosis import findings_of
 from .documents import as_row, document, expired, living, unchanged
 
 if TYPE_CHECKING:
@@ -112,6 +114,15 @@ class PHPMongoStore(MongoOperations, SessionStore):
         async for name in self._names():
             if is_session_id(name):
                 yield name
+
+    @shielded
+    async def diagnose(self) -> list[Finding]:
+        """Look for old sessions, and for an index that deletes live ones; see `SupportsDiagnosis`."""
+        long_ago = DatetimeMS(int((self._clock() - 2 * self._lifetime) * 1000))
+        with self._operation() as rows:
+            left = await rows.count_documents(expired(long_ago))
+            indexes = await rows.index_information()
+        return [*left_behind(left), *findings_of(indexes, self._lifetime)]
 
     @shielded
     async def open(self) -> None:

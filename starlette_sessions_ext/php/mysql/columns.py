@@ -18,7 +18,7 @@ CHARSETS = ("utf8mb4", "utf8mb3", "utf8", "latin1")
 _NARROW = ("utf8", "utf8mb3")
 """They have no characters above U+FFFF."""
 
-_DESCRIBE = """SELECT column_name, character_set_name, character_maximum_length, character_octet_length
+_DESCRIBE = """SELECT column_name, character_set_name, character_maximum_length, character_octet_length, collation_name
     FROM information_schema.columns WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s"""
 
 
@@ -30,6 +30,7 @@ class Columns(NamedTuple):
     """None: the column holds bytes."""
     max_bytes: int
     id_length: int
+    id_collation: str
 
     @property
     def read(self) -> str:
@@ -60,11 +61,12 @@ async def look_at(connections: Connections, layout: Layout, connection_charset: 
     """Find what the columns hold. Raise `ConfigurationError` if the table or a column isn't there."""
     async with connections.acquire() as connection:
         rows = (await execute(connection, _DESCRIBE, (layout.database, layout.table))).rows
-    found = {str(name): (charset, characters, octets) for name, charset, characters, octets in rows}
+    found = {str(name): columns for name, *columns in rows}
     for name in (layout.session_id, layout.data):
         if name not in found or found[name][2] is None:
             raise ConfigurationError(
                 f"there is no column {name} of text in a table {layout.table}: name the table that PHP uses"
             )
-    charset, _, max_bytes = found[layout.data]
-    return Columns(connection_charset, charset, max_bytes, id_length=found[layout.session_id][1])
+    charset, _, max_bytes, _ = found[layout.data]
+    _, id_length, _, id_collation = found[layout.session_id]
+    return Columns(connection_charset, charset, max_bytes, id_length, id_collation or "binary")

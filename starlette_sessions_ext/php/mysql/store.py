@@ -15,13 +15,15 @@ from ..._time import parse_duration
 from ...errors import ConfigurationError, CorruptRecord, SessionTooLarge
 from ...stores._support.cleanup import delete_in_batches
 from ...stores._support.options import check_options
-from ...stores.base import DEFAULT_MAX_DATA_BYTES, DEFAULT_TIMEOUT, SessionStore, Stored, check_expires_at
+from ...stores.base import DEFAULT_MAX_DATA_BYTES, DEFAULT_TIMEOUT, Finding, SessionStore, Stored, check_expires_at
 from ...stores.mysql.errors import DRIVER_ERRORS, is_duplicate
 from ...stores.mysql.names import parse_names
+from ..leftovers import left_behind
 from ..session_ids import check_session_id, is_session_id
 from ..session_rows import check_session_row
 from . import statements
 from .columns import Columns
+from .diagnosis import findings_of
 from .layouts import Layout, PHPSession, SessionData
 from .table import PHPTable
 
@@ -117,6 +119,13 @@ class _TableStore(SessionStore):
             for key in page:
                 if is_session_id(key):
                     yield key
+
+    async def diagnose(self) -> list[Finding]:
+        """Look whether the table changes what is stored, and whether old sessions go; see `SupportsDiagnosis`."""
+        long_ago = self._layout.to_column(int(self._clock()) - 2 * self._lifetime)
+        async with self._table.operation():
+            [(count,)] = (await self._table.find(statements.COUNT_EXPIRED, long_ago)).rows
+            return [*findings_of(await self._look()), *left_behind(count)]
 
     async def open(self) -> None:
         """Reach the server, and look at the table. Raises `ConfigurationError` if PHP's columns aren't there."""

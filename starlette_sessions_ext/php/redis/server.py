@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 from ...errors import CorruptRecord, SessionUnavailable, StoreFull
-from ...stores.base import Stored
+from ...stores.base import Finding, Stored
 from ...stores.redis.answers import Answers
-from ...stores.redis.clients import Client, make_clients
-from ...stores.redis.diagnosis import probe
+from ...stores.redis.clients import Client, is_cluster, make_clients
+from ...stores.redis.diagnosis import findings, probe
 from ...stores.redis.errors import DRIVER_ERRORS, cause_of, glob, is_foreign
 from ..session_ids import is_session_id
 from .commands import LOCKED, PHPCommands
@@ -104,6 +104,16 @@ class PHPRedisServer:
             session_id = name.decode(errors="replace").removeprefix(self._prefix)
             if is_session_id(session_id):
                 yield session_id
+
+    async def diagnose(self) -> list[Finding]:
+        """Look whether the server, or each primary of the Cluster, keeps sessions for as long as they live."""
+        client: Any = self._clients.here().client
+        async with self._answers.within(self._timeout):
+            if is_cluster(client):
+                nodes = list((await client.info(target_nodes="primaries")).values())
+            else:
+                nodes = [await client.info()]
+        return [finding for node in nodes for finding in findings(node)]
 
     async def open(self) -> None:
         """Reach the server, and try what sessions need."""

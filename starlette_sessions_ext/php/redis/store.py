@@ -15,6 +15,7 @@ from ...stores._support.options import check_options
 from ...stores.base import (
     DEFAULT_MAX_DATA_BYTES,
     DEFAULT_TIMEOUT,
+    Finding,
     SessionStore,
     Stored,
     check_expires_at,
@@ -115,6 +116,10 @@ class PHPRedisStore(SessionStore):
     def server_of(self, key: str) -> int:
         """Return which server holds a session, by its place in the save path; see `SupportsSharding`."""
         return pick(self._weights, key)
+
+    async def diagnose(self) -> list[Finding]:
+        """Look at each server; see `SupportsDiagnosis`."""
+        return [finding for server in self._servers for finding in await server.diagnose()]
 
     async def open(self) -> None:
         for server in self._servers:
