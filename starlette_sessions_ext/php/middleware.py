@@ -86,6 +86,12 @@ class PHPSessionMiddleware(SessionMiddleware):
         if settings is not None and not isinstance(settings, PHPSettings):
             raise ConfigurationError("settings must be a PHPSettings")
         settings = settings or PHPSettings()
+        lifetime = getattr(store, "lifetime", settings.gc_maxlifetime)
+        if lifetime != settings.gc_maxlifetime:
+            raise ConfigurationError(
+                f"the store's lifetime is {lifetime} seconds, and gc_maxlifetime {settings.gc_maxlifetime}: "
+                "give both the value of PHP's session.gc_maxlifetime"
+            )
         super().__init__(
             app,
             secrets.token_hex(),

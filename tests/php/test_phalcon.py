@@ -47,7 +47,7 @@ PRINTED: list[tuple[Callable[[Any], phalcon.PhalconOptions], dict[str, Any], typ
 def test_options_as_they_were_printed(read: Any, options: Any, store: type, lifetime: int) -> None:
     result = read(options)
     assert type(result.store) is store
-    assert getattr(result.store, "_lifetime", lifetime) == lifetime
+    assert getattr(result.store, "lifetime", lifetime) == lifetime
     assert result.for_middleware() == {"store": result.store, "settings": PHPSettings(gc_maxlifetime=lifetime)}
     PHPSessionMiddleware(Starlette(), **result.for_middleware())
 
@@ -96,7 +96,7 @@ def test_what_the_adapters_have_no_option_for_is_a_setting() -> None:
         phalcon.database({"db": MYSQL, "table": "t"}, settings, charset="latin1"),
     ):
         assert given.settings == settings
-        assert getattr(given.store, "_lifetime", 60) == 60
+        assert getattr(given.store, "lifetime", 60) == 60
 
 
 @pytest.mark.parametrize(

@@ -412,3 +412,11 @@ async def test_a_store_that_makes_no_session_is_noticed(store: PHPFileStore, mon
     monkeypatch.setattr(store, "create", create)
     with pytest.raises(Exception, match="several fresh ids"):
         await Browser(make_app(store)).get("/count")
+
+
+def test_a_store_with_another_lifetime_is_refused(tmp_path: Path) -> None:
+    """The expiry of a session would change with the side that uses it."""
+    store = PHPFileStore(str(tmp_path), lifetime=7200)
+    with pytest.raises(ConfigurationError, match=r"7200 seconds, .* 1440"):
+        PHPSessionMiddleware(Starlette(), store=store)
+    PHPSessionMiddleware(Starlette(), store=store, settings=PHPSettings(gc_maxlifetime=7200))

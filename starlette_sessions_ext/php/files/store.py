@@ -74,9 +74,9 @@ class PHPFileStore(SessionStore):
             raise ConfigurationError(f"format must be one of {', '.join(get_args(Format))}")
         self.max_data_bytes = max_data_bytes
         self._save_path = SavePath.parse(save_path)
-        self._lifetime = parse_duration(lifetime, "lifetime")
+        self.lifetime = parse_duration(lifetime, "lifetime")
         self._clock = clock
-        self._rows = Rows(self._save_path, format, self._lifetime, max_data_bytes, clock)
+        self._rows = Rows(self._save_path, format, self.lifetime, max_data_bytes, clock)
         self._timeout = timeout
         self._queue = LockQueue()
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("threads of PHPFileStore")
@@ -123,7 +123,7 @@ class PHPFileStore(SessionStore):
 
     async def diagnose(self) -> list[Finding]:
         """Look for files of another user, and for old ones; see `SupportsDiagnosis`."""
-        long_ago = self._clock() - 2 * self._lifetime
+        long_ago = self._clock() - 2 * self.lifetime
         return await self._on_thread(partial(findings, self._save_path, long_ago))
 
     async def open(self) -> None:

@@ -65,7 +65,7 @@ class PHPMongoStore(MongoOperations, SessionStore):
         super().__init__(
             collection_or_url, collection=collection, timeout=timeout, max_data_bytes=max_data_bytes, clock=clock
         )
-        self._lifetime = parse_duration(lifetime, "lifetime")
+        self.lifetime = parse_duration(lifetime, "lifetime")
 
     async def load(self, key: str) -> Stored | None:
         check_session_id(key)
@@ -74,7 +74,7 @@ class PHPMongoStore(MongoOperations, SessionStore):
     @shielded
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_session_row(key, data, expires_at, self.max_data_bytes)
-        made = document(key, as_text(data), expires_at - self._lifetime)
+        made = document(key, as_text(data), expires_at - self.lifetime)
         with self._operation() as rows:
             if await insert_document(rows, made):
                 return True
@@ -85,7 +85,7 @@ class PHPMongoStore(MongoOperations, SessionStore):
     @shielded
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
         check_session_row(key, data, expires_at, self.max_data_bytes)
-        content = {"data": as_text(data), "modified": date(expires_at - self._lifetime)}
+        content = {"data": as_text(data), "modified": date(expires_at - self.lifetime)}
         with self._operation() as rows:
             return await update_document(rows, unchanged(key, version, self._newest_expired()), {"$set": content})
 
@@ -93,7 +93,7 @@ class PHPMongoStore(MongoOperations, SessionStore):
     async def touch(self, key: str, expires_at: int) -> bool:
         check_session_id(key)
         check_expires_at(expires_at)
-        times = {"modified": date(expires_at - self._lifetime)}
+        times = {"modified": date(expires_at - self.lifetime)}
         with self._operation() as rows:
             return await update_document(rows, living(key, self._newest_expired()), {"$set": times})
 
@@ -118,11 +118,11 @@ class PHPMongoStore(MongoOperations, SessionStore):
     @shielded
     async def diagnose(self) -> list[Finding]:
         """Look for old sessions, and for an index that deletes live ones; see `SupportsDiagnosis`."""
-        long_ago = DatetimeMS(int((self._clock() - 2 * self._lifetime) * 1000))
+        long_ago = DatetimeMS(int((self._clock() - 2 * self.lifetime) * 1000))
         with self._operation() as rows:
             left = await rows.count_documents(expired(long_ago))
             indexes = await rows.index_information()
-        return [*left_behind(left), *findings_of(indexes, self._lifetime)]
+        return [*left_behind(left), *findings_of(indexes, self.lifetime)]
 
     @shielded
     async def open(self) -> None:
@@ -142,9 +142,9 @@ class PHPMongoStore(MongoOperations, SessionStore):
         now = self._newest_expired()
         with self._operation() as rows:
             found = await rows.find({"_id": {"$in": keys}}, {"data": 1, "modified": 1}).to_list(None)
-        rows_by_key = {one["_id"]: as_row(one, now, self._lifetime, self.max_data_bytes) for one in found}
+        rows_by_key = {one["_id"]: as_row(one, now, self.lifetime, self.max_data_bytes) for one in found}
         return [rows_by_key.get(key) for key in keys]
 
     def _newest_expired(self) -> DatetimeMS:
         """A document that was used at this time, or before, has expired."""
-        return DatetimeMS(int((self._clock() - self._lifetime) * 1000))
+        return DatetimeMS(int((self._clock() - self.lifetime) * 1000))

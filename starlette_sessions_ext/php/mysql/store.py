@@ -52,7 +52,7 @@ class _TableStore(SessionStore):
         if not isinstance(url, str):
             raise ConfigurationError("a table of PHP is named by a URL: mysql://user:password@host:3306/database")
         self.max_data_bytes = max_data_bytes
-        self._lifetime = parse_duration(lifetime, "lifetime")
+        self.lifetime = parse_duration(lifetime, "lifetime")
         self._clock = clock
         self._layout = layout
         self._table = PHPTable(url, layout, charset=charset, timeout=timeout, pool_size=pool_size)
@@ -66,11 +66,11 @@ class _TableStore(SessionStore):
         [(data, used_at)] = found
         if self.max_data_bytes is not None and len(data) > self.max_data_bytes:
             raise CorruptRecord(f"a session of PHP has {len(data)} bytes: raise max_data_bytes. It was left as it is.")
-        return Stored(data, data, self._layout.from_column(used_at) + self._lifetime)
+        return Stored(data, data, self._layout.from_column(used_at) + self.lifetime)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
         check_session_row(key, data, expires_at, self.max_data_bytes)
-        times = self._layout.times_of_new(int(self._clock()), expires_at - self._lifetime)
+        times = self._layout.times_of_new(int(self._clock()), expires_at - self.lifetime)
         async with self._table.operation():
             columns = await self._look()
             _check_data(data, columns)
@@ -85,7 +85,7 @@ class _TableStore(SessionStore):
         check_session_row(key, data, expires_at, self.max_data_bytes)
         if type(version) is not bytes:
             return False
-        used_at = self._layout.to_column(expires_at - self._lifetime)
+        used_at = self._layout.to_column(expires_at - self.lifetime)
         async with self._table.operation():
             _check_data(data, await self._look())
             return await self._table.change(statements.REPLACE, data, used_at, *self._living(key), version)
@@ -93,7 +93,7 @@ class _TableStore(SessionStore):
     async def touch(self, key: str, expires_at: int) -> bool:
         check_session_id(key)
         check_expires_at(expires_at)
-        used_at = self._layout.to_column(expires_at - self._lifetime)
+        used_at = self._layout.to_column(expires_at - self.lifetime)
         async with self._table.operation():
             return await self._table.change(statements.TOUCH, used_at, *self._living(key))
 
@@ -122,7 +122,7 @@ class _TableStore(SessionStore):
 
     async def diagnose(self) -> list[Finding]:
         """Look whether the table changes what is stored, and whether old sessions go; see `SupportsDiagnosis`."""
-        long_ago = self._layout.to_column(int(self._clock()) - 2 * self._lifetime)
+        long_ago = self._layout.to_column(int(self._clock()) - 2 * self.lifetime)
         async with self._table.operation():
             [(count,)] = (await self._table.find(statements.COUNT_EXPIRED, long_ago)).rows
             return [*findings_of(await self._look()), *left_behind(count)]
@@ -165,7 +165,7 @@ class _TableStore(SessionStore):
 
     def _newest_expired(self) -> int | str:
         """A row that was used at this time, or before, has expired."""
-        return self._layout.to_column(int(self._clock()) - self._lifetime)
+        return self._layout.to_column(int(self._clock()) - self.lifetime)
 
 
 def _check_data(data: bytes, columns: Columns) -> None:
