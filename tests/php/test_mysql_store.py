@@ -245,6 +245,20 @@ async def test_a_lost_connection_is_made_again(tables: str, mariadb: MariaDBServ
             assert await store.load(key) is None
 
 
+async def test_a_write_whose_answer_is_lost_isnt_sent_again(
+    tables: str, mariadb: MariaDBServer, key: str, soon: int, clock: FakeClock
+) -> None:
+    """Equal bytes may be another request's. So the store can't know, and says so."""
+    async with FaultProxy("127.0.0.1", mariadb.port) as proxy:
+        async with PHPDatabaseStore(mariadb.url(DATABASE, proxy.port), timeout=0.6, clock=clock) as store:
+            assert await store.create(key, b"n|i:1;", soon)
+            proxy.drop_reply()
+            with pytest.raises(StoreUnavailable):
+                await store.replace(key, b"n|i:2;", soon, b"n|i:1;")
+            proxy.heal()
+            assert (await load(store, key)).data == b"n|i:2;"
+
+
 @pytest.mark.parametrize("table", ["absent", "no_data"])
 async def test_a_table_that_isnt_phps_is_refused(tables: str, table: str) -> None:
     with pytest.raises(ConfigurationError, match="name the table that PHP uses"):

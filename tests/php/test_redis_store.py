@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from starlette_sessions_ext import ConfigurationError, CorruptRecord, SessionUna
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.php.redis import PHPRedisStore
 from starlette_sessions_ext.stores.base import SessionStore, SupportsListing, SupportsSharding
-from starlette_sessions_ext.testing import FakeClock
+from starlette_sessions_ext.testing import FakeClock, FaultProxy
 from starlette_sessions_ext.testing.contract.races import RacesContract
 
 from ..support.asyncio_only import anyio_backend
@@ -214,6 +214,32 @@ async def test_each_session_is_on_the_server_that_phpredis_picks(
                 async with Redis.from_url(one.url) as client:
                     names = {name.decode().removeprefix(PREFIX) for name in await client.keys()}
                     assert names == {key for key in keys if store.server_of(key) == place}
+
+
+@pytest.mark.parametrize("call", ["create", "replace", "delete"])
+async def test_a_write_whose_answer_is_lost_isnt_sent_again(
+    redis_server: RedisServer, client: Any, key: str, soon: int, call: str
+) -> None:
+    """Equal bytes may be another request's. So the store can't know, and says so."""
+    async with FaultProxy("127.0.0.1", redis_server.port) as proxy:
+        async with PHPRedisStore(f"tcp://127.0.0.1:{proxy.port}", timeout=1) as store:
+            calls: dict[str, Callable[[str], Awaitable[bool]]] = {
+                "create": lambda key: store.create(key, b"n|i:1;", soon),
+                "replace": lambda key: store.replace(key, b"n|i:2;", soon, b"n|i:1;"),
+                "delete": lambda key: store.delete(key, b"n|i:2;"),
+            }
+            for write in calls.values():  # so that the server knows the scripts
+                assert await write(key)
+            for name, write in calls.items():
+                if name == call:
+                    proxy.drop_reply()
+                    with pytest.raises(StoreUnavailable):
+                        await write(key)
+                    proxy.heal()
+                    break
+                assert await write(key)
+    expected = {"create": b"n|i:1;", "replace": b"n|i:2;", "delete": None}
+    assert await client.get(PREFIX + key) == expected[call]
 
 
 @pytest.mark.parametrize(

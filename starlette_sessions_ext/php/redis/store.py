@@ -37,6 +37,9 @@ class PHPRedisStore(SessionStore):
     of `redis.asyncio` instead: a `RedisCluster` where PHP has the handler `rediscluster`, a `Redis`, or what Sentinel's
     `master_for` returns.
 
+    Give a client `retry=Retry(NoBackoff(), 0)`. By default redis-py sends a command again after a lost answer, and then
+    finds its own write instead of what was loaded, so that `session.atomic` runs once more.
+
     `prefix` stands before every id. By default it is that of the save path, or phpredis' own. Symfony's is `sf_s`.
     `locking`: php.ini has `redis.session.locking_enabled=1`. A write then waits for the page of PHP that has the lock.
     `timeout` is the budget of an operation in seconds, this wait included; after it `SessionUnavailable` is raised.
