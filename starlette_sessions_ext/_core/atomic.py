@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from ..serializers import Serializer
@@ -17,26 +17,34 @@ class AtomicUpdate(Generic[T]):
     """`fn` of `Session.atomic`. `view` and `result` are what it left and returned when it last ran.
 
     `base` is the session as loaded and `mine` as the handler has changed it since. `fn` sees those
-    changes, but only its own are saved.
+    changes, but only its own are saved. For `nested` see `merge`.
     """
 
-    def __init__(self, fn: Callable[[dict[str, Any]], T], serializer: Serializer, base: bytes, mine: bytes) -> None:
+    def __init__(
+        self,
+        fn: Callable[[dict[str, Any]], T],
+        serializer: Serializer,
+        base: bytes,
+        mine: bytes,
+        nested: Iterable[str] = (),
+    ) -> None:
         self.view = b""
         self.result: T
         self._fn = fn
         self._serializer = serializer
         self._base = base
         self._mine = mine
+        self._nested = nested
 
     def apply(self, fresh: bytes) -> bytes:
         """Run the function on the freshest data. Returns what to save."""
         loads, dumps = self._serializer.loads, self._serializer.dumps
-        before = merge(loads(self._base), loads(self._mine), loads(fresh), dumps).data
+        before = merge(loads(self._base), loads(self._mine), loads(fresh), dumps, nested=self._nested).data
         view = loads(dumps(before))
         self.result = self._fn(view)
         _refuse_awaitable(self.result)
         self.view = dumps(view)
-        return dumps(merge(before, loads(self.view), loads(fresh), dumps).data)
+        return dumps(merge(before, loads(self.view), loads(fresh), dumps, nested=self._nested).data)
 
 
 def refuse_async(fn: Callable[[dict[str, Any]], Any]) -> None:

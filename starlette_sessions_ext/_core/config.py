@@ -27,6 +27,7 @@ class SessionConfig:
     emit: EventHandler
     directory: SessionDirectory | None  # where the option `user` is given
     max_sessions_per_user: int | None
+    nested_keys: tuple[str, ...] = ()  # whose dicts are merged by their own keys
 
 
 def make_config(

@@ -279,7 +279,7 @@ class SessionContext:
             if typed is not None:
                 with suppress(SessionError):  # the next save says what is wrong with an object
                     typed.store(self.session)
-            adopt(self.session, self.loads(base), self.loads(theirs), self.dumps)
+            adopt(self.session, self.loads(base), self.loads(theirs), self.dumps, self.config.nested_keys)
             self.session._lend_all()  # to views of the session that handlers may hold
             if typed is not None:
                 typed.refresh(self.session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import NotSerializable
@@ -20,7 +20,14 @@ class Merged(NamedTuple):
     contested: tuple[str, ...]
 
 
-def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps, attempts: Sequence[Data] = ()) -> Merged:
+def merge(
+    base: Data,
+    mine: Data,
+    theirs: Data,
+    dumps: Dumps,
+    attempts: Sequence[Data] = (),
+    nested: Iterable[str] = (),
+) -> Merged:
     """Put what I changed since `base` onto `theirs`, one top-level key at a time.
 
     Values are compared as serialized, so that 1, 1.0 and True are three different values. Where
@@ -29,18 +36,29 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps, attempts: Sequence
 
     `attempts` are writes of mine with an unknown outcome. Where `theirs` shows that one of them took
     place, its value was mine, and is replaced by what I have now.
+
+    The dicts under the keys `nested` are merged by their own keys. So is the empty list there: PHP has one empty array.
     """
+    contested: list[str] = []
+    for key in nested:
+        sides = (base.get(key, {}), mine.get(key), theirs.get(key))
+        if all(map(_has_keys, sides)):
+            inner = _merge_inside(key, sides, dumps, [attempt[key] for attempt in attempts if key in attempt])
+            mine, theirs = {**mine, key: inner.data}, {**theirs, key: inner.data}
+            contested += inner.contested
 
     def same(key: str, one: Data, other: Data) -> bool:
         if key not in one or key not in other:
             return (key in one) == (key in other)
-        return is_same(key, one[key], other[key], dumps)
+        try:
+            return is_same(key, one[key], other[key], dumps)
+        except NotSerializable:  # alone, such as an object of PHP that refers to another key
+            return False
 
     def was_mine(key: str) -> bool:
         return any(same(key, attempt, theirs) and not same(key, attempt, base) for attempt in attempts)
 
     data = dict(theirs)
-    contested: list[str] = []
     for key in {**base, **mine, **(theirs if attempts else {})}:
         if not was_mine(key):
             if same(key, base, mine):
@@ -54,6 +72,18 @@ def merge(base: Data, mine: Data, theirs: Data, dumps: Dumps, attempts: Sequence
         else:
             data.pop(key, None)
     return Merged(data, tuple(contested))
+
+
+def _merge_inside(key: str, sides: Sequence[Any], dumps: Dumps, attempts: Sequence[Any]) -> Merged:
+    def dumps_inside(data: Data) -> bytes:
+        return dumps({key: data})
+
+    base, mine, theirs = map(dict, sides)
+    return merge(base, mine, theirs, dumps_inside, [dict(one) for one in attempts if _has_keys(one)])
+
+
+def _has_keys(value: object) -> bool:
+    return isinstance(value, dict) or value == []
 
 
 def is_same(key: str, one: object, other: object, dumps: Dumps) -> bool:
@@ -77,7 +107,7 @@ def _may_be_nested_change(before: object, after: object) -> bool:
     return isinstance(before, dict | list) and isinstance(after, dict | list)
 
 
-def adopt(session: dict[str, Any], base: Data, theirs: Data, dumps: Dumps) -> None:
+def adopt(session: dict[str, Any], base: Data, theirs: Data, dumps: Dumps, nested: Iterable[str] = ()) -> None:
     """Let `session` become `theirs`, except where it has changed since it was `base`.
 
     A dict or list that handlers may hold stays the session's: it is changed in place.
@@ -90,7 +120,7 @@ def adopt(session: dict[str, Any], base: Data, theirs: Data, dumps: Dumps) -> No
             return b""
 
     mine = dict(dict.items(session))
-    merged = merge(base, mine, theirs, encoded).data
+    merged = merge(base, mine, theirs, encoded, nested=nested).data
     dict.clear(session)
     for key, value in merged.items():
         dict.__setitem__(session, key, _kept(key, mine.get(key), value, encoded))

@@ -46,7 +46,8 @@ async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]
     """Save what `fn` changes, and return its result. See `Session.atomic`."""
     empty, entry, session = context.config.empty_body, context.entry, context.session
     mine = context.dumps(session._data())
-    update = AtomicUpdate(fn, context.config.serializer, empty if entry is None else entry.body, mine)
+    base, nested = empty if entry is None else entry.body, context.config.nested_keys
+    update = AtomicUpdate(fn, context.config.serializer, base, mine, nested)
     if entry is not None:
         await _update_atomically(context, entry, update)
     elif (body := update.apply(empty)) != empty:
@@ -191,7 +192,8 @@ def _merged(context: SessionContext, base: bytes, mine: bytes, theirs: Entry) ->
     if theirs.body == base and not context.attempts:
         return mine
     sides = (context.loads(base), context.loads(mine), context.loads(theirs.body))
-    merged = merge(*sides, context.dumps, [context.loads(attempt) for attempt in context.attempts])
+    attempts = [context.loads(attempt) for attempt in context.attempts]
+    merged = merge(*sides, context.dumps, attempts, context.config.nested_keys)
     if merged.contested and not context.config.overwrites:
         keys = ", ".join(map(repr, merged.contested))
         raise SessionConflict(f"a parallel request changed the same keys: {keys}. Nothing was saved.")

@@ -24,6 +24,10 @@ def add_to(commands: Commands) -> None:
     add_url(parser)
 
     parser = commands.add_for_store("doctor", doctor, "redis://localhost:6379/0")
+    parser.add_argument("--php", action="store_true", help="look at PHP's sessions, at a save path or URL")
+    parser.add_argument("--lifetime", type=positive, default=1440, help="with --php: session.gc_maxlifetime")
+    parser.add_argument("--format", default="php", help="with --php: session.serialize_handler")
+    parser.add_argument("--timezone", default="UTC", help="with --php: date.timezone, for the table php_session")
     add_json(parser)
     add_url(parser)
 
@@ -47,8 +51,7 @@ async def gc(options: argparse.Namespace) -> int:
 
 async def doctor(options: argparse.Namespace) -> int:
     """Check the server and its settings; say what is wrong, and the remedy."""
-    async with open_store(options.url) as store:
-        findings = await diagnose(store)
+    findings = await (_diagnose_php if options.php else _diagnose)(options)
     if options.json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -74,6 +77,18 @@ async def stats(options: argparse.Namespace) -> int:
 async def diagnose(store: SessionStore) -> list[Finding]:
     """Return what is wrong with a store's server; nothing if the store can't look."""
     return await store.diagnose() if isinstance(store, SupportsDiagnosis) else []
+
+
+async def _diagnose(options: argparse.Namespace) -> list[Finding]:
+    async with open_store(options.url) as store:
+        return await diagnose(store)
+
+
+async def _diagnose_php(options: argparse.Namespace) -> list[Finding]:
+    from ..php import diagnosis
+
+    settings = {"lifetime": options.lifetime, "format": options.format, "timezone": options.timezone}
+    return await diagnosis.diagnose(options.url, **settings)
 
 
 async def _collect(store: SessionStore, batch: int) -> None:

@@ -25,6 +25,8 @@ from .cookie import PHPCookie
 from .repository import PHPRepository, PHPRows
 from .settings import PHPSettings
 
+_SYMFONY = ("_sf2_attributes", "_symfony_flashes")
+"""Where Symfony has the variables of an application, and its messages, one level down."""
 _FROM_SETTINGS = "PHPSettings has it, under the name that php.ini has"
 _NO_ENVELOPE = "it needs more than a session of PHP keeps: its data, and when it was last used"
 _REASONS = {
@@ -84,6 +86,12 @@ class PHPSessionMiddleware(SessionMiddleware):
         if settings is not None and not isinstance(settings, PHPSettings):
             raise ConfigurationError("settings must be a PHPSettings")
         settings = settings or PHPSettings()
+        lifetime = getattr(store, "lifetime", settings.gc_maxlifetime)
+        if lifetime != settings.gc_maxlifetime:
+            raise ConfigurationError(
+                f"the store's lifetime is {lifetime} seconds, and gc_maxlifetime {settings.gc_maxlifetime}: "
+                "give both the value of PHP's session.gc_maxlifetime"
+            )
         super().__init__(
             app,
             secrets.token_hex(),
@@ -107,7 +115,8 @@ class PHPSessionMiddleware(SessionMiddleware):
         rows = PHPRows(store, lifetimes, clock, ours.guard, format=settings.serialize_handler)
         ids = (settings.sid_length, settings.sid_bits_per_character)
         self._rows = rows
-        self._config = replace(self._config, rows=rows, repository=PHPRepository(rows, successors, *ids))
+        repository = PHPRepository(rows, successors, *ids)
+        self._config = replace(self._config, rows=rows, repository=repository, nested_keys=_SYMFONY)
         cookie = PHPCookie(settings, clock)
         self._http = HTTPConfig(cookie, state_attr, save_if, describe)
         self._find = cookie.find

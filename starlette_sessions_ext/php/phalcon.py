@@ -1,18 +1,17 @@
 """The options of Phalcon's four session adapters, as their README prints them.
 
     options = phalcon.redis({"path": "tcp://127.0.0.1:6379?weight=1", "lifetime": 3600})
-    app.add_middleware(SessionMiddleware, secret_key=..., **options.for_middleware())
+    app.add_middleware(PHPSessionMiddleware, **options.for_middleware())
 
-Every option has an effect, those included that the HandlerSocket adapter never read. An option that an adapter
-doesn't have is a `ConfigurationError`. `settings` are those of php.ini that the adapter has no options for.
-
-Tables, keys and documents are those of this package's stores: each side signs its visitors in.
+The live sessions of the Phalcon application are shared: the rows are those of the adapter. Every option has an effect,
+those included that the HandlerSocket adapter never read. An option that an adapter doesn't have is a
+`ConfigurationError`. `settings` are those of php.ini that the adapter has no options for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -22,6 +21,8 @@ from .unique_id import PhalconVariables, Separator
 
 Options = Mapping[str, Any]
 
+_HANDLERSOCKET = {"host": "localhost", "port": 9999, "dbname": "session", "dbtable": "php_session"}
+
 
 @dataclass(frozen=True)
 class PhalconOptions:
@@ -30,46 +31,31 @@ class PhalconOptions:
     store: SessionStore
     settings: PHPSettings
     unique_id: str = ""
-    secure: bool | None = field(default=None)
-    """The option `cookie_secure`; None if it isn't given."""
 
     def for_middleware(self) -> dict[str, Any]:
-        """Return options of `SessionMiddleware`: its store, its lifetimes and its cookie.
-
-        Without `cookie_secure` the cookie is Secure on https.
-        """
-        settings = self.settings
-        lifetime, max_age = settings.gc_maxlifetime, settings.cookie_lifetime or None
-        return {
-            "store": self.store,
-            "session_cookie": settings.name,
-            "max_age": max_age,
-            "idle_timeout": lifetime if max_age is None else min(lifetime, max_age),
-            "path": settings.cookie_path,
-            "domain": settings.cookie_domain or None,
-            "same_site": settings.cookie_samesite.lower() or "lax",
-            "https_only": "auto" if self.secure is None else self.secure,
-        }
+        """Return options of `PHPSessionMiddleware`."""
+        return {"store": self.store, "settings": self.settings}
 
     def variables(self, session: MutableMapping[str, Any], separator: Separator = "#") -> PhalconVariables:
         """Return the application's variables in a session, under their names without `uniqueId`."""
         return PhalconVariables(session, self.unique_id, separator)
 
 
-def database(options: Options, settings: PHPSettings | None = None) -> PhalconOptions:
+def database(options: Options, settings: PHPSettings | None = None, *, charset: str = "utf8mb4") -> PhalconOptions:
     """Read the options of `Phalcon\\Session\\Adapter\\Database`.
 
-    `db` is a URL or an asyncmy pool, as `DatabaseStore` takes it.
+    `db` is the URL of the database. `charset` is the option of that name of Phalcon's connection.
     """
-    from ..stores.mysql import DatabaseStore
+    from .mysql import PHPDatabaseStore
 
     settings = settings or PHPSettings()
     columns = ("column_session_id", "column_data", "column_created_at", "column_modified_at")
     given = _read(options, required=("db", "table"), optional=columns)
-    store = DatabaseStore(
+    store = PHPDatabaseStore(
         given["db"],
         table=given["table"],
         lifetime=settings.gc_maxlifetime,
+        charset=charset,
         **{name: given[name] for name in columns if name in given},
     )
     return PhalconOptions(store, settings, given.get("uniqueId", ""))
@@ -78,44 +64,59 @@ def database(options: Options, settings: PHPSettings | None = None) -> PhalconOp
 def mongo(options: Options, settings: PHPSettings | None = None) -> PhalconOptions:
     """Read the options of `Phalcon\\Session\\Adapter\\Mongo`.
 
-    `collection` is a collection, or the URL of one, as `MongoStore` takes it.
+    `collection` is a collection, or the URL of the database of one that is called session_data.
     """
-    from ..stores.mongo import MongoStore
+    from .mongo import PHPMongoStore
 
+    settings = settings or PHPSettings()
     given = _read(options, required=("collection",))
-    return PhalconOptions(MongoStore(given["collection"]), settings or PHPSettings(), given.get("uniqueId", ""))
+    store = PHPMongoStore(given["collection"], lifetime=settings.gc_maxlifetime)
+    return PhalconOptions(store, settings, given.get("uniqueId", ""))
 
 
 def redis(options: Options, settings: PHPSettings | None = None) -> PhalconOptions:
     """Read the options of `Phalcon\\Session\\Adapter\\Redis`. `path` is a `save_path` of phpredis."""
-    from ..stores.redis import RedisStore
+    from .redis import PHPRedisStore
 
-    names = {"name": "name", "lifetime": "gc_maxlifetime", "cookie_lifetime": "cookie_lifetime"}
-    given = _read(options, required=("path",), optional=(*names, "cookie_secure"))
+    names = {
+        "name": "name",
+        "lifetime": "gc_maxlifetime",
+        "cookie_lifetime": "cookie_lifetime",
+        "cookie_secure": "cookie_secure",
+    }
+    given = _read(options, required=("path",), optional=tuple(names))
     settings = replace(settings or PHPSettings(), **{names[name]: given[name] for name in names if name in given})
-    store = RedisStore.from_save_path(given["path"])
-    return PhalconOptions(store, settings, given.get("uniqueId", ""), given.get("cookie_secure"))
+    return PhalconOptions(PHPRedisStore(given["path"]), settings, given.get("uniqueId", ""))
 
 
-def handlersocket(options: Options, settings: PHPSettings | None = None) -> PhalconOptions:
+def handlersocket(
+    options: Options, settings: PHPSettings | None = None, *, db: str, timezone: str = "UTC", charset: str = "utf8mb4"
+) -> PhalconOptions:
     """Read the options of `Phalcon\\Session\\Adapter\\HandlerSocket`.
 
-    `port` is the port for writing. Like the adapter, the store uses it for reading as well.
+    `db` is the URL of the server behind HandlerSocket: PHP's rows have no version that HandlerSocket could compare, so
+    they are shared by SQL. Of `server` it takes the place of `host` and `port`. `timezone` is
+    PHP's `date.timezone`.
     """
-    from ..stores.handlersocket import HandlerSocketStore
+    from .mysql import PHPSessionTableStore
 
     given = _read(options, optional=("cookie_path", "cookie_domain", "lifetime", "server"))
-    server = {"host": "localhost", "port": 9999, "dbname": "session", "dbtable": "php_session"}
-    if not isinstance(given.get("server", {}), Mapping) or given.get("server", {}).keys() - server.keys():
-        raise ConfigurationError(f"server must be a dict with some of {', '.join(server)}")
-    server |= given.get("server", {})
+    if not isinstance(given.get("server", {}), Mapping) or given.get("server", {}).keys() - _HANDLERSOCKET.keys():
+        raise ConfigurationError(f"server must be a dict with some of {', '.join(_HANDLERSOCKET)}")
+    server = _HANDLERSOCKET | dict(given.get("server", {}))
     settings = replace(
         settings or PHPSettings(),
         cookie_path=given.get("cookie_path", "/"),
         cookie_domain=given.get("cookie_domain", ""),
         gc_maxlifetime=given.get("lifetime", 3600),
     )
-    store = HandlerSocketStore(**server, port_wr=server["port"], lifetime=settings.gc_maxlifetime)  # type: ignore[arg-type]
+    store = PHPSessionTableStore(
+        db,
+        table=f"{server['dbname']}.{server['dbtable']}",
+        lifetime=settings.gc_maxlifetime,
+        timezone=timezone,
+        charset=charset,
+    )
     return PhalconOptions(store, settings, given.get("uniqueId", ""))
 
 
@@ -130,6 +131,4 @@ def _read(options: Options, required: tuple[str, ...] = (), optional: tuple[str,
         raise ConfigurationError(f"the adapter needs the option {missing[0]}")
     if not isinstance(options.get("uniqueId", ""), str):
         raise ConfigurationError("uniqueId must be a str")
-    if not isinstance(options.get("cookie_secure", True), bool):
-        raise ConfigurationError("cookie_secure must be True or False")
     return options

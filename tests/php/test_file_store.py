@@ -21,23 +21,18 @@ from starlette_sessions_ext.php.files import PHPFileStore, session_file
 from starlette_sessions_ext.php.files.folder_check import network_file_system
 from starlette_sessions_ext.php.files.save_path import SavePath
 from starlette_sessions_ext.php.files.session_file import locked_file
-from starlette_sessions_ext.stores.base import SessionStore
 from starlette_sessions_ext.testing import FakeClock
-from starlette_sessions_ext.testing.contract.base import NOT_KEYS
 from starlette_sessions_ext.testing.contract.races import RacesContract
-from starlette_sessions_ext.testing.contract.rows import RowsContract
 
 from ..support.asyncio_only import anyio_backend
+from .contract import PHPIds
 
 __all__ = ["anyio_backend"]
 
 pytestmark = pytest.mark.anyio
 
-ALSO_IDS = ["a" * 31, "a" * 33, "a" * 65, "A" * 32]
-"""No keys of other stores, but ids of PHP."""
 
-
-class TestPHPFileStore(RowsContract, RacesContract):
+class TestPHPFileStore(PHPIds, RacesContract):
     @pytest.fixture(params=["/{}", "1;0600;/{}"], ids=["flat", "nested"])
     async def store(self, clock: FakeClock, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
         for character in "abcdefghijklmnopqrstuvwxyz234567":
@@ -45,20 +40,6 @@ class TestPHPFileStore(RowsContract, RacesContract):
         (tmp_path / "readme").write_text("no session")
         async with PHPFileStore(request.param.format(str(tmp_path)[1:]), clock=clock) as store:
             yield store
-
-    async def test_hostile_keys_are_refused(self, store: SessionStore, key: str, soon: int) -> None:
-        assert await store.create(key, b"data", soon)
-        before = await store.load(key)
-        assert before is not None
-        for bad in [bad for bad in NOT_KEYS if bad not in ALSO_IDS] + [
-            "a" * 21,
-            "a" * 257,
-            "é" * 30,
-            "a_" * 16,
-            "a|" * 16,
-        ]:
-            await self._is_refused(store, soon, before.version, bad)
-            assert await store.load(key) == before
 
 
 @pytest.fixture

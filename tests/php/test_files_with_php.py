@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -25,13 +24,11 @@ from ..support.asyncio_only import anyio_backend
 from ..support.php_process import PHPProcess
 from ..support.php_server import PHPServer
 from ..support.servers import die_with_parent, running
+from .hits import CLIENTS, alternate, get, in_parallel_under_locks, read, soon
 
 __all__ = ["anyio_backend"]
 
 pytestmark = pytest.mark.anyio
-
-LIFETIME = 1440
-SERVERS = 4
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def servers(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PHPServer, ...]]:
     settings = {"session.save_path": folder, "session.gc_probability": 0}
     place = tmp_path_factory.mktemp("php")
-    with running(*(PHPServer(place, settings) for _ in range(SERVERS))) as started:
+    with running(*(PHPServer(place, settings) for _ in range(CLIENTS))) as started:
         yield started
 
 
@@ -60,75 +57,12 @@ async def key(store: PHPFileStore) -> str:
     return key
 
 
-def soon() -> int:
-    return int(time.time()) + LIFETIME
-
-
-async def get(server: PHPServer, page: str, key: str) -> Any:
-    return json.loads(await anyio.to_thread.run_sync(server.get, page, key))
-
-
-async def read(store: PHPFileStore, key: str) -> dict[str, Any]:
-    row = await store.load(key)
-    assert row is not None
-    return loads(row.data, "php")
-
-
-async def count(store: PHPFileStore, key: str, by: str, conflicts: list[int]) -> None:
-    """Count once in Python, as often as it takes."""
-    while True:
-        row = await store.load(key)
-        assert row is not None
-        data = loads(row.data, "php")
-        data["count"] = data.get("count", 0) + 1
-        data["text"] = "é" * random.randrange(300)
-        data.setdefault(by, {"own": 0})["own"] += 1
-        if await store.replace(key, dumps(data, "php"), soon(), row.version):
-            return
-        conflicts[0] += 1
-
-
-async def alternate(store: PHPFileStore, servers: tuple[PHPServer, ...], key: str, hits: int) -> None:
-    conflicts = [0]
-    for hit in range(hits // 2):
-        await get(servers[hit % SERVERS], "session.php?do=count", key)
-        await count(store, key, "python", conflicts)
-    data = await read(store, key)
-    assert data["count"] == hits // 2 * 2
-    assert data["python"] == {"own": hits // 2}
-    assert data["php"] == {"php": hits // 2}
-    assert conflicts == [0]
-
-
-async def in_parallel(store: PHPFileStore, servers: tuple[PHPServer, ...], key: str, hits: int) -> None:
-    each = hits // (2 * SERVERS)
-    conflicts = [0]
-
-    async def php_client(server: PHPServer, name: str) -> None:
-        for _ in range(each):
-            await get(server, f"session.php?do=count&by={name}", key)
-
-    async def python_client(name: str) -> None:
-        for _ in range(each):
-            await count(store, key, name, conflicts)
-
-    async with anyio.create_task_group() as group:
-        for number, server in enumerate(servers):
-            group.start_soon(php_client, server, f"p{number}")
-            group.start_soon(python_client, f"python{number}")
-    data = await read(store, key)
-    assert data["count"] == 2 * SERVERS * each
-    assert data["php"] == {f"p{number}": each for number in range(SERVERS)}
-    for number in range(SERVERS):
-        assert data[f"python{number}"] == {"own": each}
-
-
 async def test_hits_that_alternate_are_counted(store: PHPFileStore, servers: tuple[PHPServer, ...], key: str) -> None:
     await alternate(store, servers, key, 200)
 
 
 async def test_parallel_hits_are_counted(store: PHPFileStore, servers: tuple[PHPServer, ...], key: str) -> None:
-    await in_parallel(store, servers, key, 400)
+    await in_parallel_under_locks(store, servers, key, 400)
 
 
 @pytest.mark.slow
@@ -140,7 +74,7 @@ async def test_2000_hits_that_alternate_are_counted(
 
 @pytest.mark.slow
 async def test_2000_parallel_hits_are_counted(store: PHPFileStore, servers: tuple[PHPServer, ...], key: str) -> None:
-    await in_parallel(store, servers, key, 2000)
+    await in_parallel_under_locks(store, servers, key, 2000)
 
 
 async def test_php_opens_what_python_has_padded(store: PHPFileStore, servers: tuple[PHPServer, ...], key: str) -> None:
@@ -179,17 +113,17 @@ async def test_a_page_that_waits_finds_an_ended_session_empty(
 ) -> None:
     """Between a page that holds the lock and one that waits for it, Python ends the session or comes after both."""
     flag = tmp_path / "flag"
-    results: list[Any] = []
+    results: dict[int, Any] = {}
 
-    async def page(server: PHPServer, query: str) -> None:
-        results.append((await get(server, f"session.php?{query}", key))["session"])
+    async def page(number: int, query: str) -> None:
+        results[number] = (await get(servers[number], f"session.php?{query}", key))["session"]
 
     async with anyio.create_task_group() as group:
-        group.start_soon(page, servers[0], f"do=sleep&ms=200&flag={flag}")
+        group.start_soon(page, 0, f"do=sleep&ms=200&flag={flag}")
         while not flag.exists():
             await anyio.sleep(0.001)
         group.start_soon(store.delete, key)
-        group.start_soon(page, servers[1], "do=read")
+        group.start_soon(page, 1, "do=read")
     assert results[0] == {"by": "python"}
     assert results[1] in ([], {"by": "python"})
     assert (await get(servers[2], "session.php", key))["session"] == []

@@ -8,69 +8,73 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from starlette_sessions_ext import ConfigurationError, HandlerSocketStore, SessionMiddleware
+from starlette_sessions_ext import ConfigurationError
 from starlette_sessions_ext.php import PHPSettings, phalcon
+from starlette_sessions_ext.php.middleware import PHPSessionMiddleware
+from starlette_sessions_ext.php.mongo import PHPMongoStore
+from starlette_sessions_ext.php.mysql import PHPDatabaseStore, PHPSessionTableStore
+from starlette_sessions_ext.php.redis import PHPRedisStore
 from starlette_sessions_ext.php.unique_id import PhalconVariables
-from starlette_sessions_ext.stores.mongo import MongoStore
-from starlette_sessions_ext.stores.mysql import DatabaseStore
-from starlette_sessions_ext.stores.redis.sharded import WeightedRedisStore
 
 MYSQL = "mysql://user:secret@localhost/shop"
 MONGO = "mongodb://localhost/shop"
 
+
+def handlersocket(options: Any) -> phalcon.PhalconOptions:
+    return phalcon.handlersocket(options, db=MYSQL, timezone="Asia/Tokyo")
+
+
 PRINTED: list[tuple[Callable[[Any], phalcon.PhalconOptions], dict[str, Any], type, int]] = [
-    (phalcon.database, {"db": MYSQL, "table": "session_data"}, DatabaseStore, 1440),
-    (phalcon.mongo, {"collection": MONGO}, MongoStore, 1440),
-    (phalcon.redis, {"path": "tcp://127.0.0.1:6379?weight=1"}, WeightedRedisStore, 1440),
+    (phalcon.database, {"db": MYSQL, "table": "session_data"}, PHPDatabaseStore, 1440),
+    (phalcon.mongo, {"collection": MONGO}, PHPMongoStore, 1440),
+    (phalcon.redis, {"path": "tcp://127.0.0.1:6379?weight=1"}, PHPRedisStore, 1440),
     (
-        phalcon.handlersocket,
+        handlersocket,
         {
             "cookie_path": "/",
             "cookie_domain": "",
             "lifetime": 3600,
             "server": {"host": "localhost", "port": 9999, "dbname": "session", "dbtable": "php_session"},
         },
-        HandlerSocketStore,
+        PHPSessionTableStore,
         3600,
     ),
-    (phalcon.handlersocket, {}, HandlerSocketStore, 3600),
+    (handlersocket, {}, PHPSessionTableStore, 3600),
 ]
 
 
 @pytest.mark.parametrize(("read", "options", "store", "lifetime"), PRINTED)
 def test_options_as_they_were_printed(read: Any, options: Any, store: type, lifetime: int) -> None:
     result = read(options)
-    assert isinstance(result.store, store)
-    assert result.for_middleware() == {
-        "store": result.store,
-        "session_cookie": "PHPSESSID",
-        "max_age": None,
-        "idle_timeout": lifetime,
-        "path": "/",
-        "domain": None,
-        "same_site": "lax",
-        "https_only": "auto",
-    }
-    SessionMiddleware(Starlette(), "secret of this test", **result.for_middleware())
+    assert type(result.store) is store
+    assert getattr(result.store, "lifetime", lifetime) == lifetime
+    assert result.for_middleware() == {"store": result.store, "settings": PHPSettings(gc_maxlifetime=lifetime)}
+    PHPSessionMiddleware(Starlette(), **result.for_middleware())
 
 
 def test_every_option_of_the_redis_adapter_has_an_effect() -> None:
     options = {"path": "localhost", "name": "shop", "lifetime": 7200, "cookie_lifetime": 600, "cookie_secure": True}
-    given = phalcon.redis({**options, "uniqueId": "my-app"})
+    given = phalcon.redis({**options, "uniqueId": "my-app"}, PHPSettings(sid_length=26))
     assert given.unique_id == "my-app"
-    expected = {"session_cookie": "shop", "max_age": 600, "idle_timeout": 600, "https_only": True}
-    assert expected.items() <= given.for_middleware().items()
-    assert phalcon.redis({**options, "cookie_lifetime": 9000}).for_middleware()["idle_timeout"] == 7200
-    assert phalcon.redis({**options, "cookie_secure": False}).for_middleware()["https_only"] is False
+    assert given.settings == PHPSettings(
+        name="shop", gc_maxlifetime=7200, cookie_lifetime=600, cookie_secure=True, sid_length=26
+    )
+    assert isinstance(given.store, PHPRedisStore)
+    assert given.store._servers[0]._answers._server.address == "Redis at localhost:6379"
 
 
 def test_every_option_of_the_handlersocket_adapter_has_an_effect() -> None:
-    given = phalcon.handlersocket(
-        {"cookie_path": "/shop", "cookie_domain": "example.org", "lifetime": 60, "server": {"host": "db", "port": 9}}
+    given = handlersocket(
+        {
+            "cookie_path": "/shop",
+            "cookie_domain": "example.org",
+            "lifetime": 60,
+            "server": {"host": "db", "port": 9, "dbname": "d", "dbtable": "t"},
+        }
     )
-    assert given.for_middleware().items() >= {"path": "/shop", "domain": "example.org", "idle_timeout": 60}.items()
-    address = given.store._address  # type: ignore[attr-defined]
-    assert (address.host, address.port, address.port_wr) == ("db", 9, 9)
+    assert given.settings == PHPSettings(cookie_path="/shop", cookie_domain="example.org", gc_maxlifetime=60)
+    assert given.store._layout.names["table"] == "`d`.`t`"  # type: ignore[attr-defined]
+    assert given.store._layout.timezone.key == "Asia/Tokyo"  # type: ignore[attr-defined]
 
 
 NAMES = ["table", "column_session_id", "column_data", "column_created_at", "column_modified_at"]
@@ -86,9 +90,13 @@ def test_every_option_of_the_database_adapter_has_an_effect(option: str) -> None
 
 def test_what_the_adapters_have_no_option_for_is_a_setting() -> None:
     settings = PHPSettings(name="shop", gc_maxlifetime=60, cookie_samesite="Strict", cookie_domain="example.org")
-    expected = {"session_cookie": "shop", "idle_timeout": 60, "same_site": "strict", "domain": "example.org"}
-    for given in (phalcon.mongo({"collection": MONGO}, settings), phalcon.redis({"path": "localhost"}, settings)):
-        assert expected.items() <= given.for_middleware().items()
+    for given in (
+        phalcon.mongo({"collection": MONGO}, settings),
+        phalcon.redis({"path": "localhost"}, settings),
+        phalcon.database({"db": MYSQL, "table": "t"}, settings, charset="latin1"),
+    ):
+        assert given.settings == settings
+        assert getattr(given.store, "lifetime", 60) == 60
 
 
 @pytest.mark.parametrize(
@@ -103,9 +111,9 @@ def test_what_the_adapters_have_no_option_for_is_a_setting() -> None:
         (phalcon.redis, {"path": "localhost", "cookie_secure": "yes"}, "cookie_secure must be"),
         (phalcon.redis, {"path": "localhost", "lifetime": "3600"}, "gc_maxlifetime must be"),
         (phalcon.redis, {"path": "localhost", "name": "a b"}, "name can't"),
-        (phalcon.handlersocket, {"server": {"hostname": "db"}}, "server must be"),
-        (phalcon.handlersocket, {"server": "db"}, "server must be"),
-        (phalcon.handlersocket, ["lifetime"], "are a dict"),
+        (handlersocket, {"server": {"hostname": "db"}}, "server must be"),
+        (handlersocket, {"server": "db"}, "server must be"),
+        (handlersocket, ["lifetime"], "are a dict"),
     ],
 )
 def test_what_cant_work_is_refused(read: Any, options: Any, message: str) -> None:

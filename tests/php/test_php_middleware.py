@@ -381,7 +381,7 @@ async def test_both_share_a_session_under_other_settings(tmp_path: Path, format:
     for character in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-,":
         (folder / character).mkdir(parents=True)
     settings: dict[str, object] = {
-        "session.save_path": f'"1;0640;{folder}"',
+        "session.save_path": f"1;0640;{folder}",
         "session.serialize_handler": format,
         "session.sid_bits_per_character": 6,
         "session.sid_length": 40,
@@ -412,3 +412,11 @@ async def test_a_store_that_makes_no_session_is_noticed(store: PHPFileStore, mon
     monkeypatch.setattr(store, "create", create)
     with pytest.raises(Exception, match="several fresh ids"):
         await Browser(make_app(store)).get("/count")
+
+
+def test_a_store_with_another_lifetime_is_refused(tmp_path: Path) -> None:
+    """The expiry of a session would change with the side that uses it."""
+    store = PHPFileStore(str(tmp_path), lifetime=7200)
+    with pytest.raises(ConfigurationError, match=r"7200 seconds, .* 1440"):
+        PHPSessionMiddleware(Starlette(), store=store)
+    PHPSessionMiddleware(Starlette(), store=store, settings=PHPSettings(gc_maxlifetime=7200))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Sequence
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -13,14 +14,17 @@ PAGES = Path(__file__).parent.parent / "php" / "pages"
 
 
 class PHPServer(Server):
-    """Serves tests/php/pages. `settings` are those of php.ini, such as `session.save_path`."""
+    """Serves tests/php/pages. `settings` are those of php.ini, such as `session.save_path`.
 
-    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+    `extensions` are loaded in this order; their packages are installed by scripts/install-servers.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, object], extensions: Sequence[str] = ()) -> None:
         super().__init__(folder)
-        self._settings = settings
+        self._settings = [("extension", name) for name in extensions] + list(settings.items())
 
     def command(self) -> list[str]:
-        settings = [part for name, value in self._settings.items() for part in ("-d", f"{name}={value}")]
+        settings = [part for name, value in self._settings for part in ("-d", f'{name}="{value}"')]
         return [php(), "-n", *settings, "-S", f"127.0.0.1:{self.port}", "-t", str(PAGES)]
 
     def answers(self) -> bool:

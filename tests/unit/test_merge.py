@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starlette_sessions_ext import JSONSerializer
+from starlette_sessions_ext import JSONSerializer, NotSerializable
 from starlette_sessions_ext._core.merge import adopt, is_same, merge
 
 dumps = JSONSerializer().dumps
@@ -162,3 +162,49 @@ def test_another_kind_of_value_takes_its_place(mine: Any, theirs: Any) -> None:
     session = {"held": mine}
     adopt(session, {"held": mine}, {"held": theirs}, dumps)
     assert session["held"] is theirs
+
+
+def test_a_nested_key_is_merged_by_its_own_keys() -> None:
+    base = {"bag": {"a": 1, "b": 1, "c": [1], "d": 1}, "x": 1}
+    mine = {"bag": {"a": 2, "b": 1, "c": [1, 2], "d": 2}, "x": 1}
+    theirs = {"bag": {"a": 1, "b": 2, "d": 3, "e": 5}, "x": 2}
+    merged = merge(base, mine, theirs, dumps, nested=("bag", "absent"))
+    assert merged.data == {"bag": {"a": 2, "b": 2, "d": 2, "e": 5}, "x": 2}
+    assert merged.contested == ("c", "d")
+
+
+def test_an_empty_list_is_a_nested_key_without_keys() -> None:
+    """PHP has one empty array."""
+    assert merge({"bag": []}, {"bag": {"a": 1}}, {"bag": {"b": 1}}, dumps, nested=["bag"]).data == {
+        "bag": {"b": 1, "a": 1}
+    }
+    assert merge({}, {"bag": {"a": 1}}, {"bag": {"b": 1}}, dumps, nested=["bag"]).data == {"bag": {"b": 1, "a": 1}}
+
+
+@pytest.mark.parametrize(("mine", "expected"), [({}, {}), ({"bag": 5}, {"bag": 5}), ({"bag": [1]}, {"bag": [1]})])
+def test_a_nested_key_that_holds_something_else_is_a_key_like_others(mine: Side, expected: Side) -> None:
+    assert merge({"bag": {"a": 1}}, mine, {"bag": {"a": 1, "b": 2}}, dumps, nested=["bag"]).data == expected
+
+
+def test_an_attempt_that_took_place_is_known_in_a_nested_key() -> None:
+    base, mine, theirs = {"bag": {"a": 1}}, {"bag": {"a": 1}}, {"bag": {"a": 2, "b": 3}}
+    attempts = [{"bag": {"a": 2}}, {}]
+    assert merge(base, mine, theirs, dumps, attempts, nested=["bag"]).data == {"bag": {"a": 1, "b": 3}}
+
+
+def test_a_nested_key_is_adopted_by_its_own_keys() -> None:
+    bag = {"a": 1, "late": 1}
+    session: dict[str, Any] = {"bag": bag}
+    adopt(session, {"bag": {"a": 1}}, {"bag": {"a": 1, "b": 2}}, dumps, nested=["bag"])
+    assert session == {"bag": {"a": 1, "b": 2, "late": 1}}
+    assert session["bag"] is bag
+
+
+def test_values_that_cant_be_written_alone_are_different() -> None:
+    """Such as an object of PHP that refers to another key."""
+
+    def refuse(data: Side) -> bytes:
+        raise NotSerializable("not alone")
+
+    merged = merge({"o": [1]}, {"o": [1], "n": 1}, {"o": [2]}, refuse)
+    assert merged.data == {"o": [2], "n": 1}

@@ -24,9 +24,11 @@ from ..._time import parse_duration
 from ...errors import ConfigurationError, CorruptRecord, SessionUnavailable
 from ...stores._support.cleanup import delete_in_batches
 from ...stores._support.options import check_options
-from ...stores.base import DEFAULT_MAX_DATA_BYTES, SessionStore, Stored, check_expires_at, check_row
+from ...stores.base import DEFAULT_MAX_DATA_BYTES, Finding, SessionStore, Stored, check_expires_at
 from ..codec import Format
 from ..session_ids import check_session_id
+from ..session_rows import check_session_row
+from .diagnosis import findings
 from .folder_check import check_folder
 from .lock_queue import Claim, LockQueue
 from .rows import Rows
@@ -40,8 +42,6 @@ PHP_LIFETIME = 1440
 LOCK_TIMEOUT = 5.0
 """Seconds for an operation. A page of PHP holds the lock of its session until it ends."""
 
-_ANY_KEY = "a" * 32
-"""Keys of other stores have another form than PHP's ids."""
 _THREADS = 8
 _BATCH_SIZE = 100
 
@@ -74,7 +74,9 @@ class PHPFileStore(SessionStore):
             raise ConfigurationError(f"format must be one of {', '.join(get_args(Format))}")
         self.max_data_bytes = max_data_bytes
         self._save_path = SavePath.parse(save_path)
-        self._rows = Rows(self._save_path, format, parse_duration(lifetime, "lifetime"), max_data_bytes, clock)
+        self.lifetime = parse_duration(lifetime, "lifetime")
+        self._clock = clock
+        self._rows = Rows(self._save_path, format, self.lifetime, max_data_bytes, clock)
         self._timeout = timeout
         self._queue = LockQueue()
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("threads of PHPFileStore")
@@ -84,14 +86,14 @@ class PHPFileStore(SessionStore):
         return await self._locked(key, self._rows.load)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        self._check_row(key, data, expires_at)
+        check_session_row(key, data, expires_at, self.max_data_bytes)
         work = partial(self._rows.create, self._save_path.path_of(key), data, expires_at)
         if await self._on_thread(work):
             return True
         return await self._changed(key, self._rows.remove_expired) and await self._on_thread(work)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        self._check_row(key, data, expires_at)
+        check_session_row(key, data, expires_at, self.max_data_bytes)
         return await self._changed(key, partial(self._rows.replace, data, expires_at, version))
 
     async def touch(self, key: str, expires_at: int) -> bool:
@@ -119,15 +121,16 @@ class PHPFileStore(SessionStore):
         for key in await self._on_thread(self._rows.ids):
             yield key
 
+    async def diagnose(self) -> list[Finding]:
+        """Look for files of another user, and for old ones; see `SupportsDiagnosis`."""
+        long_ago = self._clock() - 2 * self.lifetime
+        return await self._on_thread(partial(findings, self._save_path, long_ago))
+
     async def open(self) -> None:
         await self._on_thread(partial(check_folder, self._save_path))
 
     async def aclose(self) -> None:
         """Nothing to let go of: no file stays open."""
-
-    def _check_row(self, key: str, data: bytes, expires_at: int) -> None:
-        check_session_id(key)
-        check_row(_ANY_KEY, data, expires_at, self.max_data_bytes)
 
     async def _changed(self, key: str, work: Callable[[SessionFile | None], bool]) -> bool:
         try:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 async def create_document(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
     """Insert the document; if the key is taken by an expired one, remove that and try again."""
-    if await _insert(rows, document):
+    if await insert_document(rows, document):
         return True
     await rows.delete_one(taken_by_expired(document["_id"], document["created_at"]))
-    return await _insert(rows, document) or await _contains(rows, document["_id"], document["data"])
+    return await insert_document(rows, document) or await _contains(rows, document["_id"], document["data"])
 
 
 async def update_document(rows: AsyncCollection[Any], conditions: Conditions, change: dict[str, Any]) -> bool:
@@ -51,7 +51,8 @@ async def write_verified(
     raise unknown
 
 
-async def _insert(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
+async def insert_document(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
+    """Insert the document. False: the key is taken."""
     try:
         await rows.insert_one(document)
     except DuplicateKeyError:

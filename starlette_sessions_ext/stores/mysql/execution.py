@@ -25,7 +25,7 @@ async def deadline(address: str, seconds: float) -> AsyncIterator[None]:
 
 
 async def execute_until(
-    connections: Connections, statement: str, values: tuple[str | int | None, ...], seconds: float
+    connections: Connections, statement: str, values: tuple[str | bytes | int | None, ...], seconds: float
 ) -> Reply:
     """Execute a statement, again for up to `seconds` while it is the victim of a deadlock."""
     loop = asyncio.get_running_loop()

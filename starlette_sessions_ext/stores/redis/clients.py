@@ -74,12 +74,12 @@ class Commands:
 
 
 class OwnedClients:
-    """A client of a URL for each event loop that uses the store."""
+    """A client of a URL for each event loop that uses the store. `commands` are made for each."""
 
-    def __init__(self, url: str, *, timeout: float, pool_size: int) -> None:
+    def __init__(self, url: str, *, timeout: float, pool_size: int, commands: type[Commands] = Commands) -> None:
         def make() -> Commands:
             pool = make_pool(url, timeout=timeout, size=pool_size)
-            return Commands(Redis.from_pool(pool), pool.execute, timeout, pool.distrust)
+            return commands(Redis.from_pool(pool), pool.execute, timeout, pool.distrust)
 
         client = make().client
         check_encoder(client)
@@ -107,12 +107,13 @@ class BorrowedClient:
     again.
     """
 
-    def __init__(self, client: Client, *, timeout: float) -> None:
+    def __init__(self, client: Client, *, timeout: float, commands: type[Commands] = Commands) -> None:
         check_encoder(client)
         self.server = server_of(client)
         self._client = client
         self._timeout = timeout
-        self._commands = _commands_of(client, timeout)
+        self._make_commands = commands
+        self._commands = _commands_of(client, timeout, commands)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def here(self) -> Commands:
@@ -133,17 +134,19 @@ class BorrowedClient:
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop.is_running() or any(connection.is_connected for connection in _connections(self._client)):
             raise ConfigurationError(f"the client that RedisStore was given {ANOTHER_LOOP}: {ANOTHER_LOOP_REMEDY}")
-        self._commands = _commands_of(self._client, self._timeout)
+        self._commands = _commands_of(self._client, self._timeout, self._make_commands)
 
 
-def make_clients(given: object, *, timeout: float, pool_size: int) -> OwnedClients | BorrowedClient:
+def make_clients(
+    given: object, *, timeout: float, pool_size: int, commands: type[Commands] = Commands
+) -> OwnedClients | BorrowedClient:
     """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client."""
     if isinstance(given, str):
-        return OwnedClients(given, timeout=timeout, pool_size=pool_size)
+        return OwnedClients(given, timeout=timeout, pool_size=pool_size, commands=commands)
     if isinstance(given, Redis | RedisCluster):
-        return BorrowedClient(given, timeout=timeout)
+        return BorrowedClient(given, timeout=timeout, commands=commands)
     if is_of_valkey_py(given):
-        return BorrowedClient(ValkeyClient(given), timeout=timeout)
+        return BorrowedClient(ValkeyClient(given), timeout=timeout, commands=commands)
     kind = type(given)
     what = (
         "a coroutine, which has to be awaited first"
@@ -195,7 +198,7 @@ def _abandon(commands: Commands) -> None:
     pool.abandon()
 
 
-def _commands_of(client: Client, timeout: float) -> Commands:
+def _commands_of(client: Client, timeout: float, commands: type[Commands]) -> Commands:
     """Use a given client: calls wait for each other here, where its pool would raise an error."""
     gate = asyncio.Semaphore(_MOST_AT_ONCE)
 
@@ -203,7 +206,7 @@ def _commands_of(client: Client, timeout: float) -> Commands:
         async with gate:
             return await client.execute_command(*arguments)
 
-    return Commands(client, execute, timeout, _nothing)
+    return commands(client, execute, timeout, _nothing)
 
 
 def _nothing() -> None:

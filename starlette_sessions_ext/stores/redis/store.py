@@ -22,7 +22,7 @@ try:
 except ImportError as error:  # pragma: no cover - tested in an interpreter without redis
     raise ImportError('RedisStore needs redis-py: pip install "starlette-sessions-ext[redis]"') from error
 
-from ...errors import ConfigurationError, CorruptRecord, StoreFull
+from ...errors import CorruptRecord, StoreFull
 from .._support.driver_versions import check_version
 from .._support.options import check_options
 from ..base import (
@@ -43,6 +43,7 @@ from .clients import Client, make_clients
 from .diagnosis import findings, probe
 from .errors import DRIVER_ERRORS, cause_of, glob, is_error_reply, is_foreign
 from .owners import Owners
+from .prefixes import check_prefix
 from .rows import Row, read, write
 from .sharded import WeightedRedisStore, parse_save_path
 
@@ -76,14 +77,7 @@ class RedisStore(SupportsOwners):
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
-        if (
-            not isinstance(prefix, str)
-            or not prefix.isascii()
-            or not prefix.isprintable()
-            or len(prefix) > 64
-            or " " in prefix
-        ):
-            raise ConfigurationError("prefix must be up to 64 printable ASCII characters without spaces")
+        check_prefix(prefix)
         self.max_data_bytes = max_data_bytes
         self._prefix = prefix
         self._timeout = timeout
