@@ -65,13 +65,13 @@ async def test_loads_of_one_turn_share_a_statement(store: PostgreSQLStore, soon:
     for key in keys[1:]:
         await store.create(key, key.encode(), soon)
     asked: list[int] = []
-    find = store._rows_of
+    together = store._load_together
 
     async def noted(keys: list[str]) -> Any:
         asked.append(len(keys))
-        return await find(keys)
+        return await together(keys)
 
-    store._rows_of = noted  # type: ignore[method-assign]
+    store._loops.get().loads._execute = noted
     absent, *rows = await asyncio.gather(*map(store.load, [*keys, keys[-1]]))
     assert asked == [21]
     assert absent is None
@@ -141,7 +141,7 @@ async def test_an_operation_behind_a_connect_that_stalls_has_time_for_another(
     store = PostgreSQLStore(postgresql.url(port=stalling.port), timeout=3)
     async with store, PostgreSQLStore(postgresql.url()) as other:
         await other.create(key, b"data", soon)
-        async with store._connection():
+        async with store._connections().acquire():
             stalling.stalling = True
             touching = asyncio.create_task(store.touch(key, soon + 60))
             await until_dialed(stalling)
@@ -189,7 +189,7 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
     async with FaultProxy("127.0.0.1", postgresql.port) as proxy:
         async with PostgreSQLStore(postgresql.url(port=proxy.port), pool_size=3, timeout=1) as store:
             await store.create(key, b"data", soon)
-            async with store._connection(), store._connection(), store._connection():
+            async with store._connections().acquire(), store._connections().acquire(), store._connections().acquire():
                 assert proxy.connections == 3
             proxy.forget()
             assert (await load(store, key)).data == b"data"
