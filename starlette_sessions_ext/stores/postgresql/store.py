@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, TypeGuard
 
 try:
@@ -43,6 +44,7 @@ from .borrowed_pool import BorrowedPool
 from .connections import Connections
 from .errors import DRIVER_ERRORS
 from .execution import deadline, timeout_error
+from .expired_rows import ExpiredRows
 from .loop_state import LoopState
 from .names import parse_name
 from .pool import OwnedPool
@@ -56,8 +58,6 @@ _MAX_BATCH = 32
 """Sessions loaded or replaced by one statement: its fixed cost is shared well by then."""
 _MAX_BATCHED_BYTES = 16 * 1024
 """What is larger is replaced by a statement for it alone: there is little fixed cost to share."""
-_FOUND_AT_ONCE = 1000
-"""Expired rows found by one look, which also passes over what ends later on the same day."""
 _DELETED_AT_ONCE = 100
 _LARGEST_DATA = 2**28
 """Bytes: a quarter of what a value of PostgreSQL's can hold, as a message and its copies have to fit in memory."""
@@ -102,7 +102,7 @@ class PostgreSQLStore(SessionStore):
         self._address = BorrowedPool.address if url_settings is None else address_of(url_settings)
         self._loops = LoopLocal(self._make_loop_state, close=LoopState.aclose, abandon=LoopState.abandon)
         self._table = SessionTable(name, migrate_command(url_settings), self._connections, timeout)
-        self._expired: list[str] = []
+        self._looked_at = 0
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
@@ -160,18 +160,18 @@ class PostgreSQLStore(SessionStore):
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
-        self._expired.clear()
-        return await delete_in_batches(self._delete_batch, limit, batch_size=_DELETED_AT_ONCE)
+        rows = ExpiredRows(self._table, self._looked_at)
+        try:
+            return await delete_in_batches(
+                partial(self._delete_batch, rows), limit, batch_size=_DELETED_AT_ONCE, is_over=lambda: rows.is_over
+            )
+        finally:
+            self._looked_at = rows.place
 
     @shielded
-    async def _delete_batch(self, count: int) -> int:
-        """Delete what was found to be expired, if it still is. A row that another transaction holds is left."""
-        now = self._now()
+    async def _delete_batch(self, rows: ExpiredRows, count: int) -> int:
         async with self._deadline():
-            if not self._expired:
-                self._expired = await self._table.fetch_keys(statements.FIND_EXPIRED, now, _FOUND_AT_ONCE)
-            keys, self._expired = self._expired[:count], self._expired[count:]
-            return await self._table.execute(statements.DELETE_EXPIRED, keys, now) if keys else 0
+            return await rows.delete(count, self._now())
 
     @shielded
     async def keys_of(self, owner: str) -> list[str]:
