@@ -60,6 +60,20 @@ async def test_collecting_passes_over_what_another_has_locked(
     assert await store.delete_expired() == 1
 
 
+async def test_collecting_ends_where_another_has_locked_as_many_as_one_look_finds(
+    postgresql: PostgreSQLServer, store: PostgreSQLStore, control: Any, clock: FakeClock
+) -> None:
+    rows = [(key_of(new_id()), b"old", 1, int(clock()) - 2 * 86_400) for _ in range(1001)]
+    await control.copy_records_to_table("sessions", records=rows, columns=["key", "data", "version", "expires_at"])
+    rival = await connect(postgresql)
+    async with rival.transaction():
+        await rival.execute("SELECT 1 FROM sessions FOR UPDATE")
+        with anyio.fail_after(60):
+            assert await store.delete_expired() == 0
+    await rival.close()
+    assert await store.delete_expired(2000) == 1001
+
+
 async def test_collecting_spares_what_was_used_since_it_was_found(
     store: PostgreSQLStore, control: Any, clock: FakeClock, soon: int
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -194,6 +195,25 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
             proxy.forget()
             assert (await load(store, key)).data == b"data"
             assert await store.touch(key, soon), "the other idle connections aren't tried"
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+async def test_a_connection_that_fell_silent_costs_no_place_in_the_pool(
+    postgresql: PostgreSQLServer, control: Any, key: str, is_given: bool
+) -> None:
+    async with FaultProxy("127.0.0.1", postgresql.port) as proxy:
+        async with pool(postgresql, port=proxy.port, max_size=1) as given:
+            source = given if is_given else postgresql.url(port=proxy.port)
+            async with PostgreSQLStore(source, pool_size=1, timeout=1) as store:
+
+                async def answers() -> bool:
+                    with suppress(StoreTimeout):
+                        return await store.load(key) is None
+                    return False
+
+                for _ in range(3):
+                    proxy.forget()
+                    await until(answers)
 
 
 @pytest.mark.parametrize("ticks", range(25))
