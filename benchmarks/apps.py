@@ -10,11 +10,12 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware as CookieMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from starlette_sessions_ext import SessionMiddleware, store_from_url
 
@@ -60,5 +61,16 @@ def ours() -> Starlette:
     return app
 
 
+def ours_in_fastapi() -> FastAPI:
+    """For comparison with what needs FastAPI."""
+    app = FastAPI(routes=routes(begin, read, write))
+    app.add_middleware(SessionMiddleware, secret_key=SECRET, store=store_from_url(os.environ["SESSIONS"]))
+    return app
+
+
 def make_app(begin: Handler, read: Handler, write: Handler) -> Starlette:
-    return Starlette(routes=[Route("/begin", begin), Route("/read", read), Route("/write", write)])
+    return Starlette(routes=routes(begin, read, write))
+
+
+def routes(begin: Handler, read: Handler, write: Handler) -> list[BaseRoute]:
+    return [Route("/begin", begin), Route("/read", read), Route("/write", write)]

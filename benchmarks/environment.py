@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.support.mongo_server import mongod
 from tests.support.postgresql_server import program
 from tests.support.redis_server import binary as redis_server
+from tests.support.redis_server import valkey
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".cache" / "bench-peers" / "bin" / "python"
@@ -30,6 +31,7 @@ _PACKAGES = (
     "pymongo",
     "starsessions",
     "litestar",
+    "fastapi-redis-sdk",
 )
 _VERSIONS = "import sys; from importlib.metadata import version; print(*(n + ' ' + version(n) for n in sys.argv[1:]))"
 
@@ -67,6 +69,7 @@ def _servers() -> list[str]:
         redis = _run(str(redis_server(Path(folder))), "--version")
     commands = {
         "Redis": redis,
+        "Valkey": _run(str(valkey()), "--version"),
         "MariaDB": _run("mariadbd", "--no-defaults", "--version"),
         "PostgreSQL": _run(program("postgres"), "--version"),
         "MongoDB": _run(mongod(), "--version"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 import litestar as litestar_package
+from fastapi import FastAPI
 from litestar.middleware.session.server_side import ServerSideSessionConfig
 from litestar.stores.memory import MemoryStore as LitestarMemoryStore
 from litestar.stores.redis import RedisStore as LitestarRedisStore
+from redis_fastapi import FastAPIRedis
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,6 +33,14 @@ def _loaded(handler: apps.Handler) -> apps.Handler:
         return await handler(request)
 
     return load_first
+
+
+def fastapi_redis_sdk() -> FastAPI:
+    """It needs FastAPI. The handlers are Starlette's, without what FastAPI does for its own."""
+    os.environ["REDIS_URL"] = os.environ["SESSIONS"]
+    app = FastAPI(routes=apps.routes(apps.begin, apps.read, apps.write))
+    FastAPIRedis(app).lifespan().sessions()
+    return app
 
 
 def litestar() -> litestar_package.Litestar:

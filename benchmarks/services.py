@@ -11,7 +11,7 @@ from tests.support.mariadb_server import MariaDBServer, make_databases, running_
 from tests.support.mongo_server import running_mongo
 from tests.support.postgresql_server import PostgreSQLServer, running_postgresql
 from tests.support.postgresql_server import make_databases as make_postgresql_databases
-from tests.support.redis_server import running_redis
+from tests.support.redis_server import VALKEY, running_redis
 
 SYNCED = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync")
 POSTGRESQL_SYNCED = ("-c", "fsync=on", "-c", "shared_buffers=512MB")
@@ -19,9 +19,10 @@ UNSYNCED = ("--innodb-flush-log-at-trx-commit=2",)
 
 
 class Services(NamedTuple):
-    """URLs of stores; Redis' takes the number of a database after it."""
+    """URLs of stores; those of Redis and Valkey take the number of a database after them."""
 
     redis: str
+    valkey: str
     database: str
     handlersocket: str
     mongo: str
@@ -32,9 +33,10 @@ class Services(NamedTuple):
 
 @contextmanager
 def running_services(folder: Path, mariadb: Sequence[str] = (), mongo: Sequence[str] = ()) -> Iterator[Services]:
-    """Start servers that keep what they acknowledge, but for Redis; `options` are added to theirs."""
+    """Start servers that keep what they acknowledge, but for Redis and Valkey; `options` are added to theirs."""
     with (
         running_redis(folder) as redis_server,
+        running_redis(folder, VALKEY) as valkey_server,
         running_mariadb(folder, *SYNCED, *mariadb) as mariadb_server,
         running_mongo(folder, *mongo) as mongo_server,
         running_postgresql(*POSTGRESQL_SYNCED) as postgresql_server,
@@ -43,6 +45,7 @@ def running_services(folder: Path, mariadb: Sequence[str] = (), mongo: Sequence[
         make_postgresql_databases(postgresql_server)
         yield Services(
             redis_server.url.rpartition("/")[0],
+            valkey_server.url.rpartition("/")[0],
             mariadb_server.url("fresh"),
             mariadb_server.handlersocket_url("fresh"),
             f"{mongo_server.url}/session",

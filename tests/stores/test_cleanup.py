@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
@@ -106,8 +107,8 @@ async def test_requests_are_answered_between_the_steps_of_a_collection(
     answered = 0
     remove = store._delete_batch  # type: ignore[attr-defined]
 
-    async def noted(count: int) -> int:
-        removed: int = await remove(count)
+    async def noted(*arguments: Any) -> int:
+        removed: int = await remove(*arguments)
         steps.append(removed)
         return removed
 
@@ -164,3 +165,12 @@ async def test_collecting_rests_between_steps_for_a_multiple_of_what_they_took(
     assert await delete_in_batches(step, 1000, batch_size=50) == 130
     assert sizes == [50, 50, 20, 50, 50, 50]
     assert rests[3:] == [3 * 4, 3 * 5]
+
+
+async def test_collecting_goes_on_after_a_step_that_found_little_if_there_may_be_more() -> None:
+    left = [5, 1, 0, 2, 0]
+
+    async def step(count: int) -> int:
+        return left.pop()
+
+    assert await delete_in_batches(step, 100, batch_size=10, pause_factor=0, is_over=lambda: not left) == 8

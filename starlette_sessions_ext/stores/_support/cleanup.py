@@ -16,12 +16,17 @@ PAUSE_FACTOR = 3
 
 
 async def delete_in_batches(
-    delete_batch: Callable[[int], Awaitable[int]], limit: int, *, batch_size: int, pause_factor: int = PAUSE_FACTOR
+    delete_batch: Callable[[int], Awaitable[int]],
+    limit: int,
+    *,
+    batch_size: int,
+    pause_factor: int = PAUSE_FACTOR,
+    is_over: Callable[[], bool] = lambda: True,
 ) -> int:
     """Delete up to `limit` expired rows in batches. Return how many were deleted.
 
     `delete_batch` deletes up to the given number of expired rows and returns how many it deleted:
-    fewer if there were no more, or some were used in between.
+    fewer if there were no more, or some were used in between. After fewer, `is_over` says whether to stop.
     """
     deleted = 0
     while deleted < limit:
@@ -29,7 +34,7 @@ async def delete_in_batches(
         size = min(batch_size, limit - deleted)
         count = await delete_batch(size)
         deleted += count
-        if count < size:
+        if count < size and is_over():
             break
         await anyio.sleep(pause_factor * (anyio.current_time() - started))
     return deleted

@@ -8,8 +8,8 @@ from importlib.metadata import version
 MINIMUM_VERSIONS: dict[str, tuple[str, tuple[int, ...]]] = {
     # Earlier ones hand out connections that were closed, or a cancelled query's answer.
     "asyncmy": ("mysql", (0, 2, 18)),
-    # Earlier ones can't be kept from resetting each connection, which costs a round trip.
-    "asyncpg": ("postgresql", (0, 30)),
+    # The pools of earlier ones lose the place of each connection that fell silent, until they have none.
+    "asyncpg": ("postgresql", (0, 32)),
     # Earlier ones block the event loop while they connect.
     "pymongo": ("mongo", (4, 14)),
     # Earlier ones can't be made from a pool, or take a refused connection for a silent one.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ..._time import parse_duration
 from ...errors import ConfigurationError, StoreUnavailable
-from ...handlersocket import Client, Index, Row, ServerError, Value, Where
+from ...handlersocket import Client, Row, Where
 from .._support.cleanup import delete_in_batches
 from .._support.loop_local import LoopLocal
 from .._support.options import check_options
@@ -38,8 +38,9 @@ from ..mysql.statements import MAX_LIFETIME
 from ..mysql.text_encoding import from_text, to_text
 from . import columns
 from .errors import LOST, ErrorTranslator
-from .owned_rows import OwnedRows, fetch_and_update, insert
+from .owned_rows import OwnedRows, fetch_and_update
 from .ports import Ports, address_of
+from .rows import contains, find_row, insert_row
 from .schema_probe import probe, probe_owners
 
 if TYPE_CHECKING:
@@ -133,12 +134,13 @@ class HandlerSocketStore(OwnedRows):
             ports = await self._ready()
             index, owned = await self._writing(owner)
             try:
-                made = await self._insert(ports, index, key, (*values, *owned))
+                expired = columns.expired(key, self._newest_expired())
+                made = await insert_row(ports, self._indexes, index, (*values, *owned), expired)
             except LOST:
-                if not await self._contains(ports, key, data):
+                if not await contains(ports, self._indexes, key, data):
                     raise
                 return True
-            if made and self._verify_writes and not await self._contains(ports, key, data):
+            if made and self._verify_writes and not await contains(ports, self._indexes, key, data):
                 raise StoreUnavailable(_ROLLED_BACK)
             return made
 
@@ -157,11 +159,11 @@ class HandlerSocketStore(OwnedRows):
                 values = (key, modified, text, next_version, *owned)
                 before = await ports.write(fetch_and_update, index, where, values)
             except LOST:
-                if not await self._contains(ports, key, data):
+                if not await contains(ports, self._indexes, key, data):
                     raise
                 return True
             if before and self._verify_writes:
-                for *_, found in await self._find(ports, key):
+                for *_, found in await find_row(ports, self._indexes, key):
                     if columns.was_rolled_back(int(found or 0), version, next_version):
                         raise StoreUnavailable(_ROLLED_BACK)
             return bool(before)
@@ -246,24 +248,6 @@ class HandlerSocketStore(OwnedRows):
         return over_sql if self._no_owners is None else [self._no_owners, *over_sql]
 
     # Requests
-
-    async def _insert(self, ports: Ports, index: Index, key: str, values: tuple[Value, ...]) -> bool:
-        """Insert the row. One that has expired counts as absent, but is still in the way of the first try."""
-        try:
-            await ports.write(insert, index, values)
-            return True
-        except ServerError as error:
-            if not error.is_duplicate:
-                raise
-        where = columns.expired(key, self._newest_expired())
-        dropped = await ports.write(Client.fetch_and_delete, self._indexes.expiries, where)
-        return bool(dropped) and await self._insert(ports, index, key, values)
-
-    async def _find(self, ports: Ports, key: str) -> list[Row]:
-        return await ports.read_once(Client.find, self._indexes.rows, Where("=", (key,)))
-
-    async def _contains(self, ports: Ports, key: str, data: bytes) -> bool:
-        return any(from_text(text or b"") == data for _, _, text, _ in await self._find(ports, key))
 
     async def _ready(self) -> Ports:
         ports = self._ports.get()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from . import statements
+from .table import SessionTable
+
 
 class Replacement(NamedTuple):
     """What `replace` is asked, in the order of the statement's values."""
@@ -15,7 +18,17 @@ class Replacement(NamedTuple):
     owner: str | None
 
 
-def first_of_each_key(replacements: list[Replacement]) -> list[Replacement]:
+async def replace_together(table: SessionTable, replacements: list[Replacement], now: int) -> list[bool | None]:
+    """Return whether each took place, or None where that is to be seen by a statement for it alone."""
+    if len(replacements) == 1:
+        return [await table.change(statements.REPLACE, *replacements[0], now)]
+    first = _first_of_each_key(replacements)
+    replaced = set(await table.fetch_keys(statements.REPLACE_MANY, *_as_columns(first), now))
+    done = {id(new) for new in first if new.key in replaced}
+    return [True if id(new) in done else None for new in replacements]
+
+
+def _first_of_each_key(replacements: list[Replacement]) -> list[Replacement]:
     """Return the first for each key, sorted by keys: a statement changes a row once."""
     first: dict[str, Replacement] = {}
     for replacement in replacements:
@@ -23,6 +36,6 @@ def first_of_each_key(replacements: list[Replacement]) -> list[Replacement]:
     return sorted(first.values())
 
 
-def as_columns(replacements: list[Replacement]) -> tuple[list[object], ...]:
+def _as_columns(replacements: list[Replacement]) -> tuple[list[object], ...]:
     """Return the values of a statement that takes an array for each column."""
     return tuple(list(column) for column in zip(*replacements, strict=True))

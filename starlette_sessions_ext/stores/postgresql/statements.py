@@ -33,8 +33,15 @@ TOUCH = "UPDATE {table} SET expires_at = $2 WHERE key = $1 AND expires_at > $3 A
 DELETE = "DELETE FROM {table} WHERE key = $1 AND expires_at > $2 AND {patience}"
 DELETE_VERSION = DELETE + " AND version = $3"
 # The index on the day finds them, in its order; without ORDER BY the whole table may be read.
-FIND_EXPIRED = """SELECT key FROM {table} WHERE expires_on <= $1 / 86400 AND expires_at <= $1
-    ORDER BY expires_on LIMIT $2"""
+FIND_PAST_DAYS = "SELECT key FROM {table} WHERE expires_on < $1 / 86400 ORDER BY expires_on LIMIT $2"
+# A scan of this range of blocks, or of the index where that is the shorter way.
+FIND_TODAY = """SELECT key FROM {table} WHERE expires_on = $1 / 86400 AND expires_at <= $1
+    AND ctid >= $2::tid AND ctid < $3::tid"""
+# How long the table, or its largest partition, is, and a range of it. Servers before 14 can't scan a range alone.
+COUNT_BLOCKS = """SELECT size / current_setting('block_size')::integer,
+        CASE WHEN current_setting('server_version_num')::integer >= 140000 THEN 1024 ELSE 4294967295 END
+    FROM greatest(pg_relation_size('{table}'), (SELECT max(pg_relation_size(relid)) FROM pg_partition_tree('{table}')))
+        AS size"""
 DELETE_EXPIRED = """DELETE FROM {table} WHERE expires_at <= $2 AND key = ANY(ARRAY(
         SELECT key FROM {table} WHERE key = ANY($1::text[]) AND expires_at <= $2 FOR UPDATE SKIP LOCKED
     ))"""
@@ -57,5 +64,5 @@ def for_table(table: str, lock_seconds: float) -> dict[str, str]:
 
 _ALL = (
     *(LOAD, SELECT_DATA, CREATE, REPLACE, REPLACE_MANY, TOUCH, DELETE, DELETE_VERSION),
-    *(FIND_EXPIRED, DELETE_EXPIRED, KEYS, KEYS_OF, OWNER_OF, DELETE_ALL_OF),
+    *(FIND_PAST_DAYS, FIND_TODAY, COUNT_BLOCKS, DELETE_EXPIRED, KEYS, KEYS_OF, OWNER_OF, DELETE_ALL_OF),
 )

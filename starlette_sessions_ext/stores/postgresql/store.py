@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeGuard, TypeVar
+from functools import partial
+from typing import Any, TypeGuard
 
 try:
     from asyncpg import Pool
@@ -40,14 +41,15 @@ from ..base import (
 )
 from . import statements
 from .borrowed_pool import BorrowedPool
-from .connections import Connections, execute
-from .errors import DRIVER_ERRORS, is_connection_lost
-from .execution import deadline, run_until, timeout_error
-from .inspection import check_server_and_table, look_for_weaknesses, try_writing
+from .connections import Connections
+from .errors import DRIVER_ERRORS
+from .execution import deadline, timeout_error
+from .expired_rows import ExpiredRows
 from .loop_state import LoopState
 from .names import parse_name
 from .pool import OwnedPool
-from .replacing import Replacement, as_columns, first_of_each_key
+from .replacing import Replacement, replace_together
+from .table import SessionTable
 from .url import address_of, migrate_command, settings_of
 
 check_version("asyncpg")
@@ -56,19 +58,11 @@ _MAX_BATCH = 32
 """Sessions loaded or replaced by one statement: its fixed cost is shared well by then."""
 _MAX_BATCHED_BYTES = 16 * 1024
 """What is larger is replaced by a statement for it alone: there is little fixed cost to share."""
-_FOUND_AT_ONCE = 1000
-"""Expired rows found by one look, which also passes over what ends later on the same day."""
 _DELETED_AT_ONCE = 100
 _LARGEST_DATA = 2**28
 """Bytes: a quarter of what a value of PostgreSQL's can hold, as a message and its copies have to fit in memory."""
-
-
 _ATTEMPT = 0.6
 """The share of the budget in which a write has to be done. The server gives up waiting for a lock before."""
-_LOCK_WAIT = 0.25
-"""The share of the budget that a statement waits for a lock. It may do so twice: for its turn, then for the row."""
-
-T = TypeVar("T")
 
 
 class PostgreSQLStore(SessionStore):
@@ -99,18 +93,16 @@ class PostgreSQLStore(SessionStore):
         if max_data_bytes is None or max_data_bytes > _LARGEST_DATA:
             raise ConfigurationError(f"a row of PostgreSQLStore holds no more than max_data_bytes={_LARGEST_DATA}")
         self.max_data_bytes: int | None = max_data_bytes
-        self._table = parse_name(table, schema)
-        self._texts = statements.for_table(self._table.quoted, timeout * _LOCK_WAIT)
+        name = parse_name(table, schema)
         self._timeout = timeout
         self._clock = clock
         self._pool_size = pool_size
         self._source = settings_of(pool_or_url) if isinstance(pool_or_url, str) else BorrowedPool(pool_or_url, timeout)
         url_settings = None if isinstance(self._source, BorrowedPool) else self._source
         self._address = BorrowedPool.address if url_settings is None else address_of(url_settings)
-        self._migrate = migrate_command(url_settings)
         self._loops = LoopLocal(self._make_loop_state, close=LoopState.aclose, abandon=LoopState.abandon)
-        self._is_checked = False
-        self._expired: list[str] = []
+        self._table = SessionTable(name, migrate_command(url_settings), self._connections, timeout)
+        self._looked_at = 0
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
@@ -126,9 +118,9 @@ class PostgreSQLStore(SessionStore):
             try:
                 async with self._attempt():
                     # Taken by a write of ours that was thought lost: then it has come after all.
-                    return await self._change(statements.CREATE, *values) or await self._contains(key, data)
+                    return await self._table.change(statements.CREATE, *values) or await self._table.contains(key, data)
             except DRIVER_ERRORS:
-                if await self._contains(key, data):
+                if await self._table.contains(key, data):
                     return True
                 raise
 
@@ -145,7 +137,7 @@ class PostgreSQLStore(SessionStore):
                 async with self._attempt():
                     return await self._replace(new)
             except DRIVER_ERRORS:
-                if await self._contains(key, data):
+                if await self._table.contains(key, data):
                     return True
                 raise
 
@@ -154,45 +146,44 @@ class PostgreSQLStore(SessionStore):
         check_key(key)
         check_expires_at(expires_at)
         async with self._deadline():
-            return await self._change(statements.TOUCH, key, expires_at, self._now())
+            return await self._table.change(statements.TOUCH, key, expires_at, self._now())
 
     @shielded
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
         check_key(key)
         async with self._deadline():
             if version is None:
-                return await self._change(statements.DELETE, key, self._now())
+                return await self._table.change(statements.DELETE, key, self._now())
             if not _is_version(version):
                 return False
-            return await self._change(statements.DELETE_VERSION, key, self._now(), version)
+            return await self._table.change(statements.DELETE_VERSION, key, self._now(), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
-        self._expired.clear()
-        return await delete_in_batches(self._delete_batch, limit, batch_size=_DELETED_AT_ONCE)
+        rows = ExpiredRows(self._table, self._looked_at)
+        try:
+            return await delete_in_batches(
+                partial(self._delete_batch, rows), limit, batch_size=_DELETED_AT_ONCE, is_over=lambda: rows.is_over
+            )
+        finally:
+            self._looked_at = rows.place
 
     @shielded
-    async def _delete_batch(self, count: int) -> int:
-        """Delete what was found to be expired, if it still is. A row that another transaction holds is left."""
-        now = self._now()
+    async def _delete_batch(self, rows: ExpiredRows, count: int) -> int:
         async with self._deadline():
-            if not self._expired:
-                found = await self._fetch(statements.FIND_EXPIRED, now, _FOUND_AT_ONCE)
-                self._expired = [key for (key,) in found]
-            keys, self._expired = self._expired[:count], self._expired[count:]
-            return await self._execute(statements.DELETE_EXPIRED, keys, now) if keys else 0
+            return await rows.delete(count, self._now())
 
     @shielded
     async def keys_of(self, owner: str) -> list[str]:
         check_owner(owner)
         async with self._deadline():
-            return [key for (key,) in await self._fetch(statements.KEYS_OF, owner, self._now())]
+            return await self._table.fetch_keys(statements.KEYS_OF, owner, self._now())
 
     @shielded
     async def owner_of(self, key: str) -> str | None:
         check_key(key)
         async with self._deadline():
-            found = await self._fetch(statements.OWNER_OF, key, self._now())
+            found = await self._table.fetch(statements.OWNER_OF, key, self._now())
             return found[0][0] if found else None
 
     @shielded
@@ -201,7 +192,7 @@ class PostgreSQLStore(SessionStore):
         if keep is not None:
             check_key(keep)
         async with self._deadline():
-            [(count,)] = await self._fetch(statements.DELETE_ALL_OF, owner, keep, self._now())
+            [(count,)] = await self._table.fetch(statements.DELETE_ALL_OF, owner, keep, self._now())
             return int(count)
 
     async def all_keys(self) -> AsyncIterator[str]:
@@ -216,15 +207,15 @@ class PostgreSQLStore(SessionStore):
     @shielded
     async def _page(self, after: str) -> list[str]:
         async with self._deadline():
-            return [key for (key,) in await self._fetch(statements.KEYS, after)]
+            return await self._table.fetch_keys(statements.KEYS, after)
 
     @shielded
     async def diagnose(self) -> list[Finding]:
         """Whether the server keeps what it acknowledges, and has the indexes; see `SupportsDiagnosis`."""
-        async with self._deadline(), self._connection() as connection:
-            await check_server_and_table(connection, self._table, self._migrate)
-            await try_writing(connection, self._table)
-            return await look_for_weaknesses(connection, self._table, self._migrate)
+        async with self._deadline():
+            await self._table.check()
+            await self._table.try_writing()
+            return await self._table.findings()
 
     @shielded
     async def open(self) -> None:
@@ -233,31 +224,21 @@ class PostgreSQLStore(SessionStore):
         `ConfigurationError` says the statement that repairs the table.
         """
         async with self._deadline():
-            await self._check()
-            async with self._connection() as connection:
-                await try_writing(connection, self._table)
+            await self._table.check()
+            await self._table.try_writing()
 
     async def aclose(self) -> None:
         await self._loops.aclose()
 
-    # Statements
+    # Batches and connections
 
-    async def _find(self, keys: list[str]) -> list[Stored | None]:
+    async def _load_together(self, keys: list[str]) -> list[Stored | None]:
         """What `load` returns for each of the keys, in one round trip."""
-        try:
-            async with asyncio.timeout(self._timeout / 2):
-                found = await self._rows_of(keys)
-        except DRIVER_ERRORS as error:
-            if not is_connection_lost(error) and not isinstance(error, TimeoutError):
-                raise
-            # What a firewall did to one connection it did to all that were silent.
-            await self._loops.get().connections.forget_idle()
-            found = await self._rows_of(keys)  # to read twice does no harm
+        found = await self._table.load(keys, self._now())
         return [found.get(key) for key in keys]
 
-    async def _rows_of(self, keys: list[str]) -> dict[str, Stored]:
-        rows = await self._fetch(statements.LOAD, keys, self._now())
-        return {key: Stored(data, version, expires_at) for key, data, version, expires_at in rows}
+    async def _replace_together(self, replacements: list[Replacement]) -> list[bool | None]:
+        return await replace_together(self._table, replacements, self._now())
 
     async def _replace(self, new: Replacement) -> bool:
         """Replace with others, or alone if it is large, or the statement for all has passed it over."""
@@ -265,49 +246,10 @@ class PostgreSQLStore(SessionStore):
             answer = await self._loops.get().replaces.submit(new)
             if answer is not None:
                 return answer
-        return await self._change(statements.REPLACE, *new, self._now())
+        return await self._table.change(statements.REPLACE, *new, self._now())
 
-    async def _replace_together(self, replacements: list[Replacement]) -> list[bool | None]:
-        """Return whether each took place, or None where that is to be seen by a statement for it alone."""
-        if len(replacements) == 1:
-            return [await self._change(statements.REPLACE, *replacements[0], self._now())]
-        first = first_of_each_key(replacements)
-        rows = await self._fetch(statements.REPLACE_MANY, *as_columns(first), self._now())
-        replaced = {key for (key,) in rows}
-        done = {id(new) for new in first if new.key in replaced}
-        return [True if id(new) in done else None for new in replacements]
-
-    async def _change(self, statement: str, *values: object) -> bool:
-        return await self._execute(statement, *values) == 1
-
-    async def _contains(self, key: str, data: bytes) -> bool:
-        found = await self._fetch(statements.SELECT_DATA, key)
-        return bool(found) and bool(found[0][0] == data)
-
-    async def _execute(self, statement: str, *values: object) -> int:
-        text = await self._prepare(statement)
-        return await self._run(lambda connection: execute(connection, text, *values))
-
-    async def _fetch(self, statement: str, *values: object) -> list[Any]:
-        text = await self._prepare(statement)
-        return await self._run(lambda connection: connection.fetch(text, *values))
-
-    async def _run(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Run on a connection, again for up to half the budget if the server undoes it for another's sake."""
-        return await run_until(self._loops.get().connections, work, self._timeout / 2)
-
-    async def _prepare(self, statement: str) -> str:
-        if not self._is_checked:
-            await self._check()
-        return self._texts[statement]
-
-    async def _check(self) -> None:
-        async with self._connection() as connection:
-            await check_server_and_table(connection, self._table, self._migrate)
-        self._is_checked = True
-
-    def _connection(self) -> AbstractAsyncContextManager[Any]:
-        return self._loops.get().connections.acquire()
+    def _connections(self) -> Connections:
+        return self._loops.get().connections
 
     def _make_loop_state(self) -> LoopState:
         connections: Connections
@@ -315,7 +257,7 @@ class PostgreSQLStore(SessionStore):
             connections = self._source
         else:
             connections = OwnedPool(self._source, size=self._pool_size, timeout=self._timeout)
-        loads = Batcher(self._find, max_size=_MAX_BATCH, timeout=self._timeout)
+        loads = Batcher(self._load_together, max_size=_MAX_BATCH, timeout=self._timeout)
         replaces = Batcher(self._replace_together, max_size=_MAX_BATCH, timeout=self._timeout * _ATTEMPT)
         return LoopState(connections, loads, replaces, DetachedTasks(), self._timeout)
 

@@ -253,7 +253,7 @@ async def test_a_server_that_turns_read_only_is_left_for_another(
     async with FaultProxy("127.0.0.1", postgresql.port) as proxy:
         async with PostgreSQLStore(postgresql.url(port=proxy.port)) as proxied:
             await proxied.load(key)
-            async with proxied._connection() as connection:
+            async with proxied._connections().acquire() as connection:
                 await connection.execute("SET default_transaction_read_only = on")
             with pytest.raises(StoreUnavailable, match=r"25006.*Name the primary"):
                 await proxied.touch(key, soon + 60)

@@ -212,7 +212,7 @@ async def test_a_statement_that_was_deallocated_costs_its_connection(
     await store.create(key, b"data", soon)
     await store.load(key)
     pid = "SELECT pg_backend_pid()"
-    async with store._connection() as connection:
+    async with store._connections().acquire() as connection:
         before = await connection.fetchval(pid)
         await connection.execute("DEALLOCATE ALL")
     assert (await store.load(key)) is not None, "asked once more on another connection"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -65,13 +66,13 @@ async def test_loads_of_one_turn_share_a_statement(store: PostgreSQLStore, soon:
     for key in keys[1:]:
         await store.create(key, key.encode(), soon)
     asked: list[int] = []
-    find = store._rows_of
+    together = store._load_together
 
     async def noted(keys: list[str]) -> Any:
         asked.append(len(keys))
-        return await find(keys)
+        return await together(keys)
 
-    store._rows_of = noted  # type: ignore[method-assign]
+    store._loops.get().loads._execute = noted
     absent, *rows = await asyncio.gather(*map(store.load, [*keys, keys[-1]]))
     assert asked == [21]
     assert absent is None
@@ -141,7 +142,7 @@ async def test_an_operation_behind_a_connect_that_stalls_has_time_for_another(
     store = PostgreSQLStore(postgresql.url(port=stalling.port), timeout=3)
     async with store, PostgreSQLStore(postgresql.url()) as other:
         await other.create(key, b"data", soon)
-        async with store._connection():
+        async with store._connections().acquire():
             stalling.stalling = True
             touching = asyncio.create_task(store.touch(key, soon + 60))
             await until_dialed(stalling)
@@ -189,11 +190,30 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
     async with FaultProxy("127.0.0.1", postgresql.port) as proxy:
         async with PostgreSQLStore(postgresql.url(port=proxy.port), pool_size=3, timeout=1) as store:
             await store.create(key, b"data", soon)
-            async with store._connection(), store._connection(), store._connection():
+            async with store._connections().acquire(), store._connections().acquire(), store._connections().acquire():
                 assert proxy.connections == 3
             proxy.forget()
             assert (await load(store, key)).data == b"data"
             assert await store.touch(key, soon), "the other idle connections aren't tried"
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+async def test_a_connection_that_fell_silent_costs_no_place_in_the_pool(
+    postgresql: PostgreSQLServer, control: Any, key: str, is_given: bool
+) -> None:
+    async with FaultProxy("127.0.0.1", postgresql.port) as proxy:
+        async with pool(postgresql, port=proxy.port, max_size=1) as given:
+            source = given if is_given else postgresql.url(port=proxy.port)
+            async with PostgreSQLStore(source, pool_size=1, timeout=1) as store:
+
+                async def answers() -> bool:
+                    with suppress(StoreTimeout):
+                        return await store.load(key) is None
+                    return False
+
+                for _ in range(3):
+                    proxy.forget()
+                    await until(answers)
 
 
 @pytest.mark.parametrize("ticks", range(25))

@@ -145,7 +145,7 @@ async def test_tls(tmp_path: Path, key: str, soon: int) -> None:
         for options in (f"sslrootcert={authority}", "sslmode=require", "ssl=prefer", ""):
             async with PostgreSQLStore(f"{server.url()}?{options}".rstrip("?"), timeout=20) as store:
                 await store.create(key, b"data", soon)
-                async with store._connection() as connection:
+                async with store._connections().acquire() as connection:
                     assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         store = PostgreSQLStore(f"{server.url()}?sslmode=verify-full")
         with pytest.raises(StoreUnavailable, match="TLS failed"):
