@@ -21,6 +21,7 @@ from ._core.options import (
     read_store,
 )
 from ._core.plan import Entry
+from ._core.refusals import refuse_without_users
 from ._core.rows import Rows
 from ._core.secret_keys import SecretKey, read_secrets
 from ._core.sign_in_details import Describe, describe
@@ -31,7 +32,7 @@ from ._http.lifespan import live
 from ._http.path_filter import EXCLUDED, Exclude, read_exclude
 from ._http.responses import is_disconnect, send_unavailable
 from ._http.starlette_attributes import StarletteAttributes
-from .errors import ConfigurationError, CorruptRecord, StoreUnavailable
+from .errors import CorruptRecord, StoreUnavailable
 from .events import EventHandler, SessionEvent, log_event, logger
 from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .serializers import Serializer, read_serializer
@@ -201,5 +202,5 @@ class SessionMiddleware(StarletteAttributes):
     def directory(self) -> SessionDirectory:
         """The sessions of users. Raises `ConfigurationError` without the option `user`."""
         if self._config.directory is None:
-            raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
+            refuse_without_users()
         return self._config.directory

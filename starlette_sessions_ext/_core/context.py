@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import anyio
 
 from ..errors import (
-    ConfigurationError,
     CorruptRecord,
     SessionConflict,
     SessionError,
@@ -31,7 +30,7 @@ from .directory import SessionDirectory
 from .ids import digest_of, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
-from .refusals import refuse_degraded
+from .refusals import refuse_degraded, refuse_without_users
 from .signing_in import after_sign_in, current_user, is_claim_due, note_user
 from .writing import write, write_atomically
 
@@ -142,7 +141,7 @@ class SessionContext:
                 await write(self, intent, body)
                 if intent.sign_in is not None:
                     await after_sign_in(self, intent.sign_in, given, body)
-            if refreshes and before is not None and self.entry is before:
+            if refreshes and before is not None and before is self.entry:
                 await self._refresh(before)
         except BaseException as error:
             session._intent = asked.then(session._intent)
@@ -158,7 +157,7 @@ class SessionContext:
     def directory(self) -> SessionDirectory:
         """See `Session.directory`."""
         if self.config.directory is None:
-            raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
+            refuse_without_users()
         return self.config.directory
 
     def now(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import SessionNotSaved, StoreUnavailable
+from ..errors import ConfigurationError, SessionNotSaved, StoreUnavailable
 
 if TYPE_CHECKING:
     from .context import SessionContext
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 def refuse_degraded() -> NoReturn:
     """Raise `StoreUnavailable`: the session is empty because the store couldn't be read."""
     raise StoreUnavailable("the session couldn't be loaded when this request began, so nothing of it can be changed")
+
+
+def refuse_without_users() -> NoReturn:
+    """Raise `ConfigurationError`: the middleware wasn't given the option `user`."""
+    raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
 
 
 def require_writable(context: SessionContext) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError, NotSerializable, SessionError, StoreUnavailable
+from ..errors import NotSerializable, SessionError, StoreUnavailable
 from ..events import logger
 from ..session import Intent, SignIn
 from .merge import is_same
 from .plan import Entry
-from .refusals import require_writable
+from .refusals import refuse_without_users, require_writable
 from .users import Users
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def current_user(context: SessionContext) -> str | None:
     """Return whose session it is now. Raises `NotSerializable` for what can't be a user."""
     if context.config.rows.users is None:
-        raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
+        refuse_without_users()
     return context.config.rows.users.of(context.session._data())
 
 

@@ -103,7 +103,8 @@ class _LiveRows:
         """Return the format, the expected one if it can be that, and the session."""
         formats: tuple[Format, ...] = get_args(Format)
         expected = self._settings.serialize_handler
-        for format in (expected, *(one for one in formats if one != expected)):
+        candidates: list[Format] = [expected, *(one for one in formats if one != expected)]
+        for format in candidates:
             try:
                 return format, loads(data, format)
             except PHPDecodeError:

@@ -50,8 +50,6 @@ class PHPMongoStore(MongoOperations, SessionStore):
     written, by `NotSerializable`: MongoDB keeps text. It makes no index: PHP writes no field for one.
     """
 
-    max_data_bytes: int
-
     def __init__(
         self,
         collection_or_url: AsyncCollection[Any] | AsyncIOMotorCollection[Any] | str,
@@ -142,7 +140,9 @@ class PHPMongoStore(MongoOperations, SessionStore):
         now = self._newest_expired()
         with self._operation() as rows:
             found = await rows.find({"_id": {"$in": keys}}, {"data": 1, "modified": 1}).to_list(None)
-        rows_by_key = {one["_id"]: as_row(one, now, self.lifetime, self.max_data_bytes) for one in found}
+        assert self.max_data_bytes is not None
+        limit = self.max_data_bytes
+        rows_by_key = {one["_id"]: as_row(one, now, self.lifetime, limit) for one in found}
         return [rows_by_key.get(key) for key in keys]
 
     def _newest_expired(self) -> DatetimeMS:

@@ -45,12 +45,13 @@ class ExpiredRows:
             self._may_have_past_days = len(self._found) == _FOUND_AT_ONCE
             return
         [(size, length)] = await self._table.fetch(statements.COUNT_BLOCKS)
-        ranges = -(-size // length) or 1
-        if self._ranges_left is None:
-            self._ranges_left = ranges
+        ranges: int = -(-size // length) or 1
+        left = self._ranges_left
+        if left is None:
+            left = ranges
         else:
             self.place += 1
         self.place %= ranges
         start, end = self.place * length, (self.place + 1) * length
         self._found = await self._table.fetch_keys(statements.FIND_TODAY, now, (start, 0), (end, 0))
-        self._ranges_left -= 1
+        self._ranges_left = left - 1
