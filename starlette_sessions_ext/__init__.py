@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._core.directory import SessionDirectory, SessionInfo
+from ._core.session_directory import SessionDirectory, SessionInfo
 from .access import get_session, get_user, require_session, session_required
 from .errors import (
     ConfigurationError,

@@ -10,7 +10,6 @@ from typing import Literal
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ._core.config import make_config
-from ._core.directory import SessionDirectory
 from ._core.lifetimes import Lifetimes
 from ._core.loading import follow, import_legacy, load_first
 from ._core.options import (
@@ -20,12 +19,13 @@ from ._core.options import (
     check_limit,
     read_store,
 )
+from ._core.owner import UserOption
 from ._core.plan import Entry
 from ._core.refusals import refuse_without_users
 from ._core.rows import Rows
 from ._core.secret_keys import SecretKey, read_secrets
+from ._core.session_directory import SessionDirectory
 from ._core.sign_in_details import Describe, describe
-from ._core.users import UserOption
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
 from ._http.lifespan import live

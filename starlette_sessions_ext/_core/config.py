@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ..events import EventHandler
 from ..serializers import Serializer
-from .directory import SessionDirectory
 from .ids import Successors
 from .options import warn_of_doubtful
 from .repository import SessionRepository
 from .rows import Rows
+from .session_directory import SessionDirectory
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,12 @@ from ..events import EventKind, SessionEvent, logger
 from ..session import NO_INTENT, Intent, Session
 from .atomic import refuse_async
 from .config import SessionConfig
-from .directory import SessionDirectory
 from .ids import digest_of, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
 from .refusals import refuse_degraded, refuse_without_users
-from .signing_in import after_sign_in, current_user, is_claim_due, note_user
+from .session_directory import SessionDirectory
+from .user_changes import after_sign_in, current_user, is_claim_due, note_user
 from .writing import write, write_atomically
 
 T = TypeVar("T")
@@ -220,7 +220,7 @@ class SessionContext:
             or rows.lifetimes.upkeep_due(entry.header, entry.expires_at, rows.clock())
         ):
             return False
-        if ((turns := rows.turns).writing or turns.queues) and not turns.is_alone(entry.header.key):
+        if ((turns := rows.write_queues).writing or turns.queues) and not turns.is_alone(entry.header.key):
             return False
         wanted = plan_data_only(entry, body)
         if wanted is not entry:

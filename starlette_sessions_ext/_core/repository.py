@@ -102,9 +102,13 @@ class SessionRepository:
         `wanted` is what it should become as far as the caller knows, `rebase` says it for what
         another request has made of it. Raises `SessionGone` and `SessionConflict`.
         """
-        if entry.version is not None and self.rows.turns.is_alone(entry.header.key) and await self._put(entry, wanted):
+        if (
+            entry.version is not None
+            and self.rows.write_queues.is_alone(entry.header.key)
+            and await self._put(entry, wanted)
+        ):
             return wanted
-        async with self.rows.turns.turn(entry.header.key):
+        async with self.rows.write_queues.turn(entry.header.key):
             backoff = Backoff()
             while True:
                 entry = await self.refresh(entry)

@@ -15,10 +15,10 @@ from ..stores.base import SessionStore, Stored, SupportsOwners
 from .circuit_breaker import Guard
 from .ids import key_of, new_nonce, new_public_id
 from .lifetimes import Lifetimes
+from .owner import UserOption, Users, require_owners
 from .plan import Entry, new_entry
 from .record import Alias, Header, decode
-from .turns import Turns
-from .users import UserOption, Users, require_owners
+from .write_queues import WriteQueues
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Rows:
     guard: Guard = field(repr=False)
     users: Users | None = field(default=None, repr=False)
     owned: SupportsOwners | None = field(default=None, repr=False)
-    turns: Turns = field(default_factory=Turns, repr=False)
+    write_queues: WriteQueues = field(default_factory=WriteQueues, repr=False)
 
     @classmethod
     def configured(
@@ -91,7 +91,7 @@ class Rows:
         """Compare-and-swap once. False: another request has written, or ended, what was loaded."""
         key = entry.header.key
         data = wanted.header.encode(new_nonce(), wanted.body)
-        self.turns.writing.add(key)
+        self.write_queues.writing.add(key)
         try:
             if self.guard.failing or self.users is not None:
                 return await self.replace_data(entry, data, wanted.expires_at, self.owner_of(wanted.body))
@@ -104,7 +104,7 @@ class Rows:
                 self.guard.succeeded("replace", key)
             return replaced
         finally:
-            self.turns.writing.discard(key)
+            self.write_queues.writing.discard(key)
 
     async def create_data(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
         """Make a row of any bytes. False: the key is taken."""

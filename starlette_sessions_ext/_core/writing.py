@@ -14,7 +14,7 @@ from .lifetimes import RENEW_GRACE
 from .merge import merge
 from .plan import ClearCookie, Entry, Plan, Write
 from .refusals import refuse_degraded, require_writable
-from .signing_in import note_user, refuse_change_of_user
+from .user_changes import note_user, refuse_change_of_user
 
 if TYPE_CHECKING:
     from .context import SessionContext

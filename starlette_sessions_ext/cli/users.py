@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from .._core.directory import SessionDirectory, SessionInfo
+from .._core.session_directory import SessionDirectory, SessionInfo
 from .commands import KEYS_VARIABLE, Commands, add_json, add_url, not_empty, open_store
 from .output import moment, print_json
 

@@ -54,11 +54,11 @@ class PHPRows(Rows):
     async def replace(self, entry: Entry, wanted: Entry) -> bool:
         """Compare-and-swap once. False: PHP or another request has written, or ended, what was loaded."""
         _check(wanted.header)
-        self.turns.writing.add(entry.session_id)
+        self.write_queues.writing.add(entry.session_id)
         try:
             return await self.replace_data(entry, wanted.body, wanted.expires_at)
         finally:
-            self.turns.writing.discard(entry.session_id)
+            self.write_queues.writing.discard(entry.session_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from .ports import ENDED, SessionPersistence, StoredSession
 from .tracked_dict import TrackedDict
 
 if TYPE_CHECKING:
-    from .._core.directory import SessionDirectory
+    from .._core.session_directory import SessionDirectory
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from starlette_sessions_ext import MemoryStore
-from starlette_sessions_ext._core.turns import Turns
+from starlette_sessions_ext._core.write_queues import WriteQueues
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import Browser, make_app
@@ -43,7 +43,7 @@ async def test_writers_of_one_session_wait_for_each_other(clock: FakeClock) -> N
 
 
 async def test_turns_are_taken_in_order_and_forgotten() -> None:
-    turns, order = Turns(), list[int]()
+    turns, order = WriteQueues(), list[int]()
 
     async def writer(number: int) -> None:
         async with turns.turn("key"):
@@ -63,7 +63,7 @@ async def test_turns_are_taken_in_order_and_forgotten() -> None:
 
 
 async def test_a_writer_that_is_cancelled_leaves_the_queue() -> None:
-    turns = Turns()
+    turns = WriteQueues()
 
     async def writer() -> None:
         async with turns.turn("key"):

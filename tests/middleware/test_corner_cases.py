@@ -30,7 +30,7 @@ from starlette_sessions_ext import (
     StoreUnavailable,
 )
 from starlette_sessions_ext._core.ids import key_of
-from starlette_sessions_ext._core.turns import Turns
+from starlette_sessions_ext._core.write_queues import WriteQueues
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._http.stray_cookies import removals
 from starlette_sessions_ext.testing import FakeClock
@@ -676,13 +676,13 @@ async def test_our_own_look_at_the_data_lends_nothing(store: SessionStore, clock
     assert CountingSerializer.calls == 0
 
 
-# Turns
+# Write queues
 
 
 @pytest.mark.filterwarnings("ignore")  # the loop that was closed says that a task was pending
 def test_an_event_loop_that_was_closed_in_the_middle_blocks_no_other_of_its_thread() -> None:
     """A queue belongs to an event loop, not to a thread, whose number another thread may get as well."""
-    turns = Turns()
+    turns = WriteQueues()
 
     async def held_up() -> None:
         async with turns.turn("key"):

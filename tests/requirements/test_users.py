@@ -27,9 +27,9 @@ from starlette_sessions_ext import (
     get_user,
 )
 from starlette_sessions_ext._core.ids import key_of
+from starlette_sessions_ext._core.owner import owner_of
 from starlette_sessions_ext._core.record import Alias, decode
 from starlette_sessions_ext._core.sign_in_details import MAX_BYTES
-from starlette_sessions_ext._core.users import owner_of
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import Browser, make_app

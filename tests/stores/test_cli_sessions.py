@@ -13,8 +13,8 @@ import pytest
 
 from starlette_sessions_ext import EncryptedStore, SessionStore, SupportsOwners, store_from_url
 from starlette_sessions_ext._core.ids import digest_of, key_of, new_id, new_nonce, new_public_id
+from starlette_sessions_ext._core.owner import owner_of
 from starlette_sessions_ext._core.record import Alias, Header
-from starlette_sessions_ext._core.users import owner_of
 from starlette_sessions_ext.cli import main, sessions
 from starlette_sessions_ext.stores._support.encryption_keys import new_encryption_key
 from starlette_sessions_ext.testing import FakeClock

@@ -12,8 +12,8 @@ import pytest
 import starlette_sessions_ext
 from starlette_sessions_ext import EncryptedStore, MemoryStore, SupportsOwners, store_from_url
 from starlette_sessions_ext._core.ids import key_of, new_id, new_nonce
+from starlette_sessions_ext._core.owner import owner_of
 from starlette_sessions_ext._core.record import Alias, Header
-from starlette_sessions_ext._core.users import owner_of
 from starlette_sessions_ext.cli import main, statistics
 from starlette_sessions_ext.cli.statistics import Statistics
 from starlette_sessions_ext.stores.base import SupportsListing

@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import anyio
 
-from starlette_sessions_ext._core import turns
+from starlette_sessions_ext._core import write_queues
 
 Actor = Callable[[], Awaitable[None]]
 
@@ -54,7 +54,7 @@ class Scheduler:
         await turn.wait()
 
     async def run(self, actors: list[Actor]) -> None:
-        with patch.object(turns, "_Queue", _watched_by(self)):
+        with patch.object(write_queues, "_Queue", _watched_by(self)):
             await self._run(actors)
 
     def queue(self, number: int) -> None:
@@ -96,7 +96,7 @@ class Scheduler:
         return candidates[self.choices[decision]]
 
 
-class WatchedQueue(turns._Queue):
+class WatchedQueue(write_queues._Queue):
     """In place of the queue of a session's writers: tells the scheduler who waits in it."""
 
     def __init__(self, scheduler: Scheduler) -> None:

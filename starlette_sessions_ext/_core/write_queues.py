@@ -13,7 +13,7 @@ Place = tuple[object, str]
 """An event loop and a session's key."""
 
 
-class Turns:
+class WriteQueues:
     """A fair queue per session.
 
     Hundreds of parallel writers of one session would otherwise lose to each other over and over. A

@@ -14,18 +14,16 @@ import anyio
 from ..errors import CorruptRecord
 from ..stores.base import SessionStore
 from .backoff import Backoff
-from .lifetimes import Lifetimes
+from .lifetimes import DEFAULT_IDLE, Lifetimes
+from .owner import owner_of, read_user, require_owners
 from .record import Alias, Header, decode
 from .sign_in_details import decode_details
-from .users import owner_of, read_user, require_owners
 
 if TYPE_CHECKING:
     from ..session import Session
 
 LOADS_AT_ONCE = 50
 """How many sessions of one user are loaded at the same time: stores make few calls of them."""
-
-WEEKS = 14 * 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class SessionDirectory:
         self,
         store: SessionStore,
         *,
-        idle_timeout: int | timedelta = WEEKS,
+        idle_timeout: int | timedelta = DEFAULT_IDLE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = require_owners(store)

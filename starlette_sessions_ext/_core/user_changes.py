@@ -8,9 +8,9 @@ from ..errors import NotSerializable, SessionError, StoreUnavailable
 from ..events import logger
 from ..session import Intent, SignIn
 from .merge import is_same
+from .owner import Users
 from .plan import Entry
 from .refusals import refuse_without_users, require_writable
-from .users import Users
 
 if TYPE_CHECKING:
     from .context import SessionContext
