@@ -181,7 +181,7 @@ async def test_of_a_deadlock_each_has_its_answer(
         assert removed == [2]
 
         async def counted() -> bool:
-            return bool(await control.fetchval(deadlocks) == before + 1)
+            return bool(await control.fetchval(deadlocks) > before)  # those of earlier tests may be counted late
 
         await until(counted)
 
