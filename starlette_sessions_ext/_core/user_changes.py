@@ -76,8 +76,8 @@ def is_claim_due(context: SessionContext, entry: Entry) -> bool:
         return False
     try:
         return _users(context).of(context.session._data()) is not None
-    except NotSerializable:  # the commit says why
-        return True
+    except NotSerializable:  # a save says why; to look at the session does no harm
+        return False
 
 
 def refuse_change_of_user(context: SessionContext, before: bytes, after: bytes) -> None:

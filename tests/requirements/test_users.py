@@ -24,12 +24,13 @@ from starlette_sessions_ext import (
     SessionInfo,
     SessionMiddleware,
     SessionNotSaved,
+    StoreUnavailable,
     get_user,
 )
 from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext._core.owner import owner_of
 from starlette_sessions_ext._core.record import Alias, decode
-from starlette_sessions_ext._core.sign_in_details import MAX_BYTES
+from starlette_sessions_ext._core.sign_in_details import MAX_BYTES, decode_details
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import Browser, make_app
@@ -405,6 +406,53 @@ async def test_a_session_of_before_the_option_is_found_after_one_use(
     owned.calls.clear()
     await browser.get("/")
     assert owned.calls == ["load"], "once is enough"
+
+
+@memory_only
+async def test_a_session_whose_user_cant_be_one_can_be_read_and_not_written(
+    owned: CountingOwnedStore, clock: FakeClock
+) -> None:
+    async def odd(request: Request) -> Any:
+        request.state.session["user"] = [1]
+
+    browser = Browser(make_app(owned, {"/odd": odd}, clock=clock))
+    await browser.get("/odd")
+    browser.app = app_of(owned, clock)
+    assert (await browser.get("/")).json() == {"user": [1]}
+    with pytest.raises(NotSerializable, match="the session's user is a list"):
+        await browser.get("/put?a=1")
+
+
+@memory_only
+async def test_a_row_that_is_no_session_isnt_listed(owned: CountingOwnedStore, clock: FakeClock) -> None:
+    browser = Browser(app_of(owned, clock))
+    await browser.get("/in?user=42")
+    other = key_of("x" * 32)
+    assert await owned.create(other, b"no session", int(clock()) + 60, owner_of("42"))
+    directory = directory_of(owned, clock)
+    assert len(await directory.list(42)) == 1
+    assert await directory.revoke_all(42) == 2, "it goes with the others"
+
+
+class WithoutLists(CountingOwnedStore):
+    async def keys_of(self, owner: str) -> list[str]:
+        raise StoreUnavailable("the server is away")
+
+
+@memory_only
+async def test_a_limit_that_cant_be_kept_costs_no_sign_in(
+    owned: CountingOwnedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = Browser(app_of(WithoutLists(owned.store), clock, max_sessions_per_user=1))
+    await browser.get("/in?user=42")
+    assert (await browser.get("/")).json() == {"user": 42}
+    assert "max_sessions_per_user couldn't be ended" in caplog.text
+
+
+@memory_only
+@pytest.mark.parametrize("details", [None, "e30", "!", "W10", "bm9uc2Vuc2U"])
+async def test_details_that_cant_be_read_are_none(owned: CountingOwnedStore, details: str | None) -> None:
+    assert decode_details(details) == {}
 
 
 async def test_a_socket_learns_of_a_revocation(owned: CountingOwnedStore, clock: FakeClock) -> None:
