@@ -291,7 +291,7 @@ class SessionContext:
 
     def sign_in_details(self) -> str | None:
         """Return what the record keeps of a sign-in in this request, besides its time."""
-        return None
+        raise NotImplementedError
 
     def emit(self, kind: EventKind, key: str, entry: Entry | None = None) -> None:
         """Report an event of the session under a store key; `entry` is what is known of it."""

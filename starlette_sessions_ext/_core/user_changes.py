@@ -63,9 +63,9 @@ async def after_sign_in(context: SessionContext, sign_in: SignIn, given: bytes, 
     if sign_in.ms is None or config.max_sessions_per_user is None or config.directory is None or entry is None:
         return
     owner = config.rows.owner_of(entry.body)
+    assert owner is not None
     try:
-        if owner is not None:
-            await config.directory.end_oldest(owner, config.max_sessions_per_user)
+        await config.directory.end_oldest(owner, config.max_sessions_per_user)
     except StoreUnavailable as error:
         logger.warning("sessions beyond max_sessions_per_user couldn't be ended: %s", error)
 

@@ -169,7 +169,8 @@ class Exchange(SessionContext):
     def _is_saved(self, message: Message) -> bool:
         """Return whether `save_if` lets this response save the session. An accepted socket always does."""
         save_if = self._http.save_if
-        if save_if is not None and "status" in message:
+        assert save_if is not None
+        if "status" in message:
             try:
                 self.saves = bool(save_if(message["status"]))
             except Exception:

@@ -21,10 +21,6 @@ class TrackedDict(StarletteSession):
     _lent = False
     _assigned: frozenset[Any] = frozenset()
 
-    def mark_modified(self) -> None:
-        self.accessed = True
-        self.modified = True
-
     # Ways in: a mutable value that is put in may be kept, and changed later, by its giver.
 
     def __setitem__(self, key: str, value: Any) -> None:

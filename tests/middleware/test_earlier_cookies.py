@@ -8,13 +8,14 @@ import pytest
 from starlette.requests import Request
 
 from starlette_sessions_ext import MemoryStore
+from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._http.stray_cookies import MAX_REMOVALS, removals
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import SECRET, Answer, Browser, make_app
 from ..support.handlers import logout, put, view
-from ..support.store_wrappers import CountingStore
+from ..support.store_wrappers import CountingStore, DownStore
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +73,29 @@ async def moved(store: CountingStore) -> RealBrowser:
 async def test_of_two_cookies_the_one_with_a_session_is_taken(moved: RealBrowser) -> None:
     moved.cookies = dict(reversed(moved.cookies.items()))
     assert await moved.session() == {"cart": "1"}
+
+
+@pytest.mark.parametrize("degrades", [False, True])
+async def test_of_two_cookies_one_whose_row_cant_be_read_is_passed_over(
+    clock: FakeClock, store: CountingStore, degrades: bool
+) -> None:
+    """Where it is the store that can't be read, no other cookie is tried."""
+    down = DownStore(store)
+    options: dict[str, Any] = {"on_store_error": "anonymous"} if degrades else {}
+    browser = RealBrowser(make_app(down, HANDLERS, clock=clock, **options))
+    await browser.get("/put?cart=1")
+    [value] = browser.cookies.values()
+    corrupt = "b" * 32
+    await store.create(key_of(corrupt), b"no session", int(clock()) + 60)
+    browser.cookies = {
+        ("session", "", "/a"): SessionCookie("session", SECRET).sign(corrupt),
+        ("session", "", "/"): value,
+    }
+    assert await browser.session() == {"cart": "1"}
+    down.down = True
+    answer = await browser.get("/")
+    assert answer.status == (200 if degrades else 503)
+    assert not degrades or answer.json() == {}
 
 
 async def test_a_cookie_of_another_domain_is_removed_and_the_session_kept(moved: RealBrowser) -> None:

@@ -104,6 +104,12 @@ async def test_the_cookie_of_a_new_session_goes_with_the_handshake(store: Unreac
     assert await socket.session() == {"user": "ann"}
 
 
+async def test_an_accepted_socket_is_saved_whatever_save_if_says(store: Unreachable) -> None:
+    browser = Browser(make_app(store, {"/": view}, {"/greet": greet}, save_if=lambda status: False))
+    await browser.connect("/greet")
+    assert (await browser.get("/")).json() == {"user": "ann"}
+
+
 async def test_headers_that_the_application_gave_the_handshake_stay(store: Unreachable) -> None:
     async def accept(websocket: WebSocket) -> None:
         websocket.session["user"] = "ann"

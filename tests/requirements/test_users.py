@@ -434,6 +434,20 @@ async def test_a_row_that_is_no_session_isnt_listed(owned: CountingOwnedStore, c
     assert await directory.revoke_all(42) == 2, "it goes with the others"
 
 
+@memory_only
+async def test_a_session_that_ends_while_it_is_listed_isnt_listed(owned: CountingOwnedStore, clock: FakeClock) -> None:
+    store = Overtaken(owned.store)
+    browser = Browser(app_of(store, clock))
+    await browser.get("/in?user=42")
+
+    async def end() -> None:
+        await browser.get("/logout")
+
+    store.first = end
+    middleware = SessionMiddleware(browser.app, "a secret of 16 bytes", store=store, user="user", clock=clock)
+    assert await middleware.directory.list(42) == []
+
+
 class WithoutLists(CountingOwnedStore):
     async def keys_of(self, owner: str) -> list[str]:
         raise StoreUnavailable("the server is away")

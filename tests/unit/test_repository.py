@@ -10,6 +10,7 @@ from starlette_sessions_ext import MemoryStore, StoreUnavailable
 from starlette_sessions_ext._core.circuit_breaker import Guard
 from starlette_sessions_ext._core.ids import Successors, key_of, new_id
 from starlette_sessions_ext._core.lifetimes import Lifetimes
+from starlette_sessions_ext._core.plan import Entry
 from starlette_sessions_ext._core.repository import Replaced, SessionRepository
 from starlette_sessions_ext._core.rows import Rows
 from starlette_sessions_ext.stores.base import SessionStore, Stored
@@ -78,6 +79,21 @@ async def test_a_load_that_was_under_way_at_a_failure_notes_its_success(clock: F
             await repository.get(bad)
         assert repository.rows.guard.failing
     assert not repository.rows.guard.failing
+
+
+async def test_a_save_that_was_under_way_at_a_failure_notes_its_success(clock: FakeClock) -> None:
+    store = Failing(MemoryStore(clock=clock))
+    repository = repository_of(store, clock)
+    made, bad = await repository.create(repository.rows.new_header(), b"{}"), new_id()
+    entry = await repository.rows.read(made.session_id)
+    assert isinstance(entry, Entry)
+    guard, store.bad = repository.rows.guard, key_of(bad)
+    async with anyio.create_task_group() as group:
+        group.start_soon(repository.rows.replace, entry, entry._replace(body=b'{"a":1}'))
+        await anyio.lowlevel.checkpoint()
+        guard.failed("replace", key_of(bad), StoreUnavailable("away"))
+        assert guard.failing
+    assert not guard.failing
 
 
 def test_a_replaced_id_shows_no_key() -> None:
