@@ -20,6 +20,7 @@ from starlette_sessions_ext._core.ids import new_id
 from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._time import MAX_TIMESTAMP
 from starlette_sessions_ext.stores.redis import RedisStore
+from starlette_sessions_ext.stores.redis.rows import read
 from tests.support.client import SECRET
 
 from .application import IDLE, make_application
@@ -66,7 +67,7 @@ class NaiveStore(RedisStore):
             data = await connection.read_response(disconnect_on_error=False)
         finally:
             self._free.put_nowait(connection)
-        return None if data is None else Stored(data, data, int(self._clock()) + IDLE)
+        return None if data is None else Stored(read(data).data, data, int(self._clock()) + IDLE)
 
 
 class Adopting:
@@ -80,7 +81,7 @@ class Adopting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            self._chosen.set(self._cookie.find(scope["headers"]).session_id)
+            self._chosen.set(self._cookie.find(scope).session_id)
         await self._app(scope, receive, send)
 
 
