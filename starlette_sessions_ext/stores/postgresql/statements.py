@@ -33,9 +33,9 @@ TOUCH = "UPDATE {table} SET expires_at = $2 WHERE key = $1 AND expires_at > $3 A
 DELETE = "DELETE FROM {table} WHERE key = $1 AND expires_at > $2 AND {patience}"
 DELETE_VERSION = DELETE + " AND version = $3"
 # The index on the day finds them, in its order; without ORDER BY the whole table may be read.
-FIND_PAST_DAYS = "SELECT key FROM {table} WHERE expires_on < $1 / 86400 ORDER BY expires_on LIMIT $2"
+FIND_PAST_DAYS = "SELECT key FROM {table} WHERE expires_on < $1::bigint / 86400 ORDER BY expires_on LIMIT $2"
 # A scan of this range of blocks, or of the index where that is the shorter way.
-FIND_TODAY = """SELECT key FROM {table} WHERE expires_on = $1 / 86400 AND expires_at <= $1
+FIND_TODAY = """SELECT key FROM {table} WHERE expires_on = $1::bigint / 86400 AND expires_at <= $1
     AND ctid >= $2::tid AND ctid < $3::tid"""
 # How long the table, or its largest partition, is, and a range of it. Servers before 14 can't scan a range alone.
 COUNT_BLOCKS = """SELECT size / current_setting('block_size')::integer,

@@ -180,3 +180,12 @@ async def test_gc_of_ten_thousand_next_to_ten_thousand_that_live(postgresql: Pos
     assert [tuple(row) for row in await control.fetch("SELECT data, count(*) FROM sessions GROUP BY data")] == [
         (b"live", 10_000)
     ]
+
+
+async def test_rows_are_collected_after_the_32_bit_seconds_have_ended(store: PostgreSQLStore, clock: FakeClock) -> None:
+    clock.now = 2.0**31 + 86400
+    keys = [key_of(new_id()) for _ in range(2)]
+    await store.create(keys[0], b"of a day before", int(clock()) - 100_000)
+    await store.create(keys[1], b"of today", int(clock()) - 1)
+    assert await store.delete_expired() >= 2
+    assert not {*keys} & {key async for key in store.all_keys()}
