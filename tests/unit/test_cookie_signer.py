@@ -8,6 +8,7 @@ import hmac
 
 import pytest
 
+from starlette_sessions_ext._http.cookie import SessionCookie
 from starlette_sessions_ext._http.cookie_signer import LENGTH, CookieSigner, Forged, Verified
 
 SECRET, OLD_SECRET = "a secret of 16 bytes or more", "another secret of 16 bytes"
@@ -76,3 +77,12 @@ def test_no_changed_character_verifies() -> None:
 
 def test_a_repr_holds_no_id() -> None:
     assert repr(SIGNER.verify(SIGNER.sign(ID, secure=True).encode())) == "Verified()"
+
+
+def test_a_forged_value_opens_nothing_whatever_follows_it() -> None:
+    cookie = SessionCookie("session", SECRET)
+    value = cookie.sign(ID).encode()
+    for rest in (b"", b"; theme=dark"):
+        headers = {"headers": [(b"cookie", b"session=" + value[:-1] + bytes([value[-1] ^ 1]) + rest)]}
+        assert cookie.find(headers).session_id is None
+        assert cookie.find({"headers": [(b"cookie", b"session=" + value + rest)]}).session_id == ID

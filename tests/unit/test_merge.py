@@ -208,3 +208,15 @@ def test_values_that_cant_be_written_alone_are_different() -> None:
 
     merged = merge({"o": [1]}, {"o": [1], "n": 1}, {"o": [2]}, refuse)
     assert merged.data == {"o": [2], "n": 1}
+
+
+def test_a_value_that_cant_be_serialized_alone_counts_as_changed() -> None:
+    def together(data: Any) -> bytes:
+        """Serialize what refers to another key, which has to be there."""
+        if "part" in data and "whole" not in data:
+            raise NotSerializable("it refers to another key")
+        return dumps(data)
+
+    base: dict[str, Any] = {"whole": 1, "part": [1]}
+    mine, theirs = {**base, "part": [2]}, {**base, "whole": 2}
+    assert merge(base, mine, theirs, together).data == {"whole": 2, "part": [2]}
