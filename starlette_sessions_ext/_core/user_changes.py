@@ -63,7 +63,8 @@ async def after_sign_in(context: SessionContext, sign_in: SignIn, given: bytes, 
     if sign_in.ms is None or config.max_sessions_per_user is None or config.directory is None or entry is None:
         return
     owner = config.rows.owner_of(entry.body)
-    assert owner is not None
+    if owner is None:  # another request has signed the user out, and the save merged with that
+        return
     try:
         await config.directory.end_oldest(owner, config.max_sessions_per_user)
     except StoreUnavailable as error:

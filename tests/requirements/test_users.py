@@ -517,6 +517,38 @@ async def test_after_the_response_a_user_can_leave_but_not_enter(owned: Counting
 
 
 @memory_only
+@pytest.mark.parametrize("way", ["a proof", "the first use with the option"])
+async def test_a_user_who_leaves_in_a_parallel_request_is_out(
+    owned: CountingOwnedStore, clock: FakeClock, way: str
+) -> None:
+    """A sign-out after the response takes no new id, so that the slower request's save merges with it."""
+
+    async def leave(request: Request) -> Any:
+        async def body() -> Any:
+            yield b""
+            del request.state.session["user"]
+
+        return StreamingResponse(body())
+
+    async def be_overtaken(request: Request) -> Any:
+        if way == "a proof":
+            request.state.session.reauthenticated()
+        request.state.session["b"] = "2"
+        await other.get("/leave")
+
+    handlers = {"/leave": leave, "/slow": be_overtaken}
+    app = app_of(owned, clock, handlers=handlers, max_sessions_per_user=1)
+    before = make_app(owned, {**HANDLERS, **handlers}, clock=clock)
+    browser = Browser(app if way == "a proof" else before)
+    await browser.get("/in?user=42&a=1")
+    other = browser.tab()
+    browser.app = app
+    assert (await browser.get("/slow")).status == 200
+    assert (await browser.get("/")).json() == {"a": "1", "b": "2"}
+    assert await directory_of(owned, clock).count(42) == 0
+
+
+@memory_only
 async def test_atomic_cant_change_the_user(owned: CountingOwnedStore, clock: FakeClock) -> None:
     async def swap(request: Request) -> Any:
         await request.state.session.atomic(lambda data: data.update(user=43))
