@@ -23,7 +23,7 @@ _PURPOSE = b"starlette_sessions_ext.successor"
 
 def new_id() -> str:
     """A new session id: 32 characters of a-z2-7, made from the system's random source."""
-    return _base32(secrets.token_bytes(ID_BYTES))
+    return base32(secrets.token_bytes(ID_BYTES))
 
 
 @lru_cache(REMEMBERED)
@@ -32,7 +32,7 @@ def key_of(session_id: str) -> str:
 
     The first 160 bits of SHA-256(id), so that a leaked table, backup or log opens no session.
     """
-    return _base32(hashlib.sha256(session_id.encode()).digest()[:ID_BYTES])
+    return base32(hashlib.sha256(session_id.encode()).digest()[:ID_BYTES])
 
 
 def digest_of(key: str) -> str:
@@ -59,7 +59,7 @@ def id_of_legacy(identity: str) -> str:
     It is never sent, and would open nothing. No secret of ours goes into it, so that changing the
     secrets doesn't bring back what has ended.
     """
-    return _base32(hashlib.sha256(b"legacy session " + identity.encode()).digest()[:ID_BYTES])
+    return base32(hashlib.sha256(b"legacy session " + identity.encode()).digest()[:ID_BYTES])
 
 
 class Successors:
@@ -84,8 +84,9 @@ class Successors:
 
 
 def _follow(key: bytes, session_id: str, nonce: str) -> str:
-    return _base32(hmac.digest(key, f"{session_id} {nonce}".encode(), "sha256")[:ID_BYTES])
+    return base32(hmac.digest(key, f"{session_id} {nonce}".encode(), "sha256")[:ID_BYTES])
 
 
-def _base32(raw: bytes) -> str:
+def base32(raw: bytes) -> str:
+    """Return bytes as characters of a-z2-7, 8 for each 5 bytes."""
     return base64.b32encode(raw).decode().lower()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -12,6 +11,7 @@ from ..errors import ConfigurationError, NotSerializable
 from ..serializers import Serializer
 from ..stores.base import SessionStore, SupportsOwners
 from .callables import is_async
+from .ids import ID_BYTES, base32
 
 UserOption = str | Callable[[Mapping[str, Any]], str | int | None]
 
@@ -37,14 +37,15 @@ class Users:
     def of(self, data: Mapping[str, Any]) -> str | None:
         """Return the user of a session as text; None: nobody is signed in. Raises `NotSerializable`."""
         user = self._find(data)
-        if user is None or (type(user) is str and user):
-            return user
-        if type(user) is not int:
+        if user is None:
+            return None
+        text = _as_text(user)
+        if text is None:
             raise NotSerializable(
                 f"the session's user is a {type(user).__name__}{' without text' if user == '' else ''}: the option "
                 "user must lead to a non-empty str, an int or None. Nothing was saved."
             )
-        return str(user)
+        return text
 
     def of_body(self, body: bytes) -> str | None:
         """Return the user of a stored session. Raises `NotSerializable` and `CorruptRecord`."""
@@ -63,14 +64,15 @@ def owner_of(user: str) -> str:
     No secret goes into it, so that a revocation finds all sessions after a change of secrets as well. It
     hides user ids from a glance at the table, and not from anyone who tries ids.
     """
-    return base64.b32encode(hashlib.sha256(_PURPOSE + user.encode()).digest()[:20]).decode().lower()
+    return base32(hashlib.sha256(_PURPOSE + user.encode()).digest()[:ID_BYTES])
 
 
 def read_user(user: str | int) -> str:
     """Return a user as text. Raises TypeError for what no session can have as its user."""
-    if type(user) is int or (type(user) is str and user):
-        return str(user)
-    raise TypeError("a user is a non-empty str or an int, as the option user finds it in the session")
+    text = _as_text(user)
+    if text is None:
+        raise TypeError("a user is a non-empty str or an int, as the option user finds it in the session")
+    return text
 
 
 def require_owners(store: SessionStore) -> SupportsOwners:
@@ -81,3 +83,8 @@ def require_owners(store: SessionStore) -> SupportsOwners:
             "of this package, or leave the option user out"
         )
     return store
+
+
+def _as_text(user: object) -> str | None:
+    """Return a user as text; None for what can't be one. A bool is no int here."""
+    return str(user) if type(user) is int or (type(user) is str and user) else None
