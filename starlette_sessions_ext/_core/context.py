@@ -51,6 +51,14 @@ class SessionContext:
 
     __slots__ = ("__dict__", "client_id", "config", "cookie", "entry", "session", "writable")
 
+    # What the constructor of a subclass sets: every request makes one, so that there is none here to call.
+    config: SessionConfig
+    session: Session
+    entry: Entry | None
+    cookie: SetCookie | ClearCookie | None
+    client_id: str | None
+    writable: bool
+
     # What few requests need isn't set for each of them.
     is_socket = False
     other_ids: Sequence[str] = ()  # of further cookies that verified
@@ -61,15 +69,6 @@ class SessionContext:
     kept_alive_at = 0.0  # when `keep_alive` last looked, in unix seconds
     is_busy = False
     _idle: anyio.Event | None = None
-
-    def __init__(self, config: SessionConfig, client_id: str | None = None) -> None:
-        self.config = config
-        self.session = session = Session()
-        session._persistence = self
-        self.entry: Entry | None = None
-        self.cookie: SetCookie | ClearCookie | None = None
-        self.client_id = client_id
-        self.writable = True
 
     def fill(self, entry: Entry) -> None:
         """Take over a loaded session. Raises `CorruptRecord`."""

@@ -68,7 +68,6 @@ class Exchange(SessionContext):
     def __init__(
         self, config: SessionConfig, http: HTTPConfig, scope: Scope, send: Send, client_id: str | None
     ) -> None:
-        # As the constructor of `SessionContext` does, which isn't called: every request makes an exchange.
         self.config = config
         self.session = session = Session()
         session._persistence = self

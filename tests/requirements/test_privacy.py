@@ -42,11 +42,11 @@ from starlette_sessions_ext import (
     StoreUnavailable,
 )
 from starlette_sessions_ext._core.circuit_breaker import Guard
-from starlette_sessions_ext._core.context import SessionContext
 from starlette_sessions_ext._core.ids import Successors, key_of, new_id, new_nonce
 from starlette_sessions_ext._core.plan import Entry, SetCookie
 from starlette_sessions_ext._core.record import Alias, Header, decode
 from starlette_sessions_ext._http.cookie import SessionCookie
+from starlette_sessions_ext._http.exchange import Exchange
 from starlette_sessions_ext.testing import FakeClock
 from starlette_sessions_ext.testing._named import named
 
@@ -383,6 +383,10 @@ async def test_V1_logs_at_debug_tell_nothing(
     assert_clean(text, *seen)
 
 
+async def discard(message: Message) -> None:
+    """Send nothing."""
+
+
 async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> dict[str, object]:
     """What holds a secret of some kind in a request of the browser's session."""
     sessions: list[Session] = []
@@ -400,7 +404,8 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
     assert not isinstance(record, Alias)
     header, body = record
     middleware = SessionMiddleware(app, [SECRET, Secret(SECRET)], store=store, clock=clock)
-    found = middleware._http.cookie.find({"headers": [(b"cookie", f"session={browser.cookies['session']}".encode())]})
+    scope: Scope = {"headers": [(b"cookie", f"session={browser.cookies['session']}".encode())]}
+    found = middleware._http.cookie.find(scope)
     assert found.session_id == session_id
     return {
         "the session": sessions[0],
@@ -414,7 +419,7 @@ async def holders(store: CountingStore, clock: FakeClock, browser: Browser) -> d
         "settings": middleware._config,
         "rows": middleware._config.rows,
         "repository": middleware._config.repository,
-        "transaction": SessionContext(middleware._config),
+        "exchange": Exchange(middleware._config, middleware._http, scope, discard, found.session_id),
         "store": store.store,
         "alias": Alias(key, 0, "0" * 16, key_of(session_id)),
         "successors": Successors([SECRET]),
