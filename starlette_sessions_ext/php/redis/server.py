@@ -13,7 +13,7 @@ from ...stores.base import Finding, Stored
 from ...stores.redis.answers import Answers
 from ...stores.redis.clients import Client, is_cluster, make_clients
 from ...stores.redis.diagnosis import findings, probe
-from ...stores.redis.errors import DRIVER_ERRORS, cause_of, glob, is_foreign
+from ...stores.redis.errors import DRIVER_ERRORS, cause_of, is_foreign
 from ..session_ids import is_session_id
 from .commands import LOCKED, PHPCommands
 
@@ -95,13 +95,7 @@ class PHPRedisServer:
 
     async def ids(self) -> AsyncIterator[str]:
         """Yield the ids of all sessions; what else has the prefix, such as a lock, is left out."""
-        names = aiter(self._clients.here().client.scan_iter(match=glob(self._prefix) + "*", count=1000))
-        while True:
-            async with self._answers.within(self._timeout):
-                name = await anext(names, None)
-            if name is None:
-                return
-            session_id = name.decode(errors="replace").removeprefix(self._prefix)
+        async for session_id in self._answers.keys(self._clients.here().client):
             if is_session_id(session_id):
                 yield session_id
 

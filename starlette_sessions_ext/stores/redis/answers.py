@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ...errors import StoreUnavailable
-from .errors import DRIVER_ERRORS, Refusal, Server, cause_of, explain, is_foreign
+from .errors import DRIVER_ERRORS, Refusal, Server, cause_of, explain, glob, is_foreign
 
 
 class Answers:
@@ -31,6 +31,16 @@ class Answers:
     async def of_all(self, calls: Iterable[Awaitable[Any]]) -> list[Any]:
         """Wait for what scripts say of rows, in the order of the calls."""
         return await asyncio.gather(*(self.of(call) for call in calls))
+
+    async def keys(self, client: Any) -> AsyncIterator[str]:
+        """Yield all keys of the server, or Cluster, that begin with the prefix, without it."""
+        names = aiter(client.scan_iter(match=glob(self._prefix) + "*", count=1000))
+        while True:
+            async with self.within(self._seconds):
+                name = await anext(names, None)
+            if name is None:
+                return
+            yield name.decode(errors="replace").removeprefix(self._prefix)
 
     @asynccontextmanager
     async def within(self, seconds: float) -> AsyncIterator[None]:

@@ -41,7 +41,7 @@ from ..base import (
 from .answers import Answers
 from .clients import Client, make_clients
 from .diagnosis import findings, probe
-from .errors import DRIVER_ERRORS, cause_of, glob, is_error_reply, is_foreign
+from .errors import DRIVER_ERRORS, cause_of, is_error_reply, is_foreign
 from .owners import Owners
 from .prefixes import check_prefix
 from .rows import Row, read, write
@@ -186,13 +186,7 @@ class RedisStore(SupportsOwners):
 
     async def all_keys(self) -> AsyncIterator[str]:
         """The keys of all sessions; see `SupportsListing`."""
-        names = aiter(self._clients.here().client.scan_iter(match=glob(self._prefix) + "*", count=1000))
-        while True:
-            async with self._answers.within(self._timeout):
-                name = await anext(names, None)
-            if name is None:
-                return
-            key = name.decode(errors="replace").removeprefix(self._prefix)
+        async for key in self._answers.keys(self._clients.here().client):
             if is_key(key):  # not something else under the same prefix
                 yield key
 
