@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from ..._time import MAX_TIMESTAMP
+from ...stores.mysql.names import quote_table
 
 _LAST_OF_INT = 2**32 - 1
 """The last second of an INT UNSIGNED, in 2106."""
@@ -93,5 +94,4 @@ Layout = SessionData | PHPSession
 
 
 def _quoted(database: str | None, table: str, session_id: str, data: str) -> dict[str, str]:
-    quoted = f"`{table}`" if database is None else f"`{database}`.`{table}`"
-    return {"table": quoted, "id": f"`{session_id}`", "data": f"`{data}`"}
+    return {"table": quote_table(database, table), "id": f"`{session_id}`", "data": f"`{data}`"}
