@@ -52,7 +52,7 @@ def to_store_error(error: Exception, host: str, table: TableSpec) -> SessionErro
     if error.reason in _LOCKED:
         return SessionUnavailable(
             f"{place} gave up waiting for a lock (error {error.reason}), nothing was written:"
-            " find the SQL transaction that holds the session's row for so long"
+            " find the SQL transaction that keeps the session's row locked"
         )
     if error.reason == _TABLE_LOCKED:
         return StoreUnavailable(

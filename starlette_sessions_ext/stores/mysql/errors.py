@@ -92,7 +92,7 @@ def to_store_error(error: Exception, place: str) -> StoreError:
     if code in _LOCKED:
         return SessionUnavailable(
             f"{place} gave up waiting for a lock (error {code}), nothing was written:"
-            " find the transaction that holds the session's row, or the table, for so long"
+            " find the transaction that keeps the session's row, or the table, locked"
         )
     if code in _TIMED_OUT:
         return StoreTimeout(f"{place} gave up on a statement (error {code}): {SLOW}")

@@ -87,7 +87,7 @@ def to_store_error(error: Exception, place: str) -> StoreError:
     if state in _LOCKED:
         return SessionUnavailable(
             f"{place} gave up waiting for a lock ({state}), nothing was written:"
-            " find the transaction that holds the session's row, or the table, for so long"
+            " find the transaction that keeps the session's row, or the table, locked"
         )
     if state in _TIMED_OUT:
         return StoreTimeout(f"{place} gave up on a statement ({state}): {SLOW}")

@@ -40,7 +40,7 @@ class Owners:
     async def add(self, owner: str, key: str, expires_at: int, version: Hashable = None) -> int:
         """List a row and return until when it is listed: longer than it lives.
 
-        Nothing is sent where the version says that an earlier write has listed it for so long.
+        Sends nothing where `version` shows that the index lists the row until `expires_at` or later.
         """
         before = read(version) if isinstance(version, bytes) else None
         if before is not None and before.owner == owner and expires_at <= before.listed_until:

@@ -153,7 +153,7 @@ class RedisStore(SupportsOwners):
         check_expires_at(expires_at)
         touches = self._clients.here().touches
         done = await self._answers.of(touches.submit(self._prefix + key, self._milliseconds(expires_at), expires_at))
-        if isinstance(done, bytes):  # the owner, whose index doesn't list the row for so long
+        if isinstance(done, bytes):  # the owner, whose index would drop the row before `expires_at`
             await self._owners.add(done.decode(), key, expires_at)
         return bool(done)
 
