@@ -39,8 +39,13 @@ class PostgreSQLServer(Server):
         self._options = options
 
     def url(self, database: str = "fresh", port: int | None = None) -> str:
-        """Return what a store is given; with the `port` of a proxy, if there is one."""
-        return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{port or self.port}/{database}"
+        """Return what a store is given; with the `port` of a proxy, if there is one, and without TLS there.
+
+        A proxy can hold a connect up until it is cancelled. If asyncpg was to ask for TLS next, it leaves a
+        failed future behind, and the event loop complains of that.
+        """
+        tls = "" if port is None else "?sslmode=disable"
+        return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{port or self.port}/{database}{tls}"
 
     def run(self, sql: str, database: str = "fresh") -> str:
         """Run statements by psql, as an operator would; rows come back as lines of fields separated by tabs."""

@@ -287,8 +287,10 @@ async def test_a_create_that_was_given_up_may_take_place_after_a_delete(
 ) -> None:
     """As the contract says. What was sent is carried out when it arrives, also where its client has left."""
     async with RequestsLater("127.0.0.1", postgresql.port) as proxy:
-        url = f"{postgresql.url(port=proxy.port)}?sslmode=disable"
-        async with PostgreSQLStore(url, timeout=1) as store, PostgreSQLStore(postgresql.url()) as other:
+        async with (
+            PostgreSQLStore(postgresql.url(port=proxy.port), timeout=1) as store,
+            PostgreSQLStore(postgresql.url()) as other,
+        ):
             await store.create(key_of(new_id()), b"data", soon)  # prepares the statement
             proxy.marker, proxy.held = key.encode(), asyncio.Event()
             with pytest.raises(StoreTimeout):
