@@ -91,7 +91,7 @@ class SessionRepository:
     async def create(self, header: Header, body: bytes) -> Entry:
         """Make a session under a new id, whose key and time of issue take the place of those in `header`."""
         for _ in range(ID_TRIES):
-            entry = await self.rows.create(new_id(), header, body)
+            entry = await self.rows.create(self._new_id(), header, body)
             if entry is not None:
                 return entry
         raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
@@ -205,6 +205,9 @@ class SessionRepository:
         """Note for a moment that another session took the place of one that was deleted."""
         alias = self._leading_nowhere(key)
         await self.rows.create_data(key, alias.encode(), alias.until + LATE_FOR)
+
+    def _new_id(self) -> str:
+        return new_id()
 
     def _successor(self, session_id: str, alias: Alias) -> str | None:
         return self.successors.find(session_id, alias.nonce, alias.target)

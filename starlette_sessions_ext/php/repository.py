@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from .._core.ids import digest_of
 from .._core.plan import Entry
 from .._core.record import Alias, Header
-from .._core.repository import ID_TRIES, LATE_FOR, Change, SessionRepository
+from .._core.repository import LATE_FOR, Change, SessionRepository
 from .._core.rows import Rows
-from ..errors import ConfigurationError, CorruptRecord, NotSerializable, StoreError
+from ..errors import ConfigurationError, CorruptRecord, NotSerializable
 from .codec import Format, dumps, loads
 from .replaced_ids import ReplacedIds
 from .session_ids import make_session_id
@@ -69,15 +69,6 @@ class PHPRepository(SessionRepository):
     sid_length: int
     sid_bits_per_character: int
 
-    async def create(self, header: Header, body: bytes) -> Entry:
-        """Make a session under a new id."""
-        for _ in range(ID_TRIES):
-            session_id = make_session_id(self.sid_length, self.sid_bits_per_character)
-            entry = await self.rows.create(session_id, header, body)
-            if entry is not None:
-                return entry
-        raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
-
     async def renew(self, entry: Entry, change: Change, grace: int) -> tuple[Entry | None, bool]:
         raise ConfigurationError("PHP knows no old id that leads to a session: rotate the id instead of renewing it")
 
@@ -90,6 +81,9 @@ class PHPRepository(SessionRepository):
         if removed:
             self._remember(entry.session_id)
         return removed
+
+    def _new_id(self) -> str:
+        return make_session_id(self.sid_length, self.sid_bits_per_character)
 
     def _remember(self, session_id: str) -> None:
         self.rows.replaced.add(session_id, self.rows.clock())
