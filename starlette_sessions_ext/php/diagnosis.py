@@ -12,7 +12,7 @@ from ..stores.base import Finding, SessionStore, SupportsDiagnosis, SupportsList
 from .codec import Format, loads
 from .errors import PHPDecodeError
 from .objects import PHPObject
-from .settings import PHPSettings
+from .settings import PHP_LIFETIME, PHPSettings
 
 _MOST_ROWS = 1000
 """Sessions that are looked at."""
@@ -51,7 +51,9 @@ def store_of(url: str, settings: PHPSettings, *, timezone: str = "UTC") -> Sessi
     return PHPFileStore(url, format=settings.serialize_handler, lifetime=settings.gc_maxlifetime)
 
 
-async def diagnose(url: str, *, lifetime: int = 1440, format: Format = "php", timezone: str = "UTC") -> list[Finding]:
+async def diagnose(
+    url: str, *, lifetime: int = PHP_LIFETIME, format: Format = "php", timezone: str = "UTC"
+) -> list[Finding]:
     """Look at the sessions of PHP behind a URL or save path. The options are PHP's settings; see `store_of`."""
     settings = PHPSettings(gc_maxlifetime=lifetime, serialize_handler=format)
     async with store_of(url, settings, timezone=timezone) as store:

@@ -9,6 +9,8 @@ from typing import Any, get_args
 from ..errors import ConfigurationError
 from .codec import Format
 
+PHP_LIFETIME = 1440
+"""Seconds: PHP's default for `session.gc_maxlifetime`."""
 _NAME = re.compile(r"[^=,;.\[ \t\r\n\v\f\0]+")
 _SAME_SITES = ("", "lax", "strict", "none")
 
@@ -22,7 +24,7 @@ class PHPSettings:
 
     name: str = "PHPSESSID"
     serialize_handler: Format = "php"
-    gc_maxlifetime: int = 1440
+    gc_maxlifetime: int = PHP_LIFETIME
     """How long a session lives without use."""
     cookie_lifetime: int = 0
     """How long the cookie lives; 0: until the browser closes."""

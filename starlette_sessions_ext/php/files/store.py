@@ -28,6 +28,7 @@ from ...stores.base import DEFAULT_MAX_DATA_BYTES, Finding, SessionStore, Stored
 from ..codec import Format
 from ..session_ids import check_session_id
 from ..session_rows import check_session_row
+from ..settings import PHP_LIFETIME
 from .diagnosis import findings
 from .folder_check import check_folder
 from .lock_queue import Claim, LockQueue
@@ -37,8 +38,6 @@ from .session_file import Locked, SessionFile, locked_file, translated
 
 T = TypeVar("T")
 
-PHP_LIFETIME = 1440
-"""Seconds: PHP's default for `session.gc_maxlifetime`."""
 LOCK_TIMEOUT = 5.0
 """Seconds for an operation. A page of PHP holds the lock of its session until it ends."""
 

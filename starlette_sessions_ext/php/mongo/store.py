@@ -26,6 +26,7 @@ from ...stores.mongo.writes import insert_document, update_document
 from ..leftovers import left_behind
 from ..session_ids import check_session_id, is_session_id
 from ..session_rows import check_session_row
+from ..settings import PHP_LIFETIME
 from ..text import as_text
 from .diagnosis import findings_of
 from .documents import as_row, document, expired, living, unchanged
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
     from pymongo.asynchronous.collection import AsyncCollection
 
-PHP_LIFETIME = 1440
-"""Seconds: PHP's default for `session.gc_maxlifetime`."""
 _BATCH_SIZE = 100
 """Expired documents deleted at once."""
 

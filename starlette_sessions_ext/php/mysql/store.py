@@ -21,14 +21,13 @@ from ...stores.mysql.names import parse_names
 from ..leftovers import left_behind
 from ..session_ids import check_session_id, is_session_id
 from ..session_rows import check_session_row
+from ..settings import PHP_LIFETIME
 from . import statements
 from .columns import Columns
 from .diagnosis import findings_of
 from .layouts import Layout, PHPSession, SessionData
 from .table import PHPTable
 
-PHP_LIFETIME = 1440
-"""Seconds: PHP's default for `session.gc_maxlifetime`."""
 _BATCH_SIZE = 100
 """Expired rows deleted at once."""
 
