@@ -28,7 +28,7 @@ from typing import Self, TypeGuard, cast
 import anyio
 
 from ..errors import ConfigurationError, CorruptRecord, SessionTooLarge, StoreTimeout
-from ._support.options import check_options
+from ._support.options import check_options, check_store
 from .base import DEFAULT_TIMEOUT, SessionStore, Stored, SupportsOwners, check_key, check_owner, check_row
 
 _CLAIM = b"session-move 7d2f90c4b81a63e5 claim "
@@ -222,8 +222,7 @@ class MigratingOwners(MigratingStore, SupportsOwners):
 
 def _check_stores(new: object, old: object) -> None:
     for name, store in (("new", new), ("old", old)):
-        if isinstance(store, type) or not isinstance(store, SessionStore):
-            raise ConfigurationError(f"{name} must be a store, such as SQLiteStore(path) or store_from_url(url)")
+        check_store(name, store)
     if new is old:
         raise ConfigurationError("new and old are the same store: without a move that store alone is enough")
 

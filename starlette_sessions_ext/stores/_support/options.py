@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from ...errors import ConfigurationError
+from ..base import SessionStore
 
 
 def check_options(
@@ -27,6 +28,12 @@ def check_options(
     if max_data_bytes is not None and (type(max_data_bytes) is not int or max_data_bytes < 1):
         raise ConfigurationError("max_data_bytes must be a positive int of bytes")
     check_count("pool_size", pool_size)
+
+
+def check_store(option: str, value: object) -> None:
+    """Raise `ConfigurationError` unless the value is a store. A class isn't, though it may look like one."""
+    if isinstance(value, type) or not isinstance(value, SessionStore):
+        raise ConfigurationError(f"{option} must be a store, such as SQLiteStore(path) or store_from_url(url)")
 
 
 def check_count(option: str, value: int) -> None:

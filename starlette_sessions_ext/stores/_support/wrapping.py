@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import cast
 
-from ...errors import ConfigurationError
 from ..base import SessionStore, Stored, SupportsOwners
+from .options import check_store
 
 _OPTIONAL_METHODS = ("all_keys", "diagnose", "server_of", "owner_of", "keys_of", "delete_all_of")
 """Those of the protocols that a store needn't support."""
@@ -20,8 +20,7 @@ class WrappingStore(SessionStore):
     """
 
     def __init__(self, store: SessionStore) -> None:
-        if isinstance(store, type) or not isinstance(store, SessionStore):
-            raise ConfigurationError("store must be a store, such as SQLiteStore(path) or store_from_url(url)")
+        check_store("store", store)
         self._store = store
         self.max_data_bytes = store.max_data_bytes
         for name in _OPTIONAL_METHODS:
