@@ -20,7 +20,9 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--batch", type=positive, default=1000, help="sessions removed at a time (default: %(default)s)"
     )
-    parser.add_argument("--every", type=positive, metavar="SECONDS", help="go on, with so long a pause between rounds")
+    parser.add_argument(
+        "--every", type=positive, metavar="SECONDS", help="repeat, with a pause of SECONDS between rounds"
+    )
     add_url(parser)
 
     parser = commands.add_for_store("doctor", doctor, "redis://localhost:6379/0")
