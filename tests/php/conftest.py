@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ..support.patient_stores import patient_stores as patient_stores
 from ..support.php_process import PHPProcess, running_php
 
 

@@ -24,6 +24,7 @@ from starlette_sessions_ext.testing import FakeClock
 from ..support.fixtures import HandlerSocketURLs
 from ..support.mariadb_server import empty, run_sql
 from ..support.mongo_server import mongo_client
+from ..support.patient_stores import patient_stores as patient_stores
 from ..support.postgresql_server import empty as empty_postgresql
 from ..support.postgresql_server import run_sql as run_postgresql
 from ..support.redis_server import let_pass

@@ -242,7 +242,7 @@ async def test_a_frozen_server_ends_in_a_timeout(redis_server: RedisServer, key:
 async def test_a_connection_that_is_closed_under_a_command_is_unavailable(cluster: tuple[RedisServer, ...]) -> None:
     """As redis-py closes those of a whole Cluster where one command found a node gone."""
     outcomes: list[bool | BaseException] = []
-    async with RedisCluster("127.0.0.1", cluster[0].port) as client, RedisStore(client) as store:
+    async with RedisCluster("127.0.0.1", cluster[0].port) as client, RedisStore(client, timeout=2) as store:
         await store.open()
         for turns in range(25):
             calls = [asyncio.ensure_future(store.touch(key_of(new_id()), 0)) for _ in range(8)]
