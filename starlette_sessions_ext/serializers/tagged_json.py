@@ -24,12 +24,20 @@ from ..errors import ConfigurationError, CorruptRecord
 from .json_faults import Part, explain, find_fault, json_parts, json_remedy
 from .plain_json import JSONSerializer
 
+
+def _write_time(value: datetime | time) -> str:
+    offset = value.utcoffset()
+    if offset is not None and offset.microseconds:
+        raise TypeError  # Python 3.11 reads an offset below a second as UTC
+    return value.isoformat()
+
+
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
-    datetime: ("!datetime", datetime.isoformat),
+    datetime: ("!datetime", _write_time),
     date: ("!date", date.isoformat),
-    time: ("!time", time.isoformat),
+    time: ("!time", _write_time),
     timedelta: ("!timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
     UUID: ("!uuid", str),
     Decimal: ("!decimal", str),
@@ -153,6 +161,8 @@ class TaggedJSONSerializer:
     def _remedy(self, value: Any) -> str:
         if isinstance(value, Enum) or dataclasses.is_dataclass(value):
             return f"name its class, TaggedJSONSerializer(types=[{type(value).__name__}])"
+        if isinstance(value, datetime | time):
+            return "give it a UTC offset of whole seconds"
         return json_remedy(value)
 
 
