@@ -131,23 +131,22 @@ class SessionMiddleware(StarletteAttributes):
         session_id, client_id, others = self._find(scope)
         exchange = Exchange(self._config, self._http, scope, send, client_id)
         try:
-            if session_id is not None and not others:
-                try:
-                    found = await self._rows.read(session_id)
-                    if type(found) is Entry:
-                        exchange.fill(found)
-                    elif found is not None:
-                        await follow(exchange, found, session_id)
-                except (CorruptRecord, StoreUnavailable) as error:
-                    exchange.go_on_without(session_id, error)
-            elif others:
-                await load_first(exchange, session_id, others)
-            elif self._legacy:
-                await self._import_legacy(exchange, scope)
-            exchange.publish()
-            if scope["type"] == "websocket":
-                receive = exchange.watch(receive)
             try:
+                if session_id is not None and not others:
+                    try:
+                        found = await self._rows.read(session_id)
+                        if type(found) is Entry:
+                            exchange.fill(found)
+                        elif found is not None:
+                            await follow(exchange, found, session_id)
+                    except (CorruptRecord, StoreUnavailable) as error:
+                        exchange.go_on_without(session_id, error)
+                elif others:
+                    await load_first(exchange, session_id, others)
+                elif self._legacy:
+                    await self._import_legacy(exchange, scope)
+                if scope["type"] == "websocket":
+                    receive = exchange.watch(receive)
                 await self.app(scope, receive, exchange.send)
                 session = exchange.session
                 if session.modified or (session._lent and exchange.differs()):

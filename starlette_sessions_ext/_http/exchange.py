@@ -16,7 +16,7 @@ from .._core.plan import ClearCookie, SetCookie
 from .._core.sign_in_details import Describe, encode_details
 from ..errors import ConfigurationError, SessionError, SessionGone
 from ..events import logger
-from ..session import ENDED, Session
+from ..session import ENDED, Session, new_session
 from .cookie import SessionCookie
 from .headers import (
     RELATED,
@@ -55,7 +55,10 @@ class HTTPConfig:
 class Exchange(SessionContext):
     """The session of one request, with the messages that the application sends.
 
+    It is made in one function, since every request makes one. The session is in the scope until `close`.
     `failure` is why the response that was about to start couldn't be saved.
+
+    Raises `ConfigurationError` where the name in `request.state` is taken.
     """
 
     __slots__ = ("_http", "_outer_state", "_scope", "_send_message")
@@ -69,8 +72,6 @@ class Exchange(SessionContext):
         self, config: SessionConfig, http: HTTPConfig, scope: Scope, send: Send, client_id: str | None
     ) -> None:
         self.config = config
-        self.session = session = Session()
-        session._persistence = self
         self.entry = None
         self.cookie = None
         self.client_id = client_id
@@ -78,24 +79,24 @@ class Exchange(SessionContext):
         self._http = http
         self._scope = scope
         self._send_message = send
-
-    # The scope
-
-    def publish(self) -> None:
-        """Put the session into the scope, until `close`. Raises `ConfigurationError` where its name is taken."""
-        scope, name = self._scope, self._http.state_attr
+        self.session = session = new_session()
+        session._persistence = self
+        session._stored = None
+        session._lent = session.accessed = session.modified = False
+        # Into the scope
+        name = http.state_attr
         state = scope.get("state")
         if state is None:
             state = {}
         elif name in state and not isinstance(state, RequestState) and not isinstance(state[name], Session):
             raise ConfigurationError(f"request.state.{name} is taken by the application: choose another state_attr")
         self._outer_state = state
-        scope["state"] = RequestState(state, name, self.session)
+        scope["state"] = RequestState(state, name, session)
         if "session" in scope:
             self._outer_session = scope["session"]
             if not isinstance(self._outer_session, Session):
-                self._http.warn_once(_TWO_MIDDLEWARES)
-        scope["session"] = self.session
+                http.warn_once(_TWO_MIDDLEWARES)
+        scope["session"] = session
 
     def close(self) -> None:
         """The request is over. The session leaves the server's state, and an outer session is back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._time import parse_duration
@@ -28,15 +29,18 @@ class Session(TrackedDict):
     with it. Nested changes count: `session["cart"].append(1)` is saved.
     """
 
-    # Set by the handler, taken by the context.
-    _intent = NO_INTENT
+    __slots__ = ("_persistence", "_stored")
+
+    _persistence: SessionPersistence | None
+    _stored: StoredSession | None
+    _degraded = False
+    _intent = NO_INTENT  # what the handler asked for, until the context takes it
     _typed: TypedValues | None = None  # objects that `typed` has handed out
     _put_back: Collection[str] = ()  # keys of before this request, which were taken out of the store and put back here
 
-    # Set by the context.
-    _stored: StoredSession | None = None
-    _degraded = False
-    _persistence: SessionPersistence | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._persistence = self._stored = None
 
     @property
     def is_new(self) -> bool:
@@ -250,10 +254,15 @@ class Session(TrackedDict):
             raise SessionError("this session isn't part of a running request, so it has no store to save to")
         return self._persistence
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy takes along besides the data: neither the request nor the stored row."""
-        alone = ("_persistence", "_stored", "_typed")
-        return {name: value for name, value in vars(self).items() if name not in alone}
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: the data and what was asked, neither the request nor the stored row."""
+        asked = {name: value for name, value in vars(self).items() if name != "_typed"}
+        flags = {name: getattr(self, name) for name in TrackedDict.__slots__}
+        return type(self), (dict(self),), (asked, flags)
 
     def __repr__(self) -> str:
         return f"<Session of {dict.__len__(self)} keys>"  # never the data: a repr ends up in logs
+
+
+new_session = partial(dict.__new__, Session)
+"""`Session` without its constructor, whose attributes the caller sets: every request makes one."""
