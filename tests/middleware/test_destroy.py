@@ -13,23 +13,10 @@ from starlette_sessions_ext._core.repository import LATE_FOR
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import Answer, Browser, Handler, make_app
-from ..support.handlers import logout, rotate
+from ..support.handlers import clear, logout, put, rotate, view
 from ..support.store_wrappers import CountingStore
 
 pytestmark = pytest.mark.anyio
-
-
-async def view(request: Request) -> Any:
-    return dict(request.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.session.update(request.query_params)
-
-
-async def clear(request: Request) -> Any:
-    request.session.clear()
 
 
 async def destroy_and_refill(request: Request) -> Any:

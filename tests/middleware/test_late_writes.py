@@ -16,18 +16,10 @@ from starlette_sessions_ext import MemoryStore, NotSerializable, SessionNotSaved
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import Browser, Handler, make_app
+from ..support.handlers import put, view
 from ..support.store_wrappers import CountingStore
 
 pytestmark = pytest.mark.anyio
-
-
-async def view(request: Request) -> Any:
-    return dict(request.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.session.update(request.query_params)
 
 
 async def background(request: Request) -> Any:

@@ -13,7 +13,7 @@ from starlette_sessions_ext.presets import AAL1, AAL2, AAL3, DAY, HOUR, MINUTE, 
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import SECRET, Browser, make_app
-from ..support.handlers import rotate
+from ..support.handlers import rotate, view
 
 pytestmark = pytest.mark.anyio
 
@@ -22,10 +22,6 @@ LEVELS = pytest.mark.parametrize(
     [(AAL1, 30 * DAY, 30 * DAY), (AAL2, 24 * HOUR, HOUR), (AAL3, 12 * HOUR, 15 * MINUTE)],
     ids=["AAL1", "AAL2", "AAL3"],
 )
-
-
-async def view(request: Request) -> Any:
-    return dict(request.session)
 
 
 async def sign_in(request: Request) -> Any:

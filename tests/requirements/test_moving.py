@@ -35,7 +35,7 @@ from starlette_sessions_ext.legacy_cookies import MAX_CANDIDATES
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.client import SECRET, Answer, Browser, Handler, make_app
-from ..support.handlers import renew
+from ..support.handlers import logout, put, renew, view
 from ..support.scheduler import Scheduler, every_order
 from ..support.store_wrappers import CountingStore, DownStore, GatedStore
 from .conftest import SETTINGS, memory_only
@@ -45,19 +45,6 @@ pytestmark = pytest.mark.anyio
 DAY = 24 * 60 * 60
 OLD_SECRET = "what Starlette's middleware had"
 Advance = Callable[[float], Awaitable[None]]
-
-
-async def view(request: Request) -> Any:
-    return dict(request.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.session.update(request.query_params)
-
-
-async def logout(request: Request) -> Any:
-    request.session.clear()
 
 
 HANDLERS: dict[str, Handler] = {"/": view, "/put": put, "/logout": logout, "/renew": renew}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Hashable
-from typing import Any
 
 import anyio
 import pytest
 from redis.asyncio import Redis
-from starlette.requests import Request
 
 from starlette_sessions_ext import (
     DatabaseStore,
@@ -25,6 +23,7 @@ from starlette_sessions_ext._core.ids import key_of
 
 from ..support.asyncio_only import anyio_backend as anyio_backend
 from ..support.client import Browser, make_app
+from ..support.handlers import put, view
 from ..support.mariadb_server import MariaDBServer
 from ..support.postgresql_server import PostgreSQLServer
 from ..support.redis_server import RedisServer
@@ -35,15 +34,6 @@ from .postgresql import control as postgresql_control
 pytestmark = pytest.mark.anyio
 
 OTHERS = 4
-
-
-async def view(request: Request) -> Any:
-    return dict(request.session)
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.session.update(request.query_params)
 
 
 HANDLERS = {"/": view, "/put": put}

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import anyio
 import pytest
-from starlette.requests import Request
 
 from starlette_sessions_ext import MongoStore
 
 from ...support.client import Browser, make_app
+from ...support.handlers import put, view
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
 WRITERS = 260
-
-
-async def put(request: Request) -> Any:
-    """/put?key=value"""
-    request.state.session.update(request.query_params)
-
-
-async def view(request: Request) -> Any:
-    return dict(request.state.session)
 
 
 async def test_all_writers_of_one_session_are_saved(mongo_url: str) -> None:
