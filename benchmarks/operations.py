@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from statistics import quantiles
 
 from starlette_sessions_ext import SessionStore
-from starlette_sessions_ext._core.ids import key_of, new_id, new_nonce
+from starlette_sessions_ext._core.ids import digest_of, key_of, new_id, new_nonce
 from starlette_sessions_ext._core.record import Header
 from starlette_sessions_ext.serializers import JSONSerializer
 
@@ -22,7 +22,7 @@ BODY = JSONSerializer().dumps(SESSION)
 def encoded(key: str, body: bytes = BODY) -> bytes:
     """Return the bytes of a session as the middleware writes them."""
     now = int(time.time())
-    return Header(key, now, now, None, "0" * 16).encode(new_nonce(), body)
+    return Header(key, now, now, None, digest_of(key)).encode(new_nonce(), body)
 
 
 async def create(store: SessionStore, count: int, body: bytes = BODY) -> list[str]:

@@ -1,10 +1,10 @@
-"""Measure larger sessions, a million of them, and a million that have expired."""
+"""Measure larger sessions, a million of them, those of one user among them, and a million that have expired."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from starlette_sessions_ext import SessionStore
 from starlette_sessions_ext.serializers import JSONSerializer
 
-from . import cleanup, operations, seed, workers
+from . import cleanup, operations, owners, seed, workers
 from .report import Findings, Ratio, Table, Target
 from .schedule import Figures, show, turns
 from .seed import Place
@@ -53,15 +53,15 @@ async def _measure(services: Services, sizes: Sequence[int], folder: Path, quick
     async with AsyncExitStack() as stack:
         filled = {}
         for number, size in enumerate(sizes):
-            places = seed.places(services, number, folder)
-            filled[f"{size:,}"] = {name: place.store for name, place in places.items()}
+            filled[f"{size:,}"] = places = seed.places(services, number, folder)
             await _fill(places, size, stack)
         small = filled[f"{sizes[0]:,}"]
-        payloads = await _measure_payloads(small, quick)
+        payloads = await _measure_payloads({name: place.store for name, place in small.items()}, quick)
         counts = await _measure_counts(filled, quick)
+        of_users = await owners.measure(filled, quick)
     expired = sizes[1] if quick else sizes[-1]
     collected = await cleanup.measure(seed.places(services, len(sizes), folder), expired, quick)
-    return [payloads, counts, collected]
+    return [payloads, counts, of_users, collected]
 
 
 async def _fill(places: Mapping[str, Place], size: int, stack: AsyncExitStack) -> None:
@@ -89,15 +89,15 @@ async def _measure_payloads(stores: Mapping[str, SessionStore], quick: bool) -> 
     return Findings([_table("payloads", "Payloads", rows, figures, "1 kB", note)])
 
 
-async def _measure_counts(filled: Mapping[str, Mapping[str, SessionStore]], quick: bool) -> Findings:
+async def _measure_counts(filled: Mapping[str, Mapping[str, Place]], quick: bool) -> Findings:
     least, *_, most = filled
     rows = [Row(name, operation, count) for name in filled[least] for operation in OPERATIONS for count in filled]
     figures = Figures[Row]()
     for turn in turns(rows, 1 if quick else 7, "scale, sessions", warm_up=not quick):
         name, operation, count = turn.row
-        numbers = random.sample(range(int(count.replace(",", ""))), 100)
+        numbers = random.sample(range(1, int(count.replace(",", "")), 2), 100)  # of no user
         sample = [seed.key_of_row("row", number) for number in numbers]
-        figures.add(turn, **await _operate(operation, filled[count][name], sample, operations.BODY))
+        figures.add(turn, **await _operate(operation, filled[count][name].store, sample, operations.BODY))
     note = (
         "one at a time, by random keys; MariaDB's buffer pool holds all of it, PostgreSQL's and the system's cache too"
     )
@@ -120,7 +120,7 @@ def _table(name: str, title: str, rows: Sequence[Row], figures: Figures[Row], ba
     return table
 
 
-def _targets(figures: Figures[Row], stores: Mapping[str, SessionStore], least: str, most: str) -> Iterator[Target]:
+def _targets(figures: Figures[Row], stores: Iterable[str], least: str, most: str) -> Iterator[Target]:
     for name in stores:
         for operation in OPERATIONS:
             ratio = figures.ratio("p50", Row(name, operation, most), Row(name, operation, least))
