@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import NotSerializable
@@ -40,12 +40,9 @@ def merge(
     The dicts under the keys `nested` are merged by their own keys. So is the empty list there: PHP has one empty array.
     """
     contested: list[str] = []
-    for key in nested:
-        sides = (base.get(key, {}), mine.get(key), theirs.get(key))
-        if all(map(_has_keys, sides)):
-            inner = _merge_inside(key, sides, dumps, [attempt[key] for attempt in attempts if key in attempt])
-            mine, theirs = {**mine, key: inner.data}, {**theirs, key: inner.data}
-            contested += inner.contested
+    for inner in _merge_nested(base, mine, theirs, dumps, attempts, nested):
+        mine, theirs = {**mine, **inner.data}, {**theirs, **inner.data}
+        contested += inner.contested
 
     def same(key: str, one: Data, other: Data) -> bool:
         if key not in one or key not in other:
@@ -72,6 +69,17 @@ def merge(
         else:
             data.pop(key, None)
     return Merged(data, tuple(contested))
+
+
+def _merge_nested(
+    base: Data, mine: Data, theirs: Data, dumps: Dumps, attempts: Sequence[Data], nested: Iterable[str]
+) -> Iterator[Merged]:
+    """Merge the dicts under the keys `nested`, where all sides have one."""
+    for key in nested:
+        sides = (base.get(key, {}), mine.get(key), theirs.get(key))
+        if all(map(_has_keys, sides)):
+            inner = _merge_inside(key, sides, dumps, [attempt[key] for attempt in attempts if key in attempt])
+            yield Merged({key: inner.data}, inner.contested)
 
 
 def _merge_inside(key: str, sides: Sequence[Any], dumps: Dumps, attempts: Sequence[Any]) -> Merged:
