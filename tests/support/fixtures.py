@@ -33,12 +33,20 @@ TICKS = {0, 1, 2, 4, 8, 16}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what repeats a case at another tick: `exhaustive`."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec and callspec.params.get("ticks", 0) not in TICKS:
-            item.add_marker("exhaustive")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what repeats a case at another tick: `exhaustive`. Leave it out where something else is repeated as well."""
+    repeated = [item for item in items if _ticks(item) not in TICKS]
+    twice = {item for item in repeated if item.get_closest_marker("exhaustive")}
+    for item in repeated:
+        item.add_marker("exhaustive")
+    items[:] = [item for item in items if item not in twice]
+    config.hook.pytest_deselected(items=list(twice))
+
+
+def _ticks(item: pytest.Item) -> int:
+    callspec = getattr(item, "callspec", None)
+    ticks: int = callspec.params.get("ticks", 0) if callspec else 0
+    return ticks
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
