@@ -80,18 +80,8 @@ class PHPSessionMiddleware(SessionMiddleware):
         clock: Callable[[], float] = time.time,
         **unsupported: Any,
     ) -> None:
-        for name in unsupported:
-            reason = _REASONS.get(name, "there is no such option")
-            raise ConfigurationError(f"PHPSessionMiddleware doesn't take {name}: {reason}")
-        if settings is not None and not isinstance(settings, PHPSettings):
-            raise ConfigurationError("settings must be a PHPSettings")
-        settings = settings or PHPSettings()
-        lifetime = getattr(store, "lifetime", settings.gc_maxlifetime)
-        if lifetime != settings.gc_maxlifetime:
-            raise ConfigurationError(
-                f"the store's lifetime is {lifetime} seconds, and gc_maxlifetime {settings.gc_maxlifetime}: "
-                "give both the value of PHP's session.gc_maxlifetime"
-            )
+        settings = PHPSettings() if settings is None else settings
+        _check(store, settings, unsupported)
         super().__init__(
             app,
             secrets.token_hex(),
@@ -120,6 +110,21 @@ class PHPSessionMiddleware(SessionMiddleware):
         cookie = PHPCookie(settings, clock)
         self._http = HTTPConfig(cookie, state_attr, save_if, describe)
         self._find = cookie.find
+
+
+def _check(store: SessionStore, settings: PHPSettings, unsupported: Mapping[str, Any]) -> None:
+    """Refuse what can't work. Raises `ConfigurationError`."""
+    for name in unsupported:
+        reason = _REASONS.get(name, "there is no such option")
+        raise ConfigurationError(f"PHPSessionMiddleware doesn't take {name}: {reason}")
+    if not isinstance(settings, PHPSettings):
+        raise ConfigurationError("settings must be a PHPSettings")
+    lifetime = getattr(store, "lifetime", settings.gc_maxlifetime)
+    if lifetime != settings.gc_maxlifetime:
+        raise ConfigurationError(
+            f"the store's lifetime is {lifetime} seconds, and gc_maxlifetime {settings.gc_maxlifetime}: "
+            "give both the value of PHP's session.gc_maxlifetime"
+        )
 
 
 class PHPSerializer:
