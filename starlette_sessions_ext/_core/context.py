@@ -145,7 +145,7 @@ class SessionContext:
         except BaseException as error:
             session._intent = asked.then(session._intent)
             session.modified = session.modified or modified
-            if body is not None and self.entry is not None and not isinstance(error, _NOTHING_WRITTEN):
+            if body and self.entry and body != self.entry.body and not isinstance(error, _NOTHING_WRITTEN):
                 self.attempts = (*self.attempts, body)
                 session.modified = True
             raise

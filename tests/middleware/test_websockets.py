@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from starlette_sessions_ext import MemoryStore, SessionGone, SessionNotSaved, StoreUnavailable
+from starlette_sessions_ext import EventKind, MemoryStore, SessionGone, SessionNotSaved, StoreUnavailable, get_session
 from starlette_sessions_ext._core.ids import key_of
 from starlette_sessions_ext._core.repository import ALIAS_RETENTION
 from starlette_sessions_ext.testing import FakeClock
@@ -250,6 +250,30 @@ async def test_a_save_that_fails_at_the_end_raises(store: Unreachable) -> None:
 
     with pytest.raises(StoreUnavailable):
         await Socket(store, talk).connect()
+
+
+async def test_a_save_that_had_nothing_to_write_leaves_no_write_in_doubt(store: Unreachable) -> None:
+    events: list[EventKind] = []
+
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+        session = get_session(websocket)
+        store.fails = frozenset({"load"})
+        with pytest.raises(StoreUnavailable):
+            await session.save()
+        store.fails = frozenset()
+        store.calls.clear()
+        session["late"] = 1
+        await session.save()
+        await websocket.close()
+
+    socket = Socket(store, greet, {"on_event": lambda event: events.append(event.kind)})
+    await socket.connect()
+    socket.talk = talk
+    await socket.connect()
+    assert store.calls == ["replace"]
+    assert events == [EventKind.CREATED], "and no conflict"
+    assert await socket.session() == {"user": "ann", "late": 1}
 
 
 # Sockets that stay open
