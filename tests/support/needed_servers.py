@@ -23,7 +23,7 @@ def install_if_needed(items: Iterable[pytest.Item]) -> None:
     if "SESSIONS_TEST_INSTALL" in os.environ and any(map(needs_server, items)):
         with _SCRIPT.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            subprocess.run([_SCRIPT], check=True)
+            subprocess.run([_SCRIPT, *(["browser"] if any(map(needs_browser, items)) else [])], check=True)
 
 
 def needs_server(item: pytest.Item) -> bool:
@@ -35,5 +35,15 @@ def needs_server(item: pytest.Item) -> bool:
     setting = item.callspec.params.get("setting") if hasattr(item, "callspec") else None
     if getattr(setting, "store", "memory") not in ("memory", "sqlite"):
         return True
+    return bool(_FIXTURES.intersection(item.fixturenames)) or _imports_of(item, "_server")
+
+
+def needs_browser(item: pytest.Item) -> bool:
+    """Return whether a test starts a browser."""
+    return isinstance(item, pytest.Function) and _imports_of(item, ".browser_server")
+
+
+def _imports_of(item: pytest.Function, suffix: str) -> bool:
+    """Return whether a test's module imports from one whose name ends with `suffix`."""
     imported = (getattr(value, "__module__", None) or "" for value in vars(item.module).values())
-    return bool(_FIXTURES.intersection(item.fixturenames)) or any(str(name).endswith("_server") for name in imported)
+    return any(str(name).endswith(suffix) for name in imported)

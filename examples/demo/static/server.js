@@ -20,6 +20,7 @@ const store = document.getElementById("store");
 const devices = document.getElementById("devices");
 const feed = document.getElementById("feed");
 let running = null;
+let shown = null;
 
 /** Show whether the store runs. */
 export function showStore(isRunning) {
@@ -33,6 +34,8 @@ export function showStore(isRunning) {
 
 /** Show a user's devices, each with a button that signs it out. */
 export function showDevices(list) {
+  if (JSON.stringify(list) === shown) return; // a button that stays in place can be pressed
+  shown = JSON.stringify(list);
   devices.querySelector(".sign-in").hidden = list.length > 0;
   devices.querySelector(".others").hidden = list.length < 2;
   const current = list.find((device) => device.is_current);
