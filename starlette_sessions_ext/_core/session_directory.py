@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class SessionDirectory:
 
     async def count(self, user: str | int) -> int:
         """Return how many sessions a user has."""
-        return len(await self._store.keys_of(owner_of(read_user(user))))
+        return len({row.header.public_id for row in await self._rows(owner_of(read_user(user)))})
 
     async def revoke(self, user: str | int, public_id: str) -> bool:
         """End one session of a user. False: the user has none of this name."""
@@ -118,9 +119,12 @@ class SessionDirectory:
         """
         if len(await self._store.keys_of(owner)) <= limit:
             return 0
-        rows = await self._rows(owner)
-        rows.sort(key=lambda row: (row.expires_at, row.header.signed_in_ms or 0, row.header.public_id))
-        return sum([await self._store.delete(row.key) for row in rows[: max(len(rows) - limit, 0)]])
+        sessions = defaultdict[str, _Rows](list)
+        for row in await self._rows(owner):
+            sessions[row.header.public_id].append(row)
+        oldest = sorted(sessions.values(), key=_end_of_use)[: max(len(sessions) - limit, 0)]
+        ended = [[await self._store.delete(row.key) for row in rows] for rows in oldest]
+        return sum(map(any, ended))
 
     async def _end(self, owner: str, is_meant: Callable[[Header], bool]) -> int:
         """End sessions until none is left that is meant. Returns how many ended."""
@@ -165,6 +169,12 @@ class SessionDirectory:
             header.public_id == current,
             decode_details(header.details),
         )
+
+
+def _end_of_use(rows: _Rows) -> tuple[int, int, str]:
+    """Order sessions by when they were last used. One whose id was about to change has two rows."""
+    last = max(rows, key=lambda row: row.expires_at)
+    return last.expires_at, last.header.signed_in_ms or 0, last.header.public_id
 
 
 def _latest_first(info: SessionInfo) -> tuple[bool, int, int, str]:

@@ -14,7 +14,7 @@ from .lifetimes import RENEW_GRACE
 from .merge import merge
 from .plan import ClearCookie, Entry, Plan, Write
 from .refusals import refuse_degraded, require_writable
-from .user_changes import note_user, refuse_change_of_user
+from .user_changes import after_sign_in, note_user, refuse_change_of_user
 
 if TYPE_CHECKING:
     from .context import SessionContext
@@ -55,6 +55,8 @@ async def write_atomically(context: SessionContext, fn: Callable[[dict[str, Any]
         if context.config.rows.users is not None:
             intent, body = note_user(context, None, intent, body)
         await _create(context, intent, body)
+        if intent.sign_in is not None:
+            await after_sign_in(context, intent.sign_in, body, body)
     context.adopt(mine, update.view)
     return update.result
 

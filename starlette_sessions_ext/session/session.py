@@ -50,22 +50,20 @@ class Session(TrackedDict):
     @property
     def created_at(self) -> int | None:
         """When it was first saved, in unix seconds; None while it is new."""
-        self.accessed = True
-        return None if self._stored is None else self._stored.created_at
+        stored = self._look_up()
+        return None if stored is None else stored.created_at
 
     @property
     def expires_at(self) -> int | None:
         """When it ends unless it is used before, in unix seconds; None while it is new."""
-        self.accessed = True
-        return None if self._stored is None else self._stored.expires_at
+        stored = self._look_up()
+        return None if stored is None else stored.expires_at
 
     @property
     def lifetime(self) -> int | None:
         """The seconds without use that `set_lifetime` gave it; None where the middleware's settings hold."""
-        self.accessed = True
-        if self._intent.sets_lifetime or self._stored is None:
-            return self._intent.lifetime
-        return self._stored.lifetime
+        stored = self._look_up()
+        return self._intent.lifetime if self._intent.sets_lifetime or stored is None else stored.lifetime
 
     @property
     def public_id(self) -> str | None:
@@ -73,8 +71,8 @@ class Session(TrackedDict):
 
         It opens nothing, so it may be shown: in a list of a user's sessions, and in logs.
         """
-        self.accessed = True
-        return None if self._stored is None else self._stored.public_id
+        stored = self._look_up()
+        return None if stored is None else stored.public_id
 
     @property
     def signed_in_at(self) -> int | None:
@@ -82,15 +80,18 @@ class Session(TrackedDict):
 
         Only with the option `user` of `SessionMiddleware`.
         """
-        self.accessed = True
-        return None if self._stored is None else self._stored.signed_in_at
+        stored = self._look_up()
+        return None if stored is None else stored.signed_in_at
 
     @property
     def sign_in_age(self) -> float | None:
-        """The seconds since its user signed in; None where nobody has. Raises `SessionError` outside of a request.
+        """The seconds since its user signed in; None where nobody has.
 
-        Of a session from before the option `user` it is the age of the session.
+        Of a session from before the option `user` it is the age of the session. Raises `SessionError`
+        outside of a request, and `ConfigurationError` without the option.
         """
+        if self._user() is None:
+            return None
         since = self.created_at if self.signed_in_at is None else self.signed_in_at
         return None if since is None else self._bound().now() - since
 
@@ -243,6 +244,11 @@ class Session(TrackedDict):
     def _ask(self, intent: Intent) -> None:
         self._intent = self._intent.then(intent)
         self.mark_modified()
+
+    def _look_up(self) -> StoredSession | None:
+        """Return what the store has of this session; None where it is new, or has been ended here."""
+        self.accessed = True
+        return None if self._intent.end else self._stored
 
     def _user(self) -> str | None:
         """Return whose session it is now: see `get_user`. No attribute, for templates name keys as such."""

@@ -87,6 +87,20 @@ async def test_what_changes_after_a_save_is_saved_with_the_response(site: Site) 
     assert await site.stored() == {"a": 1, "b": 2}
 
 
+async def test_a_session_that_was_cleared_is_a_new_one(site: Site) -> None:
+    async def begin(session: Session) -> Any:
+        session["user"] = "ann"
+        session.set_lifetime(99)
+
+    async def clear(session: Session) -> Any:
+        session.clear()
+        session["cart"] = 1
+        return [session.is_new, session.created_at, session.expires_at, session.lifetime, session.public_id]
+
+    await site.do(begin)
+    assert await site.do(clear) == [True, None, None, None, None]
+
+
 async def test_save_of_a_session_that_ended_meanwhile_raises_every_time(site: Site) -> None:
     async def save(session: Session) -> Any:
         session["late"] = 1

@@ -27,7 +27,7 @@ from starlette_sessions_ext import (
     StoreUnavailable,
     get_user,
 )
-from starlette_sessions_ext._core.ids import key_of
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext._core.owner import owner_of
 from starlette_sessions_ext._core.record import Alias, decode
 from starlette_sessions_ext._core.sign_in_details import MAX_BYTES, decode_details
@@ -171,6 +171,19 @@ async def test_a_session_says_whose_it_is(owned: CountingOwnedStore, clock: Fake
     browser.app = make_app(owned, {"/who": who}, clock=clock)
     with pytest.raises(ConfigurationError, match='the option user, such as user="user_id"'):
         await browser.get("/who")
+
+
+@memory_only
+async def test_how_long_ago_the_user_signed_in(owned: CountingOwnedStore, clock: FakeClock) -> None:
+    async def age(request: Request) -> Any:
+        return request.state.session.sign_in_age
+
+    browser = Browser(app_of(owned, clock, handlers={"/age": age}))
+    await browser.get("/put?cart=1")
+    assert (await browser.get("/age")).json() is None, "nobody has"
+    await browser.get("/in?user=42")
+    clock.advance(30)
+    assert (await browser.get("/age")).json() == 30
 
 
 async def test_a_destroyed_session_isnt_rotated(owned: CountingOwnedStore, clock: FakeClock) -> None:
@@ -358,6 +371,46 @@ async def test_sign_ins_beyond_the_limit_end_the_session_unused_for_longest(
     await third.get("/in?user=42")
     data = [(await browser.get("/")).json() for browser in (first, second, third, stranger)]
     assert data == [{"user": 42}, {}, {"user": 42}, {"user": 43}]
+
+
+@memory_only
+async def test_a_sign_in_by_atomic_ends_the_oldest_as_well(owned: CountingOwnedStore, clock: FakeClock) -> None:
+    async def sign_in(request: Request) -> Any:
+        await request.state.session.atomic(lambda data: data.update(user=42))
+
+    app = app_of(owned, clock, max_sessions_per_user=1, handlers={"/atomic": sign_in})
+    first, second = Browser(app), Browser(app)
+    for browser in (first, second):
+        await browser.get("/atomic")
+        clock.advance(1)
+    assert [(await browser.get("/")).json() for browser in (first, second)] == [{}, {"user": 42}]
+
+
+@memory_only
+async def test_a_session_whose_rotation_was_cut_short_is_one(owned: CountingOwnedStore, clock: FakeClock) -> None:
+    """Two rows hold it: the client's, and one under an id that nobody has."""
+    app = app_of(owned, clock, max_sessions_per_user=2)
+    first, second = Browser(app), Browser(app)
+    await first.get("/in?user=42")
+    [key] = await owned.keys_of(owner_of("42"))
+    row = await owned.load(key)
+    assert row is not None
+    decoded = decode(row.data, key)
+    assert not isinstance(decoded, Alias)
+    header, body = decoded
+    left = key_of(new_id())
+    data = header._replace(key=left).encode("0" * 16, body)
+    await owned.create(left, data, row.expires_at + 60, owner_of("42"))
+    directory = directory_of(owned, clock)
+    assert (await directory.count(42), len(await directory.list(42))) == (1, 1)
+    clock.advance(1)
+    await second.get("/in?user=42")
+    assert [(await browser.get("/")).json() for browser in (first, second)] == [{"user": 42}] * 2
+    clock.advance(100)
+    for _ in range(2):
+        await Browser(app).get("/in?user=42")
+    assert (await first.get("/")).json() == {}
+    assert len(await owned.keys_of(owner_of("42"))) == 2, "both rows are gone"
 
 
 async def test_parallel_sign_ins_leave_as_many_as_are_allowed(owned: CountingOwnedStore, clock: FakeClock) -> None:
