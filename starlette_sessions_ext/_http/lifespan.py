@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import SessionError
@@ -35,6 +37,8 @@ async def live(
                     await owned.keys_of(NOBODY)
             except SessionError as error:
                 failure = error
+                with suppress(SessionError):
+                    await store.aclose()
                 message = {"type": "lifespan.startup.failed", "message": f"session store: {error}"}
         elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             await store.aclose()

@@ -98,6 +98,21 @@ async def test_a_store_that_doesnt_open_fails_the_startup_and_says_why() -> None
     assert server.sent == [{"type": "lifespan.startup.failed", "message": "session store: no answer from 10.0.0.1"}]
 
 
+async def test_a_store_that_doesnt_open_is_closed() -> None:
+    class Failing(Noting):
+        async def open(self) -> None:
+            await super().open()
+            raise StoreUnavailable("no answer from 10.0.0.1")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.complete"})
+
+    notes: list[str] = []
+    with suppress(StoreUnavailable):
+        await Lifespan(SessionMiddleware(app, SECRET, store=Failing(notes))).run()
+    assert notes == ["store opens", "store closes"]
+
+
 async def test_an_application_whose_store_doesnt_open_ends_and_cleans_up() -> None:
     """After this answer a server sends nothing more: an application that waits for the shutdown then waits for ever."""
     notes: list[str] = []
