@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import anyio
+import pytest
+import trio
 
-from starlette_sessions_ext import Stored, store_from_url
+from starlette_sessions_ext import ConfigurationError, Stored, store_from_url
 
 
 def test_every_event_loop_gets_connections_of_its_own(url: str, key: str, soon: int) -> None:
@@ -20,3 +22,22 @@ def test_every_event_loop_gets_connections_of_its_own(url: str, key: str, soon: 
         row = anyio.run(write_and_read)
         assert row is not None
         assert row.data == b"data"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("mysql://a:b@127.0.0.1/session", "postgresql://a:b@127.0.0.1/session", "mongodb://127.0.0.1/session"),
+        *("redis://127.0.0.1", "handlersocket://127.0.0.1/session/php_session"),
+    ],
+)
+def test_on_trio_a_server_is_refused_with_what_to_use(url: str, key: str, soon: int) -> None:
+    store = store_from_url(url)
+
+    async def use() -> None:
+        calls = (store.open(), store.load(key), store.create(key, b"data", soon), store.delete(key), store.aclose())
+        for call in calls:
+            with pytest.raises(ConfigurationError, match=r"runs on asyncio.*SQLiteStore"):
+                await call
+
+    trio.run(use)

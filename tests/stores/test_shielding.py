@@ -50,6 +50,20 @@ async def test_what_is_done_is_returned_and_what_fails_is_raised() -> None:
     assert await store._detached.wait_all(None, 0)
 
 
+async def test_a_key_that_is_named_is_waited_for_as_well() -> None:
+    store = Store()
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.work, "key", "one")
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: store.work(name="two", key="key"))
+        await anyio.wait_all_tasks_blocked()
+        assert store.log == ["one begins"]
+        store.gate.set()
+    assert store.log == ["one begins", "one ends", "two begins", "two ends"]
+
+
 async def test_callers_who_are_cancelled_leave_their_work_to_its_end() -> None:
     store = Store()
     async with anyio.create_task_group() as group:

@@ -18,7 +18,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from ...errors import ConfigurationError
+
 C = TypeVar("C")
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop. Raises `ConfigurationError` where it isn't asyncio's."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError("this store runs on asyncio; on trio use SQLiteStore or MemoryStore") from None
 
 
 class _Entry(NamedTuple):
@@ -45,7 +55,7 @@ class LoopLocal(Generic[C]):
 
     def get(self) -> C:
         """The running loop's client."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         entry = self._entries.get(loop)
         if entry is None:
             self._abandon_closed()
@@ -55,13 +65,13 @@ class LoopLocal(Generic[C]):
 
     def peek(self) -> C | None:
         """The running loop's client, if it has one."""
-        entry = self._entries.get(asyncio.get_running_loop())
+        entry = self._entries.get(running_loop())
         return None if entry is None else entry.client
 
     async def aclose(self) -> None:
         """Close the running loop's client. Those of other loops that live end with their loops."""
         self._abandon_closed()
-        entry = self._entries.pop(asyncio.get_running_loop(), None)
+        entry = self._entries.pop(running_loop(), None)
         if entry is not None:
             await entry.keeper.aclose()
 

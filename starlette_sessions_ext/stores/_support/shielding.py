@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ...errors import StoreError
+from .loop_local import running_loop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,9 +67,10 @@ def shielded(operation: Operation[S, P, T]) -> Operation[S, P, T]:
 
     @wraps(operation)
     async def run(store: S, /, *arguments: P.args, **options: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         deadline = loop.time() + store._timeout
-        key = next((one for one in arguments if isinstance(one, str)), "")
+        named = options.get("key")
+        key = named if isinstance(named, str) else next((one for one in arguments if isinstance(one, str)), "")
         detached = store._detached
         if not await detached.wait_all(key, store._timeout):
             raise store._timeout_error()

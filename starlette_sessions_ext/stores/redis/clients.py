@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeGuard
 from redis.asyncio import Redis, RedisCluster
 
 from ...errors import ConfigurationError
-from .._support.loop_local import LoopLocal
+from .._support.loop_local import LoopLocal, running_loop
 from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
 from .pool import make_pool
 from .scripts import CREATE, DELETE, LIST, LISTED, LOAD, OWNER, REPLACE, TOUCH, UNLIST, Calls, Execute, Script
@@ -88,16 +88,10 @@ class OwnedClients:
 
     def here(self) -> Commands:
         """The running loop's."""
-        try:
-            return self._loops.get()
-        except RuntimeError:
-            raise _not_asyncio() from None
+        return self._loops.get()
 
     async def aclose(self) -> None:
-        try:
-            await self._loops.aclose()
-        except RuntimeError:
-            raise _not_asyncio() from None
+        await self._loops.aclose()
 
 
 class BorrowedClient:
@@ -118,10 +112,7 @@ class BorrowedClient:
 
     def here(self) -> Commands:
         """The client, in the one loop that it belongs to."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise _not_asyncio() from None
+        loop = running_loop()
         if loop is not self._loop:
             if self._loop is not None:
                 self._leave(self._loop)
@@ -211,7 +202,3 @@ def _commands_of(client: Client, timeout: float, commands: type[Commands]) -> Co
 
 def _nothing() -> None:
     """A given client's pool is the application's: nothing is done about its connections."""
-
-
-def _not_asyncio() -> ConfigurationError:
-    return ConfigurationError("RedisStore runs on asyncio; on trio use SQLiteStore or MemoryStore")
