@@ -13,11 +13,13 @@ import asyncio
 import re
 import struct
 from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, StoreUnavailable
+from ...events import logger
 from ..base import Finding, Stored, SupportsDiagnosis, SupportsListing, SupportsOwners, check_key
 
 DEFAULT_PORT = 6379
@@ -144,12 +146,25 @@ class WeightedRedisStore(SupportsOwners):
         return pick(self._weights, key)
 
     async def open(self) -> None:
+        """Reach the servers. One that is away takes its sessions along and no others, so it is only logged.
+
+        Raises `StoreUnavailable` if none can be reached, and `ConfigurationError` for what can't work.
+        """
+        failures: list[StoreUnavailable] = []
         for store in self._stores:
-            await store.open()
+            try:
+                await store.open()
+            except StoreUnavailable as error:
+                failures.append(error)
+        if len(failures) == len(self._stores):
+            raise failures[0]
+        for failure in failures:
+            logger.error("started without some sessions: %s", failure)
 
     async def aclose(self) -> None:
-        for store in self._stores:
-            await store.aclose()
+        async with AsyncExitStack() as stack:  # all of them, whatever one of them raises
+            for store in self._stores:
+                stack.push_async_callback(store.aclose)
 
     def _store(self, key: str) -> Part:
         check_key(key)

@@ -16,7 +16,7 @@ from starlette_sessions_ext.testing import FakeClock, StoreContract
 from ...support.asyncio_only import anyio_backend as anyio_backend
 from ...support.redis_programs import redis_program as redis_program
 from ...support.redis_server import RedisServer, let_pass
-from ...support.servers import running
+from ...support.servers import free_port, running
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +81,29 @@ async def test_a_dead_server_takes_its_own_share_only(servers: tuple[RedisServer
             else:
                 assert await store.load(key) is not None
         servers[2].start()
+
+
+async def test_a_server_that_is_down_at_the_start_takes_its_own_share_only(
+    servers: tuple[RedisServer, ...], clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    servers[1].stop()
+    try:
+        async with RedisStore.from_save_path(save_path(servers), clock=clock) as store:
+            for key in [key_of(new_id()) for _ in range(50)]:
+                if pick([1, 2, 4], key) != 1:
+                    assert await store.create(key, b"data", int(clock()) + 60)
+    finally:
+        servers[1].start()
+    [record] = caplog.records
+    assert record.getMessage().startswith("started without some sessions: ")
+    assert str(servers[1].port) in record.getMessage()
+
+
+async def test_nothing_starts_where_no_server_can_be_reached() -> None:
+    store = RedisStore.from_save_path(f"127.0.0.1:{free_port()}, 127.0.0.1:{free_port()}")
+    with pytest.raises(StoreUnavailable):
+        await store.open()
+    await store.aclose()
 
 
 async def test_an_owner_has_sessions_on_every_server(servers: tuple[RedisServer, ...], clock: FakeClock) -> None:
