@@ -44,7 +44,7 @@ class BorrowedPool:
             yield connection
 
     async def forget_idle(self) -> None:
-        await self._pool.expire_connections()
+        """Leave its connections as they are: the application's own queries use them as well."""
 
     async def aclose(self) -> None:
         """Leave it as it is."""
