@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from starlette.requests import Request
 
+from starlette_sessions_ext._core.repository import LATE_FOR
 from starlette_sessions_ext.testing import FakeClock
 from tests.support.client import Answer, Browser, make_app
 
@@ -63,9 +64,9 @@ class Live:
 
 @dataclass
 class Old:
-    """The end of the time in which a renewed number leads to the next."""
+    """A number that was renewed, and leads to the next one until then; or that was rotated, and leads nowhere."""
 
-    leads_to: int
+    leads_to: int | None
     until: float
 
 
@@ -103,6 +104,9 @@ class SharedScenarios(Machine):
     @rule(client=CLIENTS, key=st.sampled_from(["own", "common"]), value=st.integers(0, 3))
     def put(self, client: int, key: str, value: int) -> None:
         name = f"{key}-{client}" if key == "own" else key
+        if self._is_late(client):  # what it would write is dropped, and its cookie is left alone
+            self._ask(client, f"/put?{name}={value}", {name: str(value)})
+            return
         if self._live(client) is None:
             self._begin(client, Live({}, self.clock()))
         session = self._live(client)
@@ -127,12 +131,12 @@ class SharedScenarios(Machine):
 
     @rule(client=CLIENTS)
     def rotate(self, client: int) -> None:
-        """The old number is worth nothing."""
+        """The old number opens nothing, and is remembered for a moment."""
         if session := self._live(client):
             old = self.held[client]
             self._begin(client, session)
             assert old is not None
-            del self.sessions[old]
+            self.sessions[old] = Old(None, self.clock())
         self._ask(client, "/rotate", session.data if session else {})
 
     @rule(client=CLIENTS)
@@ -171,12 +175,22 @@ class SharedScenarios(Machine):
         found = self.sessions.get(number) if number else None
         if isinstance(found, Old):
             number = found.leads_to
-            found = self.sessions.get(number) if self.clock() < found.until else None
+            found = self.sessions.get(number) if number and self.clock() < found.until else None
         if not isinstance(found, Live) or self.clock() >= found.expires_at:
             return None
         self.held[client] = number
         found.expires_at = min(self.clock() + IDLE, found.begun + ABSOLUTE)
         return found
+
+    def _is_late(self, client: int) -> bool:
+        """Return whether the client's number was replaced a moment ago, or leads to one that was."""
+        number = self.held[client]
+        found = self.sessions.get(number) if number else None
+        if not isinstance(found, Old):
+            return False
+        if self.clock() < found.until:
+            return found.leads_to is not None and isinstance(self.sessions.get(found.leads_to), Old)
+        return self.clock() < found.until + LATE_FOR
 
     def _begin(self, client: int, session: Live) -> None:
         self.numbers += 1
