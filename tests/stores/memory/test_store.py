@@ -196,6 +196,18 @@ async def test_L3_sessions_that_are_cut_short_make_room_when_they_have_ended(clo
     await fill(store, 200, b"data", now + 3600)
 
 
+async def test_L3_a_row_that_grows_takes_the_room_of_what_has_expired(clock: FakeClock) -> None:
+    store = MemoryStore(max_bytes=20, clock=clock)
+    now = int(clock())
+    await fill(store, 1, b"0123456789", now + 60)
+    [key] = await fill(store, 1, b"0123456789", now + 3600)
+    clock.advance(60)
+    row = await store.load(key)
+    assert row is not None
+    assert await store.replace(key, b"01234567890123456789", now + 3600, row.version)
+    assert len(store._rows) == 1
+
+
 async def test_L3_two_requests_never_share_what_they_loaded(clock: FakeClock) -> None:
     sessions: list[dict[str, Any]] = []
 

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
-from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure
+from pymongo.errors import AutoReconnect, DocumentTooLarge, NetworkTimeout, OperationFailure
 
 from starlette_sessions_ext import (
     MongoStore,
@@ -188,6 +188,13 @@ async def test_a_server_that_isnt_the_primary(secondary: MongoServer, key: str, 
         finding = (await MongoStore(client.session.session_data).diagnose())[-1]
     assert "isn't the replica set's primary" in finding.problem
     assert "without directConnection" in finding.remedy
+
+
+async def test_an_answer_that_is_late_from_a_secondary(secondary: MongoServer) -> None:
+    async with client_of(AsyncMongoClient, f"mongodb://127.0.0.1:{secondary.port}/?directConnection=true") as client:
+        await client.admin.command("hello")
+        error = to_store_error(NetworkTimeout("timed out"), "MongoDB", "a.b", client.topology_description)
+    assert "isn't the replica set's primary" in str(error)
 
 
 async def test_a_server_that_says_nothing(mongo_server: MongoServer, key: str, soon: int) -> None:

@@ -157,12 +157,13 @@ async def until_dialed(proxy: StallingProxy) -> None:
             await anyio.sleep(0.001)
 
 
+@pytest.mark.slow
 async def test_a_connect_that_stalls_for_all_ends_in_a_timeout(
     postgresql: PostgreSQLServer, stalling: StallingProxy, key: str, soon: int
 ) -> None:
     stalling.stalling = True
     async with PostgreSQLStore(postgresql.url()) as other:
-        store = PostgreSQLStore(postgresql.url(port=stalling.port), timeout=0.5)
+        store = PostgreSQLStore(postgresql.url(port=stalling.port), timeout=5)  # the last load has to connect in it
         for call in (store.load(key), store.touch(key, soon)):
             with pytest.raises(StoreTimeout):
                 await call
