@@ -1,4 +1,4 @@
-"""Every exception of this package, in one tree under `SessionError`.
+"""The exceptions that applications and stores share, in one tree under `SessionError`.
 
 Messages say what happened, where, and what to do next. None of them ever holds
 a session id, a cookie, a secret or session data.

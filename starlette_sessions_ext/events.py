@@ -19,7 +19,7 @@ class EventKind(Enum):
     LEGACY_IMPORTED = "legacy_imported"  # another middleware's cookie became a session, see `legacy_cookies`
     DESTROYED = "destroyed"
     CONFLICT_MERGED = "conflict_merged"  # a parallel request had written; both changes are kept
-    CONFLICT_OVERWRITTEN = "conflict_overwritten"  # both had changed the same key; the later write won
+    CONFLICT_OVERWRITTEN = "conflict_overwritten"  # both had changed the same key; one change was dropped
     WRITE_DROPPED = "write_dropped"  # the session was gone when its changes should be saved
     RECORD_CORRUPT = "record_corrupt"  # the stored row isn't a record of this session; it was left alone
     DUPLICATE_COOKIES = "duplicate_cookies"  # two valid cookies of our name: perhaps an attack (cookie tossing)

@@ -28,7 +28,7 @@ from ._core.session_directory import SessionDirectory
 from ._core.sign_in_details import Describe, describe
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
-from ._http.lifespan import live
+from ._http.lifespan import run_lifespan
 from ._http.path_filter import EXCLUDED, Exclude, read_exclude
 from ._http.responses import is_disconnect, send_unavailable
 from ._http.starlette_attributes import StarletteAttributes
@@ -53,6 +53,7 @@ class SessionMiddleware(StarletteAttributes):
     `idle_timeout`, `absolute_timeout`: how long a session lives without use, and at all.
     `touch_interval`: how far its expiry has to move before it is written; a tenth of the idle time.
     `renew_after`: the age at which a session's id is replaced, without anybody noticing; None: never.
+    `serializer`: turns a session's data into bytes and back; a `JSONSerializer` if not given.
     `on_conflict`: what to do if parallel requests changed the same key: "merge" lets the later
     win, "raise" raises `SessionConflict`. Changes of different keys are always merged.
     `on_store_error`: what to do if a session can't be loaded: "unavailable" answers 503, "anonymous"
@@ -69,6 +70,7 @@ class SessionMiddleware(StarletteAttributes):
     `describe`: what to keep of a sign-in, given the request's scope; by default browser and address.
     `max_sessions_per_user`: a sign-in beyond it ends the session unused for longest; None: no limit.
     `state_attr`: the name in `request.state`.
+    `clock`: returns unix seconds; tests give another one.
 
     Raises `ConfigurationError` for settings that can't work.
     """
@@ -140,13 +142,13 @@ class SessionMiddleware(StarletteAttributes):
                         elif found is not None:
                             await follow(exchange, found, session_id)
                     except (CorruptRecord, StoreUnavailable) as error:
-                        exchange.go_on_without(session_id, error)
+                        exchange.handle_load_error(session_id, error)
                 elif others:
                     await load_first(exchange, session_id, others)
                 elif self._legacy:
                     await self._import_legacy(exchange, scope)
                 if scope["type"] == "websocket":
-                    receive = exchange.watch(receive)
+                    receive = exchange.wrap_receive(receive)
                 await self.app(scope, receive, exchange.send)
                 session = exchange.session
                 if session.modified or (session._lent and exchange.differs()):
@@ -159,7 +161,7 @@ class SessionMiddleware(StarletteAttributes):
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what has no session: the lifespan, excluded requests, and what isn't HTTP."""
         if scope["type"] == "lifespan":
-            await live(self.app, self.store, self._rows.owned, scope, receive, send)
+            await run_lifespan(self.app, self.store, self._rows.owned, scope, receive, send)
             return
         if scope["type"] in _SERVED:
             scope[EXCLUDED] = True

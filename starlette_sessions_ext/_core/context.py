@@ -75,7 +75,7 @@ class SessionContext:
         dict.update(self.session, self.config.serializer.loads(entry.body))
         self.entry = self.session._stored = entry
 
-    def go_on_without(self, session_id: str, error: CorruptRecord | StoreUnavailable) -> None:
+    def handle_load_error(self, session_id: str, error: CorruptRecord | StoreUnavailable) -> None:
         """Leave the session new, since the client's couldn't be read. Raises as `degrade` does."""
         if isinstance(error, StoreUnavailable):
             self.degrade(error)
@@ -262,7 +262,7 @@ class SessionContext:
         self.cookie = SetCookie(entry.session_id, rows.lifetimes.cookie_max_age(entry.header, rows.clock()))
         self.client_id = entry.session_id
 
-    def lose(self, key: str, entry: Entry | None = None) -> None:
+    def mark_gone(self, key: str, entry: Entry | None = None) -> None:
         """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""
         self.is_gone = True
         self.emit(EventKind.WRITE_DROPPED, key, entry)

@@ -43,7 +43,7 @@ async def load_first(context: SessionContext, session_id: str | None, others: Se
                 context.replaced_key = None
                 return
         except CorruptRecord as error:
-            context.go_on_without(candidate, error)
+            context.handle_load_error(candidate, error)
         except StoreUnavailable as error:
             context.degrade(error)
             return

@@ -85,7 +85,7 @@ async def _write_entry(context: SessionContext, entry: Entry, intent: Intent, bo
             await _send_current_id(context, entry)
     except SessionGone:
         if planned.is_asked or in_doubt:
-            context.lose(entry.header.key, entry)
+            context.mark_gone(entry.header.key, entry)
             raise
     except StoreUnavailable as error:
         if planned.is_asked or in_doubt:
@@ -136,14 +136,14 @@ async def _update_atomically(context: SessionContext, entry: Entry, update: Atom
     try:
         saved = await context.config.repository.update(entry, planned.entry, rebase)
     except SessionGone:
-        context.lose(entry.header.key, entry)
+        context.mark_gone(entry.header.key, entry)
         raise
     await _after_update(context, entry, saved, planned)
 
 
 async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
     if context.replaced_key is not None:
-        context.lose(context.replaced_key)
+        context.mark_gone(context.replaced_key)
         raise SessionGone("the session's id was replaced before this request began; its changes weren't saved")
     require_writable(context)
     repository = context.config.repository

@@ -105,7 +105,7 @@ class Exchange(SessionContext):
         if self._outer_session is not None:
             self._scope["session"] = self._outer_session
 
-    def watch(self, receive: Receive) -> Receive:
+    def wrap_receive(self, receive: Receive) -> Receive:
         """Return `receive` of a socket. Each message is a use of its session."""
         self.is_socket = True
         self.kept_alive_at = self.config.rows.clock()

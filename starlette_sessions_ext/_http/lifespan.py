@@ -13,7 +13,7 @@ NOBODY = "a" * 32
 """An owner that no user has."""
 
 
-async def live(
+async def run_lifespan(
     app: ASGIApp, store: SessionStore, owned: SupportsOwners | None, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Open the store after the application has started, and close it after it stopped.

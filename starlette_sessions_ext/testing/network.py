@@ -136,7 +136,9 @@ class NetworkStoreContract(StoreContract):
         ):
             assert await self._ticks_until_timeout(call) < 35
 
-    async def test_it_recovers_by_itself(self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int) -> None:
+    async def test_it_recovers_when_the_server_is_back(
+        self, proxied: SessionStore, proxy: FaultProxy, key: str, soon: int
+    ) -> None:
         await proxied.create(key, b"data", soon)
         proxy.refusing = True
         proxy.reset()

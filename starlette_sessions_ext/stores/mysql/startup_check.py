@@ -12,7 +12,7 @@ from .names import MIGRATED, Names
 from .schema import session_data
 
 _STRICT = {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"}
-_HARMLESS = (
+_NO_OP_WRITES = (
     """INSERT INTO {table} ({session_id}, {data}, {created_at}, {modified_at}, {version})
     SELECT {session_id}, {data}, {created_at}, {modified_at}, {version} FROM {table}
     WHERE {session_id} = '' AND 1 = 0""",
@@ -58,7 +58,7 @@ async def check_table(fetch_all: FetchAll, names: Names, migrate: str) -> Limits
 
 async def try_writing(fetch_all: FetchAll, names: Names) -> None:
     """Run statements that change no row, but fail without the right to write and on a read-only server."""
-    for statement in _HARMLESS:
+    for statement in _NO_OP_WRITES:
         await fetch_all(statement.format_map(names.quoted()), ())
 
 

@@ -24,9 +24,9 @@ _COLUMNS = """SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnu
 _INDEXES = """SELECT a.attname, i.indisunique AND i.indimmediate AND i.indnkeyatts = 1 AND i.indpred IS NULL
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
     WHERE i.indrelid = $1 AND i.indisvalid"""
-_LOSING = ("fsync", "full_page_writes", "synchronous_commit")
+_DURABILITY_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
 _SETTINGS = "SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY($1::text[]) AND setting = 'off'"
-_HARMLESS = (
+_NO_OP_WRITES = (
     "SELECT key, data, version, expires_at, owner, expires_on FROM {table} WHERE false",
     "INSERT INTO {table} (key, data, version, expires_at, owner) SELECT '', '', 0, 0, NULL WHERE false",
     "UPDATE {table} SET data = '', version = 0, expires_at = 0, owner = NULL WHERE false",
@@ -67,7 +67,7 @@ def refuse_version(number: int) -> None:
 
 async def try_writing(connection: Any, table: TableName) -> None:
     """Run statements that change no row, but fail as any change does for want of rights or on a read-only server."""
-    for statement in _HARMLESS:
+    for statement in _NO_OP_WRITES:
         await connection.execute(statement.format(table=table.quoted))
 
 
@@ -79,7 +79,7 @@ async def look_for_weaknesses(connection: Any, table: TableName, migrate: str) -
             f"{name} is off: acknowledged sessions are lost in a crash",
             f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();",
         )
-        for name, _ in await connection.fetch(_SETTINGS, _LOSING)
+        for name, _ in await connection.fetch(_SETTINGS, _DURABILITY_SETTINGS)
     ]
     if persistence == "u":
         problem = f"{table.quoted} is UNLOGGED: a crash empties it, and a standby has none of it"

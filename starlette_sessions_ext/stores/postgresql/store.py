@@ -102,7 +102,7 @@ class PostgreSQLStore(SessionStore):
         self._address = BorrowedPool.address if url_settings is None else address_of(url_settings)
         self._loops = LoopLocal(self._make_loop_state, close=LoopState.aclose, abandon=LoopState.abandon)
         self._table = SessionTable(name, migrate_command(url_settings), self._connections, timeout)
-        self._looked_at = 0
+        self._next_range = 0
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)
@@ -160,13 +160,13 @@ class PostgreSQLStore(SessionStore):
 
     async def delete_expired(self, limit: int = 1000) -> int:
         """At a pace that requests hardly notice; each step has the budget of an operation."""
-        rows = ExpiredRows(self._table, self._looked_at)
+        rows = ExpiredRows(self._table, self._next_range)
         try:
             return await delete_in_batches(
                 partial(self._delete_batch, rows), limit, batch_size=_DELETED_AT_ONCE, is_over=lambda: rows.is_over
             )
         finally:
-            self._looked_at = rows.place
+            self._next_range = rows.place
 
     @shielded
     async def _delete_batch(self, rows: ExpiredRows, count: int) -> int:

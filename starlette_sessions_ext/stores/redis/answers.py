@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ...errors import StoreUnavailable
-from .errors import DRIVER_ERRORS, Refusal, Server, cause_of, explain, glob, is_foreign
+from .errors import DRIVER_ERRORS, Refusal, ServerAddress, cause_of, explain, glob, is_foreign
 
 
 class Answers:
     """The answers of a store's server. `seconds` is the budget of one operation, which messages name."""
 
-    def __init__(self, server: Server, *, prefix: str, seconds: float) -> None:
+    def __init__(self, server: ServerAddress, *, prefix: str, seconds: float) -> None:
         self._server = server
         self._prefix = prefix
         self._seconds = seconds

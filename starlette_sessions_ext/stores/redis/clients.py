@@ -11,7 +11,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from ...errors import ConfigurationError
 from .._support.loop_local import LoopLocal, running_loop
-from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, Server
+from .errors import ANOTHER_LOOP, ANOTHER_LOOP_REMEDY, DRIVER_ERRORS, ServerAddress
 from .pool import make_pool
 from .scripts import CREATE, DELETE, LIST, LISTED, LOAD, OWNER, REPLACE, TOUCH, UNLIST, Calls, Execute, Script
 from .valkey_client import ValkeyClient, is_of_valkey_py
@@ -79,7 +79,7 @@ class OwnedClients:
     def __init__(self, url: str, *, timeout: float, pool_size: int, commands: type[Commands] = Commands) -> None:
         def make() -> Commands:
             pool = make_pool(url, timeout=timeout, size=pool_size)
-            return commands(Redis.from_pool(pool), pool.execute, timeout, pool.distrust)
+            return commands(Redis.from_pool(pool), pool.execute, timeout, pool.expire_idle)
 
         client = make().client
         check_encoder(client)
@@ -161,16 +161,16 @@ def check_encoder(client: Client) -> None:
         raise ConfigurationError("RedisStore keeps bytes: give it a URL or a client without decode_responses=True")
 
 
-def server_of(client: Client) -> Server:
+def server_of(client: Client) -> ServerAddress:
     """Say where the server is, without user or password."""
     pool = getattr(client, "connection_pool", None)
     settings = {} if pool is None else pool.connection_kwargs
     is_tls = "ssl" in getattr(pool, "connection_class", object).__name__.lower()
     if "path" in settings:
-        return Server(f"Redis at {settings['path']}", is_socket=True)
+        return ServerAddress(f"Redis at {settings['path']}", is_socket=True)
     if pool is None or "connection_pool" in settings:  # a Cluster, or Sentinel's
-        return Server("Redis", is_tls=is_tls)
-    return Server(f"Redis at {settings.get('host', 'localhost')}:{settings.get('port', 6379)}", is_tls=is_tls)
+        return ServerAddress("Redis", is_tls=is_tls)
+    return ServerAddress(f"Redis at {settings.get('host', 'localhost')}:{settings.get('port', 6379)}", is_tls=is_tls)
 
 
 def _connections(client: Any) -> Iterator[Any]:

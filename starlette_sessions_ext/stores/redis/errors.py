@@ -48,7 +48,7 @@ ANOTHER_LOOP_REMEDY = (
 )
 
 
-class Server(NamedTuple):
+class ServerAddress(NamedTuple):
     """What messages say of a server: never a user or a password."""
 
     address: str = "Redis"
@@ -64,7 +64,7 @@ class Refusal(NamedTuple):
     remedy: str
 
 
-class _Says(NamedTuple):
+class _Explanation(NamedTuple):
     problem: str
     remedy: str
 
@@ -72,51 +72,53 @@ class _Says(NamedTuple):
 # redis.io/docs/latest/develop/reference/protocol-spec (error prefixes), and the sources of Redis 6 to 7.2 and
 # Valkey 9.1.
 _ANSWERS = {
-    "NOAUTH": _Says(
+    "NOAUTH": _Explanation(
         "asks for a password", "put it into the URL: redis://:PASSWORD@host, or redis://USER:PASSWORD@host"
     ),
-    "WRONGPASS": _Says(
+    "WRONGPASS": _Explanation(
         "refuses the user name or the password",
         "correct them in the URL, with / @ : # ? and % in them percent-encoded; see ACL LIST on the server",
     ),
-    "NOPASSWORD": _Says("has no password for this user", "leave it out of the URL, or set requirepass on the server"),
-    "DATABASE": _Says("has no database of that number", "name one below the server's `databases`, such as /0"),
-    "READONLY": _Says(
+    "NOPASSWORD": _Explanation(
+        "has no password for this user", "leave it out of the URL, or set requirepass on the server"
+    ),
+    "DATABASE": _Explanation("has no database of that number", "name one below the server's `databases`, such as /0"),
+    "READONLY": _Explanation(
         "is a read-only replica and takes no writes",
         "give the primary's address; where the primary may change, Sentinel's master_for finds it",
     ),
-    "OOM": _Says(
+    "OOM": _Explanation(
         "is full: it has reached its maxmemory", "raise maxmemory, or remove what isn't needed; reads are still served"
     ),
-    "LOADING": _Says("is still loading its data from disk", "wait until it has; INFO persistence says how long"),
-    "MASTERDOWN": _Says(
+    "LOADING": _Explanation("is still loading its data from disk", "wait until it has; INFO persistence says how long"),
+    "MASTERDOWN": _Explanation(
         "is a replica that has lost its primary",
         "give the primary's address, or connect the replica to its primary again",
     ),
-    "CLUSTERDOWN": _Says("belongs to a Cluster that isn't complete", "see redis-cli --cluster check"),
-    "MOVED": _Says(
+    "CLUSTERDOWN": _Explanation("belongs to a Cluster that isn't complete", "see redis-cli --cluster check"),
+    "MOVED": _Explanation(
         "is a node of a Cluster, which keeps some sessions elsewhere",
         "give RedisStore a redis.asyncio.RedisCluster in place of the URL",
     ),
-    "DENIED": _Says(
+    "DENIED": _Explanation(
         "is in protected mode, which admits local clients only",
         "set a password on the server (requirepass), or bind it to a private network with protected-mode no",
     ),
-    "MISCONF": _Says(
+    "MISCONF": _Explanation(
         "takes no writes, because it can't save its snapshots",
         "free disk space or correct its folder's rights; the server's log says which",
     ),
-    "NOREPLICAS": _Says(
+    "NOREPLICAS": _Explanation(
         "takes no writes, because it has too few replicas", "connect its replicas, or lower min-replicas-to-write"
     ),
-    "BUSY": _Says("is busy with a script that doesn't end", "SCRIPT KILL on the server"),
-    "WRONGTYPE": _Says(
+    "BUSY": _Explanation("is busy with a script that doesn't end", "SCRIPT KILL on the server"),
+    "WRONGTYPE": _Explanation(
         "holds something other than a sorted set under the key of an owner",
         "see what else writes keys that begin with the store's prefix",
     ),
-    "MAXCLIENTS": _Says("admits no more clients", "raise maxclients on the server, or lower pool_size"),
-    "POOL": _Says("wasn't asked: the client's pool has no connection left", "raise the pool's max_connections"),
-    "UNKNOWN": _Says(
+    "MAXCLIENTS": _Explanation("admits no more clients", "raise maxclients on the server, or lower pool_size"),
+    "POOL": _Explanation("wasn't asked: the client's pool has no connection left", "raise the pool's max_connections"),
+    "UNKNOWN": _Explanation(
         "doesn't know a command that sessions need",
         f"sessions need Redis 6.0 or later, with {', '.join(RIGHTS).upper()} neither renamed nor disabled",
     ),
@@ -187,7 +189,7 @@ def cause_of(error: Exception) -> Exception | None:
 
 
 def explain(
-    error: BaseException, server: Server, *, prefix: str, seconds: float, rights: Sequence[str] = ()
+    error: BaseException, server: ServerAddress, *, prefix: str, seconds: float, rights: Sequence[str] = ()
 ) -> Refusal:
     """Say what an error means. `seconds` is the budget that an operation had; it needs RIGHTS, and `rights`."""
     for one in _chain(error):
@@ -209,43 +211,45 @@ def explain(
     return Refusal(StoreUnavailable, problem, f"see whether the server was restarted{tls}")
 
 
-def _network(error: BaseException, server: Server) -> _Says | None:
+def _network(error: BaseException, server: ServerAddress) -> _Explanation | None:
     """What the operating system, TLS or the event loop says."""
     if isinstance(error, gaierror):
-        return _Says("can't be found: its name has no address", "correct the host in the URL")
+        return _Explanation("can't be found: its name has no address", "correct the host in the URL")
     if isinstance(error, SSLCertVerificationError):
-        return _Says(
+        return _Explanation(
             "shows a certificate that isn't trusted",
             "add ?ssl_ca_certs=FILE to the URL, or use the name in the certificate",
         )
     if isinstance(error, SSLError):
-        return _Says(
+        return _Explanation(
             "can't agree on TLS with this client", "if its port doesn't speak TLS, the URL begins with redis://"
         )
     if isinstance(error, PermissionError):
-        return _Says("may not be used by this process", "give the process's user the right to the socket's file")
+        return _Explanation("may not be used by this process", "give the process's user the right to the socket's file")
     if isinstance(error, FileNotFoundError):
         if server.is_socket:
-            return _Says("isn't there: no such socket", "start the server, or correct the path in the URL")
-        return _Says("wasn't asked: a file of the URL isn't there", "correct the paths of ssl_ca_certs and the like")
+            return _Explanation("isn't there: no such socket", "start the server, or correct the path in the URL")
+        return _Explanation(
+            "wasn't asked: a file of the URL isn't there", "correct the paths of ssl_ca_certs and the like"
+        )
     if isinstance(error, OSError) and ("Errno 111" in str(error) or isinstance(error, ConnectionRefusedError)):
-        return _Says("refuses connections", "start the server, or correct host and port in the URL")
+        return _Explanation("refuses connections", "start the server, or correct host and port in the URL")
     if isinstance(error, InvalidResponse):
-        return _Says(
+        return _Explanation(
             "doesn't answer as Redis does", "another server has this address: correct host and port in the URL"
         )
     if isinstance(error, RuntimeError) and "loop" in str(error):
-        return _Says(f"can't be asked: the client {ANOTHER_LOOP}", ANOTHER_LOOP_REMEDY)
+        return _Explanation(f"can't be asked: the client {ANOTHER_LOOP}", ANOTHER_LOOP_REMEDY)
     return None
 
 
-def _without_rights(text: str, prefix: str, rights: Sequence[str]) -> _Says:
+def _without_rights(text: str, prefix: str, rights: Sequence[str]) -> _Explanation:
     """Which rights are missing, as far as the server says, and the command that gives all."""
     named = [name for name in (*RIGHTS, *INDEXING, *DIAGNOSIS) if f"'{name}' command" in text]
     remedy = acl_line(prefix, [*named, *rights])
     if named:
-        return _Says(f"doesn't let this user run {', '.join(named).upper()}", remedy)
-    return _Says("doesn't let this user run what sessions need, or not on their keys", remedy)
+        return _Explanation(f"doesn't let this user run {', '.join(named).upper()}", remedy)
+    return _Explanation("doesn't let this user run what sessions need, or not on their keys", remedy)
 
 
 def acl_line(prefix: str, more: list[str]) -> str:

@@ -86,7 +86,7 @@ class Owners:
         return removed
 
     async def _batches(self, owner: str, keep: str | None = None) -> list[list[str]]:
-        """The keys that an owner's index lists."""
+        """Return the keys that an owner's index lists, in batches."""
         try:
             found = await self._here().listed.submit(self._index(owner), int(self._clock()))
         except DRIVER_ERRORS as error:

@@ -49,7 +49,7 @@ class Pool(ConnectionPool):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._used: dict[Any, float] = {}
-        self._distrusted = float("-inf")
+        self._expired_at = float("-inf")
         self._waiting: deque[asyncio.Future[Any]] = deque()
 
     async def execute(self, *arguments: bytes | str | int) -> Any:
@@ -70,9 +70,9 @@ class Pool(ConnectionPool):
         finally:
             self._give(connection)
 
-    def distrust(self) -> None:
+    def expire_idle(self) -> None:
         """Replace, when they are next needed, the connections that are idle now."""
-        self._distrusted = asyncio.get_running_loop().time()
+        self._expired_at = asyncio.get_running_loop().time()
 
     def abandon(self) -> None:
         """Close the sockets without the event loop, which can't run any more."""
@@ -147,7 +147,7 @@ class Pool(ConnectionPool):
 
     def _oldest(self) -> float:
         """The last use, in the loop's time, before which a connection isn't trusted."""
-        return max(self._distrusted, asyncio.get_running_loop().time() - _IDLE_SECONDS)
+        return max(self._expired_at, asyncio.get_running_loop().time() - _IDLE_SECONDS)
 
 
 def _packed(arguments: Iterable[bytes | str | int]) -> bytes:

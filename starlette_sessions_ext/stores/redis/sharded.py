@@ -33,7 +33,7 @@ _WITHOUT_MEANING_HERE = frozenset({"persistent", "persistent_id", "retry_interva
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class SavePathServer:
     """One server of a save path. `timeout` is in seconds, None where the path names none."""
 
     url: str = field(repr=False)  # may hold a password
@@ -42,7 +42,7 @@ class Server:
     timeout: float | None = None
 
 
-def parse_save_path(path: str) -> list[Server]:
+def parse_save_path(path: str) -> list[SavePathServer]:
     """Read `"tcp://10.0.0.1:6379?weight=1, tls://10.0.0.2:6380?weight=2&auth=secret, unix:///run/redis.sock"`.
 
     Servers are separated by commas or white space; `host:port` alone means tcp. Parameters:
@@ -171,7 +171,7 @@ class WeightedRedisStore(SupportsOwners):
         return self._stores[self.server_of(key)]
 
 
-def _server(address: str) -> Server:
+def _server(address: str) -> SavePathServer:
     if "://" not in address:
         address = f"tcp://{address}"
     try:
@@ -203,7 +203,7 @@ def _server(address: str) -> Server:
         raise _wrong(f"a parameter of a server is one of {_PARAMETERS}; {_ENCODE}")
     if weight == 0:
         raise _wrong("a weight is at least 1")
-    return Server(url, weight, prefix, min((seconds for seconds in timeouts if seconds), default=None))
+    return SavePathServer(url, weight, prefix, min((seconds for seconds in timeouts if seconds), default=None))
 
 
 def _values(query: str) -> dict[str, str]:

@@ -92,10 +92,14 @@ class RedisStore(SupportsOwners):
         *,
         timeout: float = DEFAULT_TIMEOUT,
         max_data_bytes: int | None = DEFAULT_MAX_DATA_BYTES,
+        pool_size: int = 50,
         clock: Callable[[], float] = time.time,
     ) -> WeightedRedisStore:
-        """Make a store over the servers of a phpredis `save_path`; see `sharded.parse_save_path`."""
-        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes)
+        """Make a store over the servers of a phpredis `save_path`; see `sharded.parse_save_path`.
+
+        `pool_size` is the number of connections to each server.
+        """
+        check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
         servers = parse_save_path(path)
         stores = [
             RedisStore(
@@ -103,6 +107,7 @@ class RedisStore(SupportsOwners):
                 prefix=server.prefix,
                 timeout=min(timeout, server.timeout or timeout),
                 max_data_bytes=max_data_bytes,
+                pool_size=pool_size,
                 clock=clock,
             )
             for server in servers

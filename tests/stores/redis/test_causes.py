@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from starlette_sessions_ext import RedisStore, StoreFull, StoreTimeout, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
-from starlette_sessions_ext.stores.redis.errors import Server, cause_of, code_of, explain
+from starlette_sessions_ext.stores.redis.errors import ServerAddress, cause_of, code_of, explain
 from starlette_sessions_ext.testing import FaultProxy
 
 from ...support.event_loops import anyio_backend as anyio_backend
@@ -216,7 +216,7 @@ async def test_what_a_server_answers(answer: str, problem: str) -> None:
     async with answering() as port, Redis(port=port) as client:
         with pytest.raises(RedisError) as caught:
             await client.execute_command("GET", "x")  # type: ignore[no-untyped-call]
-    refusal = explain(caught.value, Server(), prefix="session:", seconds=2)
+    refusal = explain(caught.value, ServerAddress(), prefix="session:", seconds=2)
     assert problem in refusal.problem
     assert refusal.remedy
     assert (refusal.kind is StoreFull) == ("OOM" in answer)
@@ -254,7 +254,7 @@ async def test_a_server_that_quotes_a_password_isnt_repeated(redis_program: str,
     ],
 )
 def test_what_the_system_says(error: Exception, problem: str) -> None:
-    refusal = explain(error, Server(), prefix="session:", seconds=2)
+    refusal = explain(error, ServerAddress(), prefix="session:", seconds=2)
     assert problem in refusal.problem
     assert code_of(error) == ""
     assert cause_of(error) is error

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from starlette_sessions_ext import ConfigurationError, RedisStore, SessionStore, Stored, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores.base import SupportsSharding
-from starlette_sessions_ext.stores.redis.sharded import Server, parse_save_path, pick
+from starlette_sessions_ext.stores.redis.sharded import SavePathServer, parse_save_path, pick
 from starlette_sessions_ext.testing import FakeClock, StoreContract
 
 from ...support.asyncio_only import anyio_backend as anyio_backend
@@ -149,22 +149,22 @@ def test_the_server_of_an_id(key: str, expected: int) -> None:
 @pytest.mark.parametrize(
     ("address", "server"),
     [
-        ("tcp://10.0.0.1:6380", Server("redis://10.0.0.1:6380/0")),
-        ("tcp://10.0.0.1", Server("redis://10.0.0.1:6379/0")),
-        ("10.0.0.1:6380", Server("redis://10.0.0.1:6380/0")),
-        ("tcp://[::1]:6380", Server("redis://[::1]:6380/0")),
-        ("tls://host:6380?weight=3", Server("rediss://host:6380/0", weight=3)),
-        ("unix:///run/redis.sock?database=2", Server("unix:///run/redis.sock?db=2")),
-        ("tcp://h?database=5&prefix=", Server("redis://h:6379/5", prefix="")),
-        ("tcp://h?auth=p%40ss%2Fword+", Server("redis://:p%40ss%2Fword%20@h:6379/0")),
-        ("tcp://h?auth[user]=u&auth[pass]=p", Server("redis://u:p@h:6379/0")),
-        ("tcp://h?auth[]=u&auth[]=p", Server("redis://u:p@h:6379/0")),
-        ("tcp://h?timeout=2.5&read_timeout=1", Server("redis://h:6379/0", timeout=1.0)),
-        ("tcp://h?timeout=2.5&read_timeout=0", Server("redis://h:6379/0", timeout=2.5)),
-        ("tcp://h?persistent=1&persistent_id=x&retry_interval=10", Server("redis://h:6379/0")),
+        ("tcp://10.0.0.1:6380", SavePathServer("redis://10.0.0.1:6380/0")),
+        ("tcp://10.0.0.1", SavePathServer("redis://10.0.0.1:6379/0")),
+        ("10.0.0.1:6380", SavePathServer("redis://10.0.0.1:6380/0")),
+        ("tcp://[::1]:6380", SavePathServer("redis://[::1]:6380/0")),
+        ("tls://host:6380?weight=3", SavePathServer("rediss://host:6380/0", weight=3)),
+        ("unix:///run/redis.sock?database=2", SavePathServer("unix:///run/redis.sock?db=2")),
+        ("tcp://h?database=5&prefix=", SavePathServer("redis://h:6379/5", prefix="")),
+        ("tcp://h?auth=p%40ss%2Fword+", SavePathServer("redis://:p%40ss%2Fword%20@h:6379/0")),
+        ("tcp://h?auth[user]=u&auth[pass]=p", SavePathServer("redis://u:p@h:6379/0")),
+        ("tcp://h?auth[]=u&auth[]=p", SavePathServer("redis://u:p@h:6379/0")),
+        ("tcp://h?timeout=2.5&read_timeout=1", SavePathServer("redis://h:6379/0", timeout=1.0)),
+        ("tcp://h?timeout=2.5&read_timeout=0", SavePathServer("redis://h:6379/0", timeout=2.5)),
+        ("tcp://h?persistent=1&persistent_id=x&retry_interval=10", SavePathServer("redis://h:6379/0")),
     ],
 )
-def test_one_server(address: str, server: Server) -> None:
+def test_one_server(address: str, server: SavePathServer) -> None:
     assert parse_save_path(address) == [server]
 
 
@@ -228,7 +228,7 @@ def test_how_to_write_a_password_is_explained() -> None:
     for path in ("tcp://h?auth=pa&ss", "tcp://h?auth=pa,ss"):
         with pytest.raises(ConfigurationError, match=r"%26.*%2C"):
             parse_save_path(path)
-    assert parse_save_path("tcp://h?auth=pa%26s%2Cs") == [Server("redis://:pa%26s%2Cs@h:6379/0")]
+    assert parse_save_path("tcp://h?auth=pa%26s%2Cs") == [SavePathServer("redis://:pa%26s%2Cs@h:6379/0")]
 
 
 def test_a_server_without_a_scheme_may_stand_where_no_password_is() -> None:
