@@ -148,13 +148,15 @@ class WeightedRedisStore(SupportsOwners):
     async def open(self) -> None:
         """Reach the servers. One that is away takes its sessions along and no others, so it is only logged.
 
-        Raises `StoreUnavailable` if none can be reached, and `ConfigurationError` for what can't work.
+        Raises `StoreUnavailable` if none can be reached, or if one answers that it can't serve sessions.
         """
         failures: list[StoreUnavailable] = []
         for store in self._stores:
             try:
                 await store.open()
             except StoreUnavailable as error:
+                if error.__cause__ is None:  # the server is there, and answers that it can't serve sessions
+                    raise
                 failures.append(error)
         if len(failures) == len(self._stores):
             raise failures[0]
