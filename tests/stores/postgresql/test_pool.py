@@ -189,7 +189,7 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
 ) -> None:
     """Packets of the connections that were idle vanish, without a word; new ones work."""
     async with FaultProxy("127.0.0.1", postgresql.port) as proxy:
-        async with PostgreSQLStore(postgresql.url(port=proxy.port), pool_size=3, timeout=1) as store:
+        async with PostgreSQLStore(postgresql.url(port=proxy.port), pool_size=3, timeout=4) as store:
             await store.create(key, b"data", soon)
             async with store._connections().acquire(), store._connections().acquire(), store._connections().acquire():
                 assert proxy.connections == 3
