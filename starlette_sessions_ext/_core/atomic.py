@@ -1,4 +1,7 @@
-"""A function of the session's data that is run again until no other request came between. Pure."""
+"""Run a function of the session's data again until no other request came between.
+
+This module does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,11 @@ T = TypeVar("T")
 
 
 class AtomicUpdate(Generic[T]):
-    """`fn` of `Session.atomic`. `view` and `result` are what it left and returned when it last ran.
+    """The function of `Session.atomic`, with what it left and returned.
 
-    `base` is the session as loaded and `mine` as the handler has changed it since. `fn` sees those
-    changes, but only its own are saved. For `nested` see `merge`.
+    After a run `view` is the data that the function left, and `result` is what it returned. `base` is the
+    session as loaded and `mine` as the handler has changed it since. `fn` sees those changes, but only its
+    own are saved. For `nested` see `merge`.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class AtomicUpdate(Generic[T]):
         self._nested = nested
 
     def apply(self, fresh: bytes) -> bytes:
-        """Run the function on the freshest data. Returns what to save."""
+        """Run the function on the freshest data, and return what to save."""
         loads, dumps = self._serializer.loads, self._serializer.dumps
         before = merge(loads(self._base), loads(self._mine), loads(fresh), dumps, nested=self._nested).data
         view = loads(dumps(before))
@@ -56,7 +60,10 @@ def refuse_async(fn: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def _refuse_awaitable(result: object) -> None:
-    """Raise TypeError if the function returned a coroutine, such as a lambda around an async one."""
+    """Raise TypeError if the function returned a coroutine.
+
+    A lambda around an async function does that.
+    """
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()

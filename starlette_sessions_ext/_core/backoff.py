@@ -21,7 +21,10 @@ class Backoff:
         self._longest = 0.001
 
     async def sleep(self) -> None:
-        """Pause. Raise `SessionConflict` once `CONFLICT_DEADLINE` has passed since the first pause."""
+        """Pause before the next try.
+
+        Raises `SessionConflict` once `CONFLICT_DEADLINE` has passed since the first pause.
+        """
         now = anyio.current_time()
         if now > self._deadline:
             raise SessionConflict(f"other requests kept changing this session for {CONFLICT_DEADLINE:.0f} s")

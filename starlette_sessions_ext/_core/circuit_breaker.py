@@ -131,7 +131,10 @@ class Guard:
 
 
 class Watch:
-    """Notes how one call ends. No generator: this is on the way of every request."""
+    """Note how one call ends.
+
+    It is no generator, since every request uses it.
+    """
 
     __slots__ = ("guard", "key", "operation")
 
@@ -153,7 +156,7 @@ class Watch:
 
 
 class Trial(Watch):
-    """Notes how a call ends that finds out whether the server is back."""
+    """Note the end of a call that finds out whether the server is back."""
 
     __slots__ = ()
 

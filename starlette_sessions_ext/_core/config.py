@@ -1,4 +1,4 @@
-"""What all requests of a middleware share."""
+"""The settings that all requests of a middleware share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .session_directory import SessionDirectory
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """What all requests of a middleware share."""
+    """The settings that all requests of a middleware share."""
 
     rows: Rows
     repository: SessionRepository
@@ -40,7 +40,7 @@ def make_config(
     max_sessions_per_user: int | None,
     emit: EventHandler,
 ) -> SessionConfig:
-    """Put together what the options of a middleware come to."""
+    """Make the settings from the options of a middleware."""
     warn_of_doubtful(rows.lifetimes, secrets)
     return SessionConfig(
         rows,

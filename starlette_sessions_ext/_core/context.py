@@ -1,4 +1,4 @@
-"""One session of one request: load it, save it, and know what its response has to say.
+"""One session of one request: load it, save it, and set its cookie.
 
 `plan` decides what is written, `writing` carries it out, `repository` does it in the store.
 Operations on one session run one after another. Each takes what the handler asked for before it
@@ -42,7 +42,7 @@ _NOTHING_WRITTEN = (SessionConflict, SessionGone, SessionNotSaved, SessionTooLar
 
 
 class SessionContext:
-    """The session of one request, and in `cookie` what the response has to say about its cookie.
+    """The session of one request, and in `cookie` what becomes of its cookie.
 
     `entry` is the session as the store has it as far as we know, None for not at all. `client_id` is
     the id that the client has or is about to be given; None if its cookie has to be sent in any case.
@@ -76,14 +76,14 @@ class SessionContext:
         self.entry = self.session._stored = entry
 
     def handle_load_error(self, session_id: str, error: CorruptRecord | StoreUnavailable) -> None:
-        """Leave the session new, since the client's couldn't be read. Raises as `degrade` does."""
+        """Leave the session new, since it couldn't be read. Raises as `degrade` does."""
         if isinstance(error, StoreUnavailable):
             self.degrade(error)
         else:
             self.emit(EventKind.RECORD_CORRUPT, key_of(session_id))
 
     def degrade(self, error: StoreUnavailable) -> None:
-        """Go on with an empty session that can't be changed, if the settings say so, or raise."""
+        """Go on with an empty, unchangeable session if `degrades` is set, or raise."""
         if not self.config.degrades:
             raise error
         logger.error("went on without the session: %s", error)
@@ -107,7 +107,7 @@ class SessionContext:
         return False if rows.users is None else is_claim_due(self, entry)
 
     def differs(self) -> bool:
-        """Return whether the session's data differs from what is stored. It is encoded for that."""
+        """Return whether the session's data, once encoded, differs from the stored."""
         entry = self.entry
         try:
             body = self.config.serializer.dumps(self.session._data())
@@ -116,9 +116,9 @@ class SessionContext:
             return True
 
     async def commit(self, *, refreshes: bool = False) -> None:
-        """Save what changed since the last commit. Raises `SessionGone` if there is nothing to save to.
+        """Save what changed since the last commit.
 
-        `refreshes`: where there is nothing to save, load what others have saved.
+        Raises `SessionGone` if its row is gone. With `refreshes` and nothing to save, load what others have saved.
         """
         if self.is_busy:
             await self._turn()
@@ -154,7 +154,7 @@ class SessionContext:
 
     @property
     def directory(self) -> SessionDirectory:
-        """See `Session.directory`."""
+        """The sessions of users; see `Session.directory`."""
         if self.config.directory is None:
             refuse_without_users()
         return self.config.directory
@@ -163,17 +163,17 @@ class SessionContext:
         return self.config.rows.clock()
 
     def user(self) -> str | None:
-        """See `Session.user`."""
+        """Return the user of the session; see `Session.user`."""
         return current_user(self)
 
     async def save(self) -> None:
-        """See `Session.save`."""
+        """Save the session; see `Session.save`."""
         if self.session._degraded:
             refuse_degraded()
         await self.commit(refreshes=not self.writable)
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
-        """See `Session.atomic`."""
+        """Change the session by a function; see `Session.atomic`."""
         refuse_async(fn)
         if self.session._degraded:
             refuse_degraded()
@@ -207,9 +207,9 @@ class SessionContext:
     # Loading and saving
 
     async def _replace(self, entry: Entry, body: bytes) -> bool:
-        """Save the session where nothing but its data may have changed, as most requests do that save.
+        """Save a session of which only the data may have changed, as in most saves.
 
-        False: there is more to it, or another request has written or ended the session.
+        Return False if there is more to save, or another request has written or ended the session.
         """
         rows = self.config.rows
         if self.attempts or self.is_gone or body == self.config.empty_body or entry.version is None:
@@ -263,12 +263,12 @@ class SessionContext:
         self.client_id = entry.session_id
 
     def mark_gone(self, key: str, entry: Entry | None = None) -> None:
-        """Another request has ended the session: nothing more can be saved, and the cookie is left alone."""
+        """Save no more and leave the cookie alone: another request ended the session."""
         self.is_gone = True
         self.emit(EventKind.WRITE_DROPPED, key, entry)
 
     def adopt(self, base: bytes, theirs: bytes) -> None:
-        """Take over what was saved, except where the session has changed since it was `base`.
+        """Take over what was saved, but keep what the session has changed since `base`.
 
         If it has been ended since, nothing of before may enter what is put in afterwards.
         """
@@ -293,7 +293,7 @@ class SessionContext:
         raise NotImplementedError
 
     def emit(self, kind: EventKind, key: str, entry: Entry | None = None) -> None:
-        """Report an event of the session under a store key; `entry` is what is known of it."""
+        """Report an event of the session under a store key, with what `entry` knows."""
         public_id = None if entry is None else entry.header.public_id
         owner = None if entry is None else self.config.rows.owner_of(entry.body)
         self.config.emit(SessionEvent(kind, public_id, owner, digest_of(key)))

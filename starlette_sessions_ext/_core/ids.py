@@ -1,4 +1,7 @@
-"""What names a session: the id in the cookie, the key in the store, the key's digest in events. Pure."""
+"""The names of a session: id in the cookie, key in the store, digest in events.
+
+This module does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +25,21 @@ _PURPOSE = b"starlette_sessions_ext.successor"
 
 
 def new_id() -> str:
-    """A new session id: 32 characters of a-z2-7, made from the system's random source."""
+    """Return a new session id: 32 characters of a-z2-7, from the system's randomness."""
     return base32(secrets.token_bytes(ID_BYTES))
 
 
 @lru_cache(REMEMBERED)
 def key_of(session_id: str) -> str:
-    """The store's key of an id: 32 characters of a-z2-7.
+    """Return the store's key of an id: 32 characters of a-z2-7.
 
-    The first 160 bits of SHA-256(id), so that a leaked table, backup or log opens no session.
+    It is the first 160 bits of SHA-256(id), so that a leaked table, backup or log opens no session.
     """
     return base32(hashlib.sha256(session_id.encode()).digest()[:ID_BYTES])
 
 
 def digest_of(key: str) -> str:
-    """Return the digest of a key that names its session in events and logs; 16 hex digits.
+    """Return the digest of a key for events and logs: 16 hex digits.
 
     Neither the id nor the key can be computed from it.
     """
@@ -44,17 +47,20 @@ def digest_of(key: str) -> str:
 
 
 def new_public_id() -> str:
-    """16 hex digits that name a session to its user and to operators, and open nothing."""
+    """Return a name of a session that opens nothing: 16 hex digits.
+
+    Users and operators see it.
+    """
     return urandom(8).hex()
 
 
 def new_nonce() -> str:
-    """16 hex digits that mark one write."""
+    """Return 16 hex digits that mark one write."""
     return urandom(8).hex()
 
 
 def id_of_legacy(identity: str) -> str:
-    """The id under which the session that was made of another middleware's can be found again.
+    """Return the id by which a session made of another middleware's is found again.
 
     It is never sent, and would open nothing. No secret of ours goes into it, so that changing the
     secrets doesn't bring back what has ended.
@@ -74,11 +80,14 @@ class Successors:
         self._keys = [derived_key(secret, _PURPOSE) for secret in secrets]
 
     def make(self, session_id: str, nonce: str) -> str:
-        """The id that follows `session_id` now."""
+        """Return the id that follows `session_id` now."""
         return _follow(self._keys[0], session_id, nonce)
 
     def find(self, session_id: str, nonce: str, key: str) -> str | None:
-        """The id that followed `session_id` and has this store key; None if its secret is no longer known."""
+        """Return the id that followed `session_id` and has this store key.
+
+        Return None if its secret is no longer known.
+        """
         candidates = (_follow(one, session_id, nonce) for one in self._keys)
         return next((candidate for candidate in candidates if key_of(candidate) == key), None)
 

@@ -1,4 +1,4 @@
-"""A WebSocket in use keeps its session alive, though it sends no further cookie."""
+"""Keep a session alive while its WebSocket is in use, without further cookies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def keep_alive(context: SessionContext) -> None:
 
 
 def _with_body_of(entry: Entry, latest: Entry) -> Entry:
-    """Return the latest entry, but with the body that the session's data is compared with."""
+    """Return the latest entry, with the body to compare the session's data with."""
     if latest.body == entry.body:
         return latest
     return latest._replace(body=entry.body, version=None)

@@ -1,4 +1,4 @@
-"""How long sessions live: idle, absolute, touched and renewed. Pure."""
+"""The lifetimes of sessions: idle, absolute, touched and renewed. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RENEW_GRACE = 10
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How long sessions live, all in seconds. The rules of idle and absolute expiry, and of touching.
+    """The rules of idle and absolute expiry, and of touching. All times are seconds.
 
     `max_age` is the cookie's (None: until the browser closes), `idle` the time without use,
     `absolute` the time since sign-in that nothing extends, `touch_interval` how much a deadline
@@ -73,15 +73,18 @@ class Lifetimes:
             )
 
     def expires_at(self, header: Header, now: float) -> int:
-        """When a session that is used now will expire (unix seconds)."""
+        """Return when a session that is used now will expire, in unix seconds."""
         return min(int(now) + self._pace(header)[0], self._absolute_end(header))
 
     def expired(self, header: Header, now: float) -> bool:
-        """Whether the absolute deadline has come. The idle one is the store's `expires_at`."""
+        """Return whether the absolute deadline has come.
+
+        The idle deadline is the store's `expires_at`.
+        """
         return self.absolute is not None and now >= header.created_at + self.absolute
 
     def touch_every(self, header: Header) -> int:
-        """How far (seconds) a session's expiry has to move before it is written."""
+        """Return the seconds by which an expiry has to move before it is written."""
         return self._pace(header)[1]
 
     def touch_due(self, header: Header, expires_at: int, now: float) -> bool:
@@ -103,37 +106,46 @@ class Lifetimes:
         return self.renew_after is not None and now - header.issued_at >= self.renew_after
 
     def last_used_at(self, header: Header, expires_at: int, now: float) -> int:
-        """Return when (unix seconds) a session was last used, as far as its expiry tells."""
+        """Return when a session was last used (unix seconds), computed from its expiry."""
         idle = self._pace(header)[0]
         return max(header.issued_at, min(expires_at - idle, int(now)))
 
     def cookie_max_age(self, header: Header, now: float) -> int | None:
-        """The cookie's Max-Age in seconds; None for a cookie that ends with the browser."""
+        """Return the cookie's Max-Age in seconds; None if it ends with the browser."""
         max_age = self.max_age if header.lifetime is None else header.lifetime
         if max_age is None:
             return None
         return min(max_age, self._absolute_end(header) - int(now))
 
     def touch_moves_cookie(self, header: Header, now: float) -> bool:
-        """Whether a cookie sent now would outlive one sent earlier."""
+        """Return whether a cookie sent now would outlive one sent earlier."""
         max_age = self.max_age if header.lifetime is None else header.lifetime
         return max_age is not None and int(now) + max_age < self._absolute_end(header)
 
     @cached_property
     def _quiet(self) -> tuple[float, float] | None:
-        """Return the distances to its expiry at which a session is left alone, where nothing but use moves that."""
+        """The distances to its expiry between which a session is left alone.
+
+        It is None where something else than use moves the expiry.
+        """
         if self.absolute is not None or self.renew_after is not None:
             return None
         idle, every = self._usual_pace
         return float(idle - every), float(idle + every - 1)
 
     def _pace(self, header: Header) -> tuple[int, int]:
-        """How long it lives without use, and how far its expiry has to move before it is written."""
+        """Return the seconds a session lives without use, and those before a write.
+
+        The second number is how far its expiry has to move before it is written.
+        """
         return self._usual_pace if header.lifetime is None else self._pace_of(header.lifetime)
 
     @cached_property
     def _usual_pace(self) -> tuple[int, int]:
-        """Return the pace of sessions without a separate lifetime; computed once, for every request asks."""
+        """The pace of sessions without a separate lifetime.
+
+        It is computed once, since every request needs it.
+        """
         idle = self.max_age if self.idle is None else self.idle
         return self._pace_of(DEFAULT_IDLE if idle is None else max(idle, 0))
 

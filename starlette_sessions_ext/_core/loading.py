@@ -1,4 +1,7 @@
-"""Load a session in one of the ways that few requests need: renewed, of several cookies, or another middleware's."""
+"""Load a session in one of the ways that few requests need.
+
+The session was renewed, the client sent several cookies, or the cookie is another middleware's.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ async def follow(context: SessionContext, alias: Alias, session_id: str) -> None
 
 
 async def load_first(context: SessionContext, session_id: str | None, others: Sequence[str]) -> None:
-    """Fill the session with the first of the client's ids that has one. Otherwise it stays new.
+    """Fill the session with the first of the client's ids that has one.
 
-    The client is sent the one in use, for it has several. If `session_id` is None it has two where
-    no browser holds two, so that none is used.
+    If none has one, the session stays new. The client is sent the id in use, since it has several. If
+    `session_id` is None, the client sent two ids where no browser holds two, and none is used.
     """
     context.config.emit(SessionEvent(EventKind.DUPLICATE_COOKIES))
     context.client_id = None
@@ -69,7 +72,7 @@ async def import_legacy(context: SessionContext, legacy: LegacySession) -> None:
 
 
 def _unless_replaced(context: SessionContext, found: Entry | Replaced | None) -> Entry | None:
-    """Return the entry. If the client's id was replaced a moment ago, note that."""
+    """Return the entry, or note that the client's id was replaced a moment ago."""
     if isinstance(found, Replaced):
         context.replaced_key = found.key
         return None

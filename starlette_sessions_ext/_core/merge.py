@@ -14,7 +14,7 @@ _JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Merged(NamedTuple):
-    """The merged data, and the keys that both sides had changed, each to something else."""
+    """The merged data, and the keys that both sides changed differently."""
 
     data: dict[str, Any]
     contested: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Check the options of `SessionMiddleware`, each with a message that names it. Pure."""
+"""Check the options of `SessionMiddleware`. Each message names its option. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def check_callbacks(clock: Any, describe: Any, unavailable_handler: Any, **optio
 
 
 def read_store(store: SessionStore | None, clock: Callable[[], float]) -> SessionStore:
-    """Return the store, or one in memory if none is given. Raises `ConfigurationError` for what is none."""
+    """Return the store, or one in memory if none is given.
+
+    Raises `ConfigurationError` for an object that is no store.
+    """
     if store is None:
         logger.warning("sessions are kept in this process's memory: give SessionMiddleware a store to keep them")
         return MemoryStore(clock=clock)
@@ -58,7 +61,7 @@ def check_limit(max_sessions_per_user: int | None, user: object) -> None:
 
 
 def warn_of_doubtful(lifetimes: Lifetimes, secrets: Sequence[str]) -> None:
-    """Log what works, but hardly as the application means it."""
+    """Log settings that work, but hardly as the application means them."""
     if lifetimes.max_age is not None and lifetimes.max_age <= 0:
         logger.warning("max_age=%s ends every session at once: give seconds above 0, or None", lifetimes.max_age)
     if any(map(is_short, secrets)):

@@ -1,4 +1,4 @@
-"""Say whose session it is, from its data, and name its owner to the store. Pure."""
+"""Read the user of a session from its data, and name its owner to the store. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _PURPOSE = b"starlette_sessions_ext.owner "
 
 
 class Users:
-    """Find the user of a session: the value of a key, or what a function of its data returns."""
+    """Find the user of a session, as the option `user` says.
+
+    The option names a key, or is a function of the session's data.
+    """
 
     def __init__(self, user: UserOption, serializer: Serializer) -> None:
         self.key = user if isinstance(user, str) else None
@@ -35,7 +38,10 @@ class Users:
         self._loads = serializer.loads
 
     def of(self, data: Mapping[str, Any]) -> str | None:
-        """Return the user of a session as text; None: nobody is signed in. Raises `NotSerializable`."""
+        """Return the user of a session as text; None if no user is signed in.
+
+        Raises `NotSerializable`.
+        """
         user = self._find(data)
         if user is None:
             return None
@@ -48,7 +54,10 @@ class Users:
         return text
 
     def of_body(self, body: bytes) -> str | None:
-        """Return the user of a stored session. Raises `NotSerializable` and `CorruptRecord`."""
+        """Return the user of a stored session.
+
+        Raises `NotSerializable` and `CorruptRecord`.
+        """
         return self.of(self._loads(body))
 
     def owner_of_body(self, body: bytes) -> str | None:
@@ -59,16 +68,20 @@ class Users:
 
 @lru_cache(2048)
 def owner_of(user: str) -> str:
-    """Return the owner of a user's rows: 32 characters of a-z2-7, the first 160 bits of a SHA-256.
+    """Return the owner of a user's rows: 32 characters of a-z2-7.
 
-    No secret goes into it, so that a revocation finds all sessions after a change of secrets as well. It
-    hides user ids from a glance at the table, and not from anyone who tries ids.
+    It is the first 160 bits of a SHA-256. No secret goes into it, so that a revocation finds all sessions
+    after a change of secrets as well. It hides user ids from a glance at the table, and not from anyone who
+    tries ids.
     """
     return base32(hashlib.sha256(_PURPOSE + user.encode()).digest()[:ID_BYTES])
 
 
 def read_user(user: str | int) -> str:
-    """Return a user as text. Raises TypeError for what no session can have as its user."""
+    """Return a user as text.
+
+    Raises TypeError for what no session can have as its user.
+    """
     text = _as_text(user)
     if text is None:
         raise TypeError("a user is a non-empty str or an int, as the option user finds it in the session")
@@ -76,7 +89,10 @@ def read_user(user: str | int) -> str:
 
 
 def require_owners(store: SessionStore) -> SupportsOwners:
-    """Return a store that finds the sessions of a user. Raise `ConfigurationError` for another."""
+    """Return a store that finds the sessions of a user.
+
+    Raises `ConfigurationError` for another store.
+    """
     if not isinstance(store, SupportsOwners):
         raise ConfigurationError(
             f"{type(store).__name__} doesn't find the sessions of a user: take a store that does, such as those "

@@ -1,4 +1,7 @@
-"""The one decision: what is written for a session, and whether its cookie goes out. Pure."""
+"""Decide what is written for a session, and whether its cookie goes out. Pure.
+
+Nothing else decides that.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from .record import Header
 
 @final
 class Entry(NamedTuple):
-    """A session as loaded or just written. `version` is None where only another load can tell it."""
+    """A session as loaded or just written.
+
+    `version` is None where only another load can find it out.
+    """
 
     session_id: str
     header: Header
@@ -51,7 +57,10 @@ new_entry = partial(tuple.__new__, Entry)
 
 
 class SetCookie(NamedTuple):
-    """A cookie to send: this id, for `max_age` seconds; None: until the browser closes."""
+    """A cookie to send: this id, for `max_age` seconds.
+
+    If `max_age` is None the browser keeps the cookie until it closes.
+    """
 
     session_id: str
     max_age: int | None
@@ -65,7 +74,7 @@ class ClearCookie:
 
 
 class Write(Enum):
-    """What the repository is asked to do with a session's row."""
+    """The write that the repository makes to a session's row."""
 
     NOTHING = "nothing"
     TOUCH = "touch"
@@ -76,9 +85,10 @@ class Write(Enum):
 
 
 class Plan(NamedTuple):
-    """`entry` is what the row should become: itself if nothing changes, None if nothing is left of it.
+    """The decision on one session: the write, and whether it was asked for.
 
-    `is_asked`: the handler changed something. Otherwise the write is upkeep, and may fail quietly.
+    `entry` is the row after the write. It is the same entry if nothing changes, and None if nothing is left.
+    `is_asked` means that the handler changed something. Otherwise the write is upkeep, and may fail quietly.
     """
 
     write: Write
@@ -92,7 +102,9 @@ class Plan(NamedTuple):
 
 
 class CookieState(NamedTuple):
-    """What is known of the client's cookie. `writable`: the response's headers are still to come.
+    """The state of the client's cookie.
+
+    `writable` means that the response's headers are still to come.
 
     `client_id` is the id that the client has or is about to be given; None if it has none, or one whose
     cookie has to be sent again in any case, such as after a change of secret.

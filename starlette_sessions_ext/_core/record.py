@@ -1,4 +1,4 @@
-"""What is stored for a session: the record, and the alias that a renewal leaves. Pure.
+"""The stored form of a session: the record, and the alias after a renewal. Pure.
 
 A stored record is one header line and the serialized data:
 
@@ -51,7 +51,7 @@ _FOREIGN = "a stored record belongs to another session; it was left as it is"
 
 
 class Header(NamedTuple):
-    """What a record says of its session. Times are unix seconds, `lifetime` is in seconds.
+    """The header of a record. Times are unix seconds, `lifetime` is in seconds.
 
     `lifetime` was set by `Session.set_lifetime`. `signed_in_ms` (unix milliseconds) and `details`
     (base64url) are of the sign-in of the session's user, None where there is none.
@@ -69,16 +69,19 @@ class Header(NamedTuple):
         return f"Header(created_at={self.created_at}, issued_at={self.issued_at}, lifetime={self.lifetime})"
 
     def encode(self, nonce: str, body: bytes) -> bytes:
-        """Return the bytes to store. `nonce` is 16 hex digits, another one for every write."""
+        """Return the bytes to store.
+
+        `nonce` is 16 hex digits, new for every write.
+        """
         return f"{_line(self)}{nonce}\n".encode() + body
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """What is left under an old id: until when (unix seconds) it leads to the session under the key `target`.
+    """The row under an old id, which leads to the session under the key `target`.
 
-    `made_at` is when it was made (unix seconds), where that is known.
+    It does so until `until`. `made_at` is when it was made, where that is known. Both are unix seconds.
     """
 
     key: str = field(repr=False)
@@ -94,7 +97,10 @@ class Alias:
 
 
 def decode(raw: bytes, key: str) -> tuple[Header, bytes] | Alias:
-    """Read what is stored under `key`: a header and a body. Raise `CorruptRecord` if it is anything else."""
+    """Read what is stored under `key`: a header and a body, or an alias.
+
+    Raises `CorruptRecord` if it is anything else.
+    """
     line, newline, body = raw.partition(b"\n")
     if not newline or line[-16:].strip(_HEX_DIGITS):  # the nonce, which is another one for each write
         return _decode_alias(raw, key)
@@ -116,7 +122,10 @@ def _line(header: Header) -> str:
 
 @lru_cache(HEADER_CACHE_SIZE)
 def _read_header(line: bytes) -> Header:
-    """Read a header's line without its nonce. Raise `CorruptRecord`, which isn't cached."""
+    """Read a header's line without its nonce.
+
+    Raises `CorruptRecord`, which isn't cached.
+    """
     match = _HEADER.fullmatch(line)
     if match is None or (match[1] == b"1") is not (match[6] is None):
         raise CorruptRecord(_NO_RECORD)

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def refuse_degraded() -> NoReturn:
-    """Raise `StoreUnavailable`: the session is empty because the store couldn't be read."""
+    """Raise `StoreUnavailable`, since the session couldn't be read from the store."""
     raise StoreUnavailable("the session couldn't be loaded when this request began, so nothing of it can be changed")
 
 
 def refuse_without_users() -> NoReturn:
-    """Raise `ConfigurationError`: the middleware wasn't given the option `user`."""
+    """Raise `ConfigurationError`, since the middleware has no option `user`."""
     raise ConfigurationError('SessionMiddleware needs the option user, such as user="user_id"')
 
 

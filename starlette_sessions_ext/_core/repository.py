@@ -1,4 +1,4 @@
-"""The sessions of a store: get, create, update, rotate, renew, delete, whatever other requests do.
+"""The sessions of a store: get, create, update, rotate, renew and delete them.
 
 A change is given as a function of the freshest entry, and is tried until no other request came
 between. Everything rests on the store's `create`, `replace` and `delete` by version.
@@ -38,7 +38,10 @@ Change = Callable[[Entry], Entry | None]
 
 
 class Replaced(NamedTuple):
-    """An id that was replaced a moment ago, and leads to no session. `key` is its storage key."""
+    """An id that was replaced a moment ago, and leads to no session.
+
+    `key` is its storage key.
+    """
 
     key: str
 
@@ -54,7 +57,10 @@ class SessionRepository:
     successors: Successors = field(repr=False)
 
     async def get(self, session_id: str) -> Entry | Replaced | None:
-        """Return the session of a client's id; None if it is absent or expired. Raises `CorruptRecord`."""
+        """Return the session of a client's id; None if it is absent or expired.
+
+        Raises `CorruptRecord`.
+        """
         found = await self.rows.read(session_id)
         return await self.follow(found, session_id) if type(found) is Alias else found
 
@@ -74,7 +80,9 @@ class SessionRepository:
         return Replaced(alias.key)
 
     async def refresh(self, entry: Entry) -> Entry:
-        """Load a session that is in use again, under whatever id it has now. Raises `SessionGone`.
+        """Load a session that is in use again, under its present id.
+
+        Raises `SessionGone`.
 
         A request that had the session before it was renewed goes on with it, also when the old id
         opens nothing to others any more, and through any number of renewals.
@@ -89,7 +97,10 @@ class SessionRepository:
         return found
 
     async def create(self, header: Header, body: bytes) -> Entry:
-        """Make a session under a new id, whose key and time of issue take the place of those in `header`."""
+        """Make a session under a new id.
+
+        Its key and time of issue take the place of those in `header`.
+        """
         for _ in range(ID_TRIES):
             entry = await self.rows.create(self._new_id(), header, body)
             if entry is not None:
@@ -97,7 +108,7 @@ class SessionRepository:
         raise StoreError("the store says that several fresh ids are taken: it doesn't keep the contract of `create`")
 
     async def update(self, entry: Entry, wanted: Entry | None, rebase: Change) -> Entry | None:
-        """Compare-and-swap until it succeeds. Returns what the entry has become.
+        """Compare-and-swap until it succeeds, and return what the entry has become.
 
         `wanted` is what it should become as far as the caller knows, `rebase` says it for what
         another request has made of it. Raises `SessionGone` and `SessionConflict`.
@@ -120,7 +131,9 @@ class SessionRepository:
                 await backoff.sleep()
 
     async def rotate(self, entry: Entry, change: Change) -> Entry | None:
-        """Move a session to a new id; the old one opens nothing at once. Raises as `update` does.
+        """Move a session to a new id; the old one opens nothing at once.
+
+        Raises as `update` does.
 
         The new row comes first: nobody knows its id yet, so a crash leaves the old session as it
         was, never with more rights. The compare-and-swap of the old row decides: if a parallel
@@ -167,7 +180,9 @@ class SessionRepository:
         return (entry if wanted is entry else await self.update(entry, wanted, change)), False
 
     async def delete(self, entry: Entry, *, replaced: bool = False) -> Entry | None:
-        """End a session, whatever others write. Returns what was deleted, None if it was gone.
+        """End a session, whatever others write, and return what was deleted.
+
+        Return None if it was gone.
 
         `replaced`: another session takes its place in the client, so that the old id is remembered
         for a moment: a slower request with it must not replace the client's new cookie.
@@ -184,7 +199,9 @@ class SessionRepository:
         return entry
 
     async def import_once(self, legacy_id: str, body: bytes, valid_until: int) -> tuple[Entry | Replaced | None, bool]:
-        """Make the session of another middleware's cookie; None if it has ended. Raises `CorruptRecord`.
+        """Make the session of another middleware's cookie; return None if it has ended.
+
+        Raises `CorruptRecord`.
 
         It is made once: an alias under the cookie's own id leads to it as long as the cookie may be
         valid, also when the session is gone. Of parallel requests one wins, for the others as well.

@@ -1,4 +1,4 @@
-"""The rows of a store, one at a time: read as sessions, and written with owner and version.
+"""The rows of a store, one at a time, as sessions with owner and version.
 
 The circuit breaker watches every call here, so that nothing above knows of it.
 """
@@ -46,14 +46,20 @@ class Rows:
         user: UserOption | None,
         serializer: Serializer,
     ) -> Rows:
-        """Make the rows of a middleware. Raise `ConfigurationError` if the store can't find a user's sessions."""
+        """Make the rows of a middleware.
+
+        Raises `ConfigurationError` if the store can't find a user's sessions.
+        """
         if user is None:
             return cls(store, lifetimes, clock, Guard(store))
         owned = require_owners(store)
         return cls(store, lifetimes, clock, Guard(store), Users(user, serializer), owned)
 
     async def read(self, session_id: str) -> Entry | Alias | None:
-        """Return what is stored under an id; None if it is absent or expired. Raises `CorruptRecord`."""
+        """Return what is stored under an id; None if it is absent or expired.
+
+        Raises `CorruptRecord`.
+        """
         key = key_of(session_id)
         if self.guard.failing:
             stored = await self._load(key)
@@ -80,7 +86,7 @@ class Rows:
         return new_entry((session_id, header, body, expires_at, version))
 
     async def create(self, session_id: str, header: Header, body: bytes) -> Entry | None:
-        """Make a row; None if the id is taken."""
+        """Make a row; return None if the id is taken."""
         now = self.clock()
         header = header._replace(key=key_of(session_id), issued_at=int(now))
         expires_at = self.lifetimes.expires_at(header, now)
@@ -88,7 +94,10 @@ class Rows:
         return Entry(session_id, header, body, expires_at) if made else None
 
     async def replace(self, entry: Entry, wanted: Entry) -> bool:
-        """Compare-and-swap once. False: another request has written, or ended, what was loaded."""
+        """Compare-and-swap once, and return the success.
+
+        It is False if another request has written, or ended, what was loaded.
+        """
         key = entry.header.key
         data = wanted.header.encode(new_nonce(), wanted.body)
         self.write_queues.writing.add(key)
@@ -107,14 +116,14 @@ class Rows:
             self.write_queues.writing.discard(key)
 
     async def create_data(self, key: str, data: bytes, expires_at: int, owner: str | None = None) -> bool:
-        """Make a row of any bytes. False: the key is taken."""
+        """Make a row of any bytes; return False if the key is taken."""
         with self.guard.watch("create", key):
             if self.owned is None:
                 return await self.store.create(key, data, expires_at)
             return await self.owned.create(key, data, expires_at, owner)
 
     async def replace_data(self, entry: Entry, data: bytes, expires_at: int, owner: str | None = None) -> bool:
-        """Replace a row by any bytes, once. False: it isn't any more what was loaded."""
+        """Replace a row by any bytes, once; return False if it has changed since."""
         key, version = entry.header.key, entry.version
         with self.guard.watch("replace", key):
             if self.owned is None:
@@ -122,14 +131,20 @@ class Rows:
             return await self.owned.replace(key, data, expires_at, version, owner)
 
     async def touch(self, entry: Entry) -> Entry | None:
-        """Move the expiry of a session that is used now, whatever it holds; None if it is gone."""
+        """Move the expiry of a session that is used now; return None if it is gone.
+
+        The row may hold anything.
+        """
         expires_at = self.lifetimes.expires_at(entry.header, self.clock())
         with self.guard.watch("touch", entry.header.key):
             touched = await self.store.touch(entry.header.key, expires_at)
         return entry._replace(expires_at=expires_at) if touched else None
 
     async def delete(self, entry: Entry) -> bool:
-        """Delete the row if it is still what was loaded; one that was just made, whatever it is."""
+        """Delete the row if it is still what was loaded.
+
+        A row that was just made is deleted whatever it is.
+        """
         with self.guard.watch("delete", entry.header.key):
             return await self.store.delete(entry.header.key, entry.version)
 
@@ -139,7 +154,10 @@ class Rows:
         return Header("", int(self.clock()), 0, lifetime, new_public_id(), ms, details)
 
     def owner_of(self, body: bytes) -> str | None:
-        """Return the owner that the store keeps with a session of this data; None if it has none."""
+        """Return the owner that the store keeps with a session of this data.
+
+        Return None if it has none.
+        """
         return None if self.users is None else self.users.owner_of_body(body)
 
     async def _load(self, key: str) -> Stored | None:

@@ -56,12 +56,12 @@ _Found = list[_Row | None]
 
 
 class SessionDirectory:
-    """Finds and ends the sessions of a user, whom the option `user` of the middleware names.
+    """Find and end the sessions of a user.
 
-    In a request it is `session.directory`, and `SessionMiddleware.directory` for a middleware at hand.
-    A program without either makes one: `SessionDirectory(store)`. `idle_timeout` is then that of the
-    middleware; only `last_used_at` depends on it. Raises `ConfigurationError` for a store that doesn't
-    find the sessions of a user.
+    The option `user` of the middleware names the user of a session. In a request it is `session.directory`,
+    and `SessionMiddleware.directory` for a middleware at hand. A program without either makes one:
+    `SessionDirectory(store)`. `idle_timeout` is then that of the middleware; only `last_used_at` depends on
+    it. Raises `ConfigurationError` for a store that doesn't find the sessions of a user.
 
     A revocation is as final as a logout. Requests that are under way with a session drop what they
     would write, and a WebSocket learns of it at its next `Session.save`. All methods raise
@@ -98,11 +98,14 @@ class SessionDirectory:
         return len({row.header.public_id for row in await self._rows(owner_of(read_user(user)))})
 
     async def revoke(self, user: str | int, public_id: str) -> bool:
-        """End one session of a user. False: the user has none of this name."""
+        """End one session of a user; return False if the user has none of this name."""
         return bool(await self._end(owner_of(read_user(user)), lambda header: header.public_id == public_id))
 
     async def revoke_all(self, user: str | int, *, keep: Session | None = None) -> int:
-        """End all sessions of a user that exist now, but for `keep`, and return how many they were."""
+        """End all sessions of a user that exist now, but for `keep`.
+
+        Return the number of ended sessions.
+        """
         owner, began = owner_of(read_user(user)), int(self._clock() * 1000)
         kept = None if keep is None else keep.public_id
 
@@ -113,9 +116,10 @@ class SessionDirectory:
         return ended + await self._end(owner, is_meant)  # those that were given a new id in between
 
     async def end_oldest(self, owner: str, limit: int) -> int:
-        """End those unused for longest, so that at most `limit` sessions are left. Returns how many ended.
+        """End those unused for longest, so that at most `limit` sessions are left.
 
-        Parallel sign-ins choose the same ones, for the order doesn't depend on which of them asks.
+        Return the number of ended sessions. Parallel sign-ins choose the same ones, for the order doesn't
+        depend on which of them asks.
         """
         if len(await self._store.keys_of(owner)) <= limit:
             return 0
@@ -127,7 +131,7 @@ class SessionDirectory:
         return sum(map(any, ended))
 
     async def _end(self, owner: str, is_meant: Callable[[Header], bool]) -> int:
-        """End sessions until none is left that is meant. Returns how many ended."""
+        """End sessions until none is left that is meant; return their number."""
         ended = 0
         while keys := [row.key for row in await self._rows(owner) if is_meant(row.header)]:
             for key in keys:
@@ -135,7 +139,7 @@ class SessionDirectory:
         return ended
 
     async def _rows(self, owner: str) -> _Rows:
-        """Load the rows of an owner, again if a session moves to another one at that moment.
+        """Load the rows of an owner, again if a session moves at that moment.
 
         Raises `SessionConflict` if that doesn't come to an end.
         """
@@ -151,7 +155,10 @@ class SessionDirectory:
             await backoff.sleep()
 
     async def _read(self, key: str, rows: _Found) -> None:
-        """Append the row of a key; None if another id took its place. What isn't a session has none."""
+        """Append the row of a key; append None if another id took its place.
+
+        Bytes that aren't a session have no row.
+        """
         with suppress(CorruptRecord):
             stored = await self._store.load(key)
             if stored is not None:
@@ -172,7 +179,10 @@ class SessionDirectory:
 
 
 def _end_of_use(rows: _Rows) -> tuple[int, int, str]:
-    """Order sessions by when they were last used. One whose id was about to change has two rows."""
+    """Order sessions by when they were last used.
+
+    A session whose id was about to change has two rows.
+    """
     last = max(rows, key=lambda row: row.expires_at)
     return last.expires_at, last.header.signed_in_ms or 0, last.header.public_id
 

@@ -1,4 +1,7 @@
-"""Keep what tells a user's sessions apart: by default the browser and the client's address. Pure."""
+"""Keep what distinguishes a user's sessions: browser and address. Pure.
+
+The option `describe` replaces these defaults.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _USER_AGENT_LENGTH = 300
 
 
 def describe(scope: Scope) -> dict[str, Any]:
-    """Return the user agent and the client's address as the server tells it."""
+    """Return the user agent and the client's address as the server gives it."""
     agents = [value for name, value in scope["headers"] if name == b"user-agent"]
     client = scope.get("client")
     return {
@@ -30,7 +33,7 @@ def describe(scope: Scope) -> dict[str, Any]:
 
 
 def encode_details(function: Describe, scope: Scope) -> str | None:
-    """Return what a function says of a request, as base64url for a record; None if it is nothing.
+    """Return the details of a request as base64url for a record; None for nothing.
 
     A function that raises, or returns what doesn't fit, costs no sign-in: it is logged.
     """
@@ -47,7 +50,7 @@ def encode_details(function: Describe, scope: Scope) -> str | None:
 
 
 def decode_details(details: str | None) -> dict[str, Any]:
-    """Return what `encode_details` was given; empty for nothing, and for what can't be read."""
+    """Return what `encode_details` was given; empty if it can't be read or is None."""
     try:
         decoded = json.loads(urlsafe_b64decode((details or "") + "==="))
     except ValueError:

@@ -1,4 +1,7 @@
-"""See that a session's user has changed, and what follows: a new id, or a session that begins anew."""
+"""Notice that a session's user has changed, and act on it.
+
+The session gets a new id, or begins anew.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def current_user(context: SessionContext) -> str | None:
-    """Return whose session it is now. Raises `NotSerializable` for what can't be a user."""
+    """Return the user of the session now.
+
+    Raises `NotSerializable` for what can't be a user.
+    """
     if context.config.rows.users is None:
         refuse_without_users()
     return context.config.rows.users.of(context.session._data())
@@ -53,9 +59,10 @@ def note_user(context: SessionContext, before: Entry | None, intent: Intent, bod
 
 
 async def after_sign_in(context: SessionContext, sign_in: SignIn, given: bytes, saved: bytes) -> None:
-    """Let the handler's session become what was saved, and end sessions of the user that are too many.
+    """Let the handler's session become what was saved, and end surplus sessions.
 
-    An error of the store there costs no sign-in: the next one repeats it.
+    Those are sessions of the user over the limit. An error of the store there costs no sign-in: the next one
+    repeats it.
     """
     if given != saved:
         context.adopt(given, saved)
@@ -72,7 +79,10 @@ async def after_sign_in(context: SessionContext, sign_in: SignIn, given: bytes, 
 
 
 def is_claim_due(context: SessionContext, entry: Entry) -> bool:
-    """Return whether a session has a user, but its row doesn't say so yet, from before the option `user`."""
+    """Return whether a session has a user that its row doesn't name yet.
+
+    That is so for rows from before the option `user`.
+    """
     if entry.header.signed_in_ms is not None:
         return False
     try:
@@ -82,7 +92,10 @@ def is_claim_due(context: SessionContext, entry: Entry) -> bool:
 
 
 def refuse_change_of_user(context: SessionContext, before: bytes, after: bytes) -> None:
-    """Raise `SessionError` if `Session.atomic` has changed the user: that takes a new id."""
+    """Raise `SessionError` if `Session.atomic` has changed the user.
+
+    A change of user takes a new id.
+    """
     users = context.config.rows.users
     if users is not None and users.of_body(before) != users.of_body(after):
         raise SessionError(
@@ -92,7 +105,10 @@ def refuse_change_of_user(context: SessionContext, before: bytes, after: bytes) 
 
 
 def _set_since(context: SessionContext, before: bytes, after: bytes) -> bytes:
-    """Return what the request has put in or changed, also where it put in a value that was there before."""
+    """Return what the request has put in or changed.
+
+    A value counts also where it was there before.
+    """
     base, mine, session = context.loads(before), context.loads(after), context.session
     assigned = set(map(str, session._assigned))
 

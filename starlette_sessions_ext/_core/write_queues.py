@@ -1,4 +1,4 @@
-"""Writers of one session take turns within an event loop, instead of racing each other."""
+"""Queue the writers of one session within an event loop, so that none race."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WriteQueues:
         """Keys for which a write is under way, of whatever event loop."""
 
     def is_alone(self, key: str) -> bool:
-        """Return whether a writer would meet no other, so that it may go ahead without a queue."""
+        """Return whether a writer would meet no other, and needs no queue."""
         return key not in self.writing and not (self.queues and (_event_loop(), key) in self.queues)
 
     @asynccontextmanager
@@ -45,7 +45,10 @@ class WriteQueues:
 
 
 def _event_loop() -> object:
-    """Return the running loop of asyncio; elsewhere the thread, which has one event loop at a time."""
+    """Return the running loop of asyncio; elsewhere the thread.
+
+    A thread has one event loop at a time.
+    """
     return asyncio._get_running_loop() or threading.get_ident()
 
 

@@ -1,4 +1,7 @@
-"""Carry out what a handler asked for: one write at a time, and the cookie that follows from it."""
+"""Carry out what a handler asked for, and set the cookie that follows from it.
+
+It does one write at a time.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ T = TypeVar("T")
 
 
 async def write(context: SessionContext, intent: Intent, body: bytes) -> None:
-    """Carry out an intent, with the session's data as it was then. Raises as `Session.save` does."""
+    """Carry out an intent, with the session's data as it was then.
+
+    Raises as `Session.save` does.
+    """
     empty = context.config.empty_body
     if context.session._degraded and (intent != NO_INTENT or body != empty):
         refuse_degraded()
@@ -155,7 +161,10 @@ async def _create(context: SessionContext, intent: Intent, body: bytes) -> None:
 
 
 async def _end(context: SessionContext, *, is_replaced: bool) -> None:
-    """End the session, and all that other cookies of the client open. `is_replaced`: another one begins."""
+    """End the session, and all that other cookies of the client open.
+
+    `is_replaced` means that another session begins.
+    """
     repository = context.config.repository
     if (entry := context.entry) is not None:
         removed = await repository.delete(entry, replaced=is_replaced)
@@ -168,7 +177,10 @@ async def _end(context: SessionContext, *, is_replaced: bool) -> None:
 
 
 async def _end_others(context: SessionContext) -> None:
-    """End what other cookies of the client open. The session that has just ended is not found."""
+    """End what other cookies of the client open.
+
+    The session that has just ended is not found.
+    """
     repository = context.config.repository
     for session_id in context.other_ids:
         with suppress(CorruptRecord):
