@@ -1,4 +1,4 @@
-"""The session cookie: finding it in a request, and rendering it for a response. Pure.
+"""The session cookie: find it in a request, and render it for a response. Pure.
 
 RFC 6265bis says what a cookie may look like; sections are named where a rule comes from there.
 """
@@ -34,7 +34,9 @@ _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 class Found(NamedTuple):
-    """The id of the request's cookie that verified, and those of `others` of its name, as they were sent.
+    """The ids of a request's cookies of our name that verified, as they were sent.
+
+    `session_id` is the session's, None if there is none, and `others` are further ids.
 
     `client_id` is the id again, or None if its cookie has to be sent again, for the secret, the name or
     Secure that it lacks.
@@ -52,7 +54,9 @@ NOTHING = Found()
 
 
 class SessionCookie:
-    """The one cookie of a middleware: its name, its attributes and the keys that sign it.
+    """The one cookie of a middleware: its name, its attributes and its keys.
+
+    The keys sign and verify its value.
 
     Raises `ConfigurationError` for what browsers would drop or misread.
     """
@@ -84,7 +88,7 @@ class SessionCookie:
 
     @property
     def signer(self) -> Signer:
-        """The signer of what is sent now."""
+        """The signer of values that are sent now."""
         return self._signer.itsdangerous
 
     def is_secure(self, scheme: str | None) -> bool:
@@ -97,7 +101,7 @@ class SessionCookie:
         return self._flags + ("; secure" if secure else "") + domain + self._partitioned
 
     def find(self, scope: Mapping[str, Any]) -> Found:
-        """Find our cookies in the headers of a request's ASGI scope: those of our name that verify.
+        """Find our cookies in a request's ASGI scope: those of our name that verify.
 
         Several Cookie headers (HTTP/2) and several cookies of the name are looked at, up to
         `MAX_CANDIDATES`. Under a `__Host-` name no browser holds two, so of two different ids none is the
@@ -119,11 +123,14 @@ class SessionCookie:
             return NOTHING
 
     def sign(self, session_id: str, *, secure: bool = False) -> str:
-        """Return the cookie's value for an id. `secure`: it is going to be sent with Secure."""
+        """Return the cookie's value for an id.
+
+        `secure` means that it is going to be sent with Secure.
+        """
         return self._signer.sign(session_id, secure=secure)
 
     def render(self, cookie: SetCookie | ClearCookie, *, secure: bool) -> bytes:
-        """Return the value of the Set-Cookie header that hands out an id, or removes the cookie.
+        """Return a Set-Cookie value that hands out an id, or removes the cookie.
 
         A removal has the same attributes, is long expired (5.7), and empty.
         """
@@ -134,12 +141,18 @@ class SessionCookie:
         return f"{self.name}={value}; path={self.path}{lifetime}; {self.flags(secure=secure)}".encode("ascii")
 
     def render_removal(self, path: str, domain: str | None, *, secure: bool) -> bytes:
-        """Return the Set-Cookie header that removes a cookie of our name with this path and domain."""
+        """Return the Set-Cookie value that removes a cookie with this path and domain.
+
+        The cookie has our name.
+        """
         flags = self._flags + ("; secure" if secure else "") + (f"; domain={domain}" if domain else "")
         return f"{self.name}=; path={path}; expires={_EPOCH}; {flags}{self._partitioned}".encode("ascii")
 
     def _find_among(self, header: bytes, before: bytes, value: bytes, scheme: str | None) -> Found:
-        """Find our cookie where others follow it. `before` and `value` are what our name stands between."""
+        """Find our cookie where others follow it.
+
+        `before` and `value` are the parts of the header before and after our name.
+        """
         if not value:
             return NOTHING
         if (before and before[-2:] != b"; ") or value[LENGTH : LENGTH + 1] != b";" or value.find(self.prefix) >= 0:
@@ -150,7 +163,7 @@ class SessionCookie:
             return NOTHING
 
     def _find_in(self, cookie_headers: Sequence[bytes], scheme: str | None) -> Found:
-        """Find our cookies in headers that hold several of our name, or hold it in an unusual form."""
+        """Find our cookies in headers of several cookies, or of an unusual form."""
         found = NOTHING
         for value in self._candidates(cookie_headers):
             try:
@@ -168,7 +181,7 @@ class SessionCookie:
         return Found(session_id, session_id if is_current and (was_secure or not self.is_secure(scheme)) else None)
 
     def _candidates(self, cookie_headers: Sequence[bytes]) -> list[bytes]:
-        """Return the values of what looks like our cookie."""
+        """Return the values of possible cookies of ours."""
         candidates: list[bytes] = []
         for header in cookie_headers:
             for match in self._pattern.finditer(header):
@@ -178,7 +191,7 @@ class SessionCookie:
 
 
 def _starts_cookie(header: bytes, index: int) -> bool:
-    """Return whether there is nothing but blanks between here and the semicolon before."""
+    """Return whether a cookie starts here, after a semicolon and blanks."""
     return not header[header.rfind(b";", 0, index) + 1 : index].strip(b" \t")
 
 
@@ -187,7 +200,7 @@ def _is_prefixed(name: str) -> bool:
 
 
 def _check_attributes(name: str, path: str, same_site: str, domain: str | None) -> None:
-    """Refuse what doesn't belong in a header, where it could start another attribute or line."""
+    """Refuse text that could start another attribute or line of the header."""
     if not _TOKEN.fullmatch(name):
         raise ConfigurationError("session_cookie must be a token: letters, digits and !#$%&'*+-.^_`|~ only")
     if not _PATH.fullmatch(path):
@@ -201,7 +214,7 @@ def _check_attributes(name: str, path: str, same_site: str, domain: str | None) 
 def _check_secure(
     name: str, path: str, same_site: str, https_only: HTTPSOnly, domain: str | None, partitioned: bool
 ) -> None:
-    """Refuse the combinations that browsers drop without a word (5.7; prefixes: 4.1.3)."""
+    """Refuse combinations that browsers drop without a word (5.7; prefixes: 4.1.3)."""
     if https_only not in (True, False, "auto"):
         raise ConfigurationError('https_only must be True, False or "auto"')
     if name.lower().startswith("__host-") and (domain is not None or path != "/"):

@@ -1,4 +1,4 @@
-"""The value of the session cookie: an id, a mark, and the signature over both. Pure.
+"""The value of the session cookie: an id, a mark, and a signature over both. Pure.
 
 The value is `<id><mark><signature>`: 32 characters of a-z2-7, one mark, and 43 of base64url. The
 signature is HMAC-SHA-256 as itsdangerous makes it, with a key derived from the secret and the
@@ -32,7 +32,8 @@ _URLSAFE = bytes.maketrans(b"+/", b"-_")
 class Verified(NamedTuple):
     """The id of a value that verified.
 
-    `is_current`: it would be signed so now, but for the mark. `was_secure`: it was sent with Secure.
+    `is_current` means that it would be signed so now, but for the mark. `was_secure` means that it was sent
+    with Secure.
     """
 
     session_id: str
@@ -44,11 +45,14 @@ class Verified(NamedTuple):
 
 
 class Forged(Exception):
-    """None of our secrets signed a value."""
+    """An error: none of our secrets signed the value."""
 
 
 class CookieSigner:
-    """Signs and verifies the values of one cookie. The first secret signs, and all verify."""
+    """Sign and verify the values of one cookie.
+
+    The first secret signs, and all verify.
+    """
 
     def __init__(self, name: str, secret_key: SecretKey) -> None:
         secrets = read_secrets(secret_key)
@@ -62,7 +66,7 @@ class CookieSigner:
         return Signer(self._keys[0], key_derivation="none", digest_method=sha256)
 
     def sign(self, session_id: str, *, secure: bool) -> str:
-        """Return the value for an id. `secure`: it is going to be sent with Secure."""
+        """Return the value for an id. `secure` means that it will be sent with Secure."""
         signed = session_id.encode() + (_SECURE if secure else _PLAIN)
         return (signed + self._signatures[0].of(signed)).decode()
 

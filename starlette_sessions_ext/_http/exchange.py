@@ -1,4 +1,7 @@
-"""One ASGI request or socket: its session is saved, and the cookie sent, as the response starts."""
+"""One ASGI request or socket, from its session's loading to its response.
+
+The session is saved, and the cookie sent, as the response starts.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.r
 
 @dataclass(slots=True)
 class HTTPConfig:
-    """What all exchanges of a middleware share of the HTTP side."""
+    """The HTTP settings that all exchanges of a middleware share."""
 
     cookie: SessionCookie
     state_attr: str
@@ -99,7 +102,10 @@ class Exchange(SessionContext):
         scope["session"] = session
 
     def close(self) -> None:
-        """The request is over. The session leaves the server's state, and an outer session is back."""
+        """Take the session out of the server's state, since the request is over.
+
+        An outer session is put back.
+        """
         self.session._persistence = ENDED
         self._scope["state"] = self._outer_state
         if self._outer_session is not None:
@@ -133,7 +139,7 @@ class Exchange(SessionContext):
         return self._send_message(message)
 
     async def save_late(self) -> None:
-        """Save what changed after the response had started, or on a socket that was refused."""
+        """Save what changed after the response had started, or on a refused socket."""
         is_refused = self.writable and self.is_socket
         if self.failure is not None or not self.saves or (self.writable and not is_refused):
             return
@@ -145,7 +151,7 @@ class Exchange(SessionContext):
             await self.commit()
 
     async def save_after_disconnect(self) -> None:
-        """Save a WebSocket's last changes. That can't be reported to a client any more."""
+        """Save a WebSocket's last changes, whose failure can't reach a client any more."""
         try:
             if self.session.modified or (self.session._lent and self.differs()):
                 await self.save_late()
@@ -153,7 +159,10 @@ class Exchange(SessionContext):
             logger.error("a WebSocket's last changes weren't saved: %s", failure)
 
     async def _save_and_send(self, message: Message) -> None:
-        """Save, and send the first message. An error page after a failed save saves nothing."""
+        """Save, and send the first message.
+
+        An error page after a failed save saves nothing.
+        """
         if self.failure is None or message.get("status", 200) < 400:
             self.failure = None
             try:
@@ -167,7 +176,10 @@ class Exchange(SessionContext):
         await self._send_message(message)
 
     def _is_saved(self, message: Message) -> bool:
-        """Return whether `save_if` lets this response save the session. An accepted socket always does."""
+        """Return whether `save_if` lets this response save the session.
+
+        An accepted socket always saves.
+        """
         save_if = self._http.save_if
         assert save_if is not None
         if "status" in message:
@@ -178,7 +190,7 @@ class Exchange(SessionContext):
         return self.saves
 
     def _begin(self, message: Message) -> None:
-        """Start the response: no cookie can be sent after this."""
+        """Start the response, after which no cookie can be sent."""
         self.writable = False
         message["headers"] = headers = [*message.get("headers", ())]
         session = self.session
@@ -194,12 +206,18 @@ class Exchange(SessionContext):
             headers.append(VARY)
 
     def _warn_of_other(self, headers: Headers) -> None:
-        """Warn if another middleware's session has taken the place of ours, unless its cookie says so as well."""
+        """Warn if another middleware's session has taken the place of ours.
+
+        The response may set a cookie of our name as well. That has another warning.
+        """
         if not isinstance(self._scope.get("session"), Session) and not sets_cookie(headers, self._http.cookie.prefix):
             self._http.warn_once(_TWO_MIDDLEWARES)
 
     def _write_headers(self, message: Message, headers: Headers) -> None:
-        """Say that the response depends on the cookie, send ours, and keep it from caches, where headers collide."""
+        """Add Vary and our Set-Cookie, and keep the response from caches.
+
+        This is for responses whose headers may collide with ours.
+        """
         http, cookie, session = self._http, self.cookie, self.session
         if sets_cookie(headers, http.cookie.prefix):
             http.warn_once(_TWO_COOKIES.format(http.cookie.name))

@@ -1,4 +1,4 @@
-"""What a response with a session tells caches, and our one Set-Cookie in it. Pure."""
+"""The headers of a response with a session: Vary, Cache-Control, Set-Cookie. Pure."""
 
 from __future__ import annotations
 
@@ -21,21 +21,28 @@ _LOCAL = re.compile(rb"(?i)(([a-z0-9-]+\.)*(localhost|test)|testserver|127\.[0-9
 
 
 def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request stays on this machine: its Host is localhost, a loopback address or that of a test client.
+    """Return whether a request stays on this machine, judged by its Host.
 
-    "testserver" is Starlette's, and no server of the internet is below "test" (RFC 6761, 6.2).
+    The Host is localhost, a loopback address or that of a test client. "testserver" is Starlette's, and no
+    server of the internet is below "test" (RFC 6761, 6.2).
     """
     return any(name == b"host" and _LOCAL.fullmatch(value) for name, value in headers)
 
 
 def may_read_later(message: Message, headers: Headers) -> bool:
-    """Return whether a body may follow that is still to be made, and may read the session: it has no length."""
+    """Return whether a body may follow that is still to be made: it has no length.
+
+    Making it may read the session.
+    """
     status = message.get("status", 204)  # an accepted WebSocket has none
     return status >= 200 and status not in (204, 304) and b"content-length" not in (name.lower() for name, _ in headers)
 
 
 def sets_cookie(headers: Headers, prefix: bytes) -> bool:
-    """Return whether the application sets a cookie with this beginning, such as `session=`."""
+    """Return whether the application sets a cookie that begins with `prefix`.
+
+    An example of such a beginning is `session=`.
+    """
     return any(name.lower() == b"set-cookie" and value.startswith(prefix) for name, value in headers)
 
 
@@ -52,9 +59,10 @@ def vary_by_cookie(headers: Headers) -> None:
 
 
 def set_cookies(headers: Headers, name: str, lines: Sequence[bytes]) -> None:
-    """Add our Set-Cookie lines in place of any the application set under the same name, and keep caches off.
+    """Add our Set-Cookie lines, and keep the response from caches.
 
-    A cache that stored this response would hand the session's cookie to others.
+    They replace any that the application set under the same name. A cache that stored this response would
+    hand the session's cookie to others.
     """
     headers[:] = [
         (key, value)
@@ -66,7 +74,7 @@ def set_cookies(headers: Headers, name: str, lines: Sequence[bytes]) -> None:
 
 
 def keep_from_caches(headers: Headers) -> None:
-    """Make the Cache-Control `no-store` (RFC 9111, 5.2.2.5), unless it is that or `private` already.
+    """Make Cache-Control `no-store` (RFC 9111, 5.2.2.5), unless that or `private`.
 
     The headers by which an application addresses a CDN alone (RFC 9213, and Surrogate-Control) would
     override it there, so they go.
@@ -78,7 +86,7 @@ def keep_from_caches(headers: Headers) -> None:
 
 
 def _cookie_name(set_cookie: bytes) -> bytes:
-    """The name as browsers read it: without the blanks around it (RFC 6265bis, 5.6)."""
+    """Return the name as browsers read it: without blanks around (RFC 6265bis, 5.6)."""
     return set_cookie.partition(b"=")[0].strip(b" \t")
 
 

@@ -16,10 +16,11 @@ Exclude = Callable[[Scope], bool] | Sequence[str] | None
 
 
 def read_exclude(exclude: Exclude) -> Callable[[Scope], bool] | None:
-    """Return the predicate that the option `exclude` names, given or by path prefixes; None for none.
+    """Return the predicate that the option `exclude` names; None for none.
 
-    A path prefix matches whole segments, below where the application is mounted: "/static" matches
-    "/static" and "/static/logo.png", not "/statics". Raises `ConfigurationError` for anything else.
+    The option is a predicate, or path prefixes. A path prefix matches whole segments, below where the
+    application is mounted: "/static" matches "/static" and "/static/logo.png", not "/statics". Raises
+    `ConfigurationError` for anything else.
     """
     if exclude is None:
         return None

@@ -1,4 +1,4 @@
-"""The `request.state` of one request: the server's, and our session in front of it."""
+"""The `request.state` of one request: the server's state and our session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..session import Session
 
 
 class RequestState(MutableMapping[str, Any]):
-    """A view of the server's state that holds the session under `name`, for one scope alone.
+    """A view of the server's state with the session under `name`, for one scope alone.
 
     Some servers give all requests of a connection one dict, so the session is never put there. What
     the application sets goes to the server's dict, where middleware outside of ours finds it.

@@ -35,7 +35,10 @@ def is_disconnect(error: BaseException) -> bool:
 async def send_unavailable(
     error: StoreUnavailable, scope: Scope, receive: Receive, send: Send, handler: UnavailableHandler | None = None
 ) -> None:
-    """Send the response of the application's handler, or a plain one where it has none or raises."""
+    """Send the response of the application's handler, or a plain one.
+
+    The plain response is for applications without a handler, and for handlers that raise.
+    """
     if handler is not None and scope["type"] == "http":
         try:
             response = handler(HTTPConnection(scope, receive), error)

@@ -1,4 +1,7 @@
-"""What Starlette's session middleware has, so that code which looks at it, or assigns to it, finds its way."""
+"""The public attributes of Starlette's session middleware.
+
+Code that reads them works, and code that assigns to them gets a clear error.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from .exchange import HTTPConfig
 
 
 class StarletteAttributes:
-    """The public attributes of Starlette's middleware. They can be read; to assign to them has no effect there."""
+    """The public attributes of Starlette's middleware, for reading.
+
+    An assignment to them raises `ConfigurationError`.
+    """
 
     _config: SessionConfig
     _http: HTTPConfig
@@ -39,7 +45,10 @@ class StarletteAttributes:
 
     @property
     def security_flags(self) -> str:
-        """The cookie's attributes after path and lifetime; with https_only="auto" those over https."""
+        """The cookie's attributes after path and lifetime.
+
+        With https_only="auto" they are those over https.
+        """
         cookie = self._http.cookie
         return cookie.flags(secure=cookie.is_secure("https"))
 

@@ -22,7 +22,7 @@ _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
 def removals(cookie: SessionCookie, scope: Scope, *, secure: bool) -> list[bytes]:
-    """Return Set-Cookie lines that remove cookies of our name with another domain or path.
+    """Return Set-Cookie lines that remove our cookies of other domains and paths.
 
     A request doesn't say where its cookies come from, so these are the places that a browser may
     have them from: no domain, the host and its parents, and the paths above the request's. Ours stays.
@@ -34,7 +34,7 @@ def removals(cookie: SessionCookie, scope: Scope, *, secure: bool) -> list[bytes
 
 
 def _domains(scope: Scope) -> Iterator[str]:
-    """Yield the request's host and its parents, but for those with one label."""
+    """Yield the request's host and its parents, except those with one label."""
     value = next((value for name, value in scope["headers"] if name == b"host"), b"")
     if len(value) > MAX_HOST:
         return
@@ -45,7 +45,10 @@ def _domains(scope: Scope) -> Iterator[str]:
 
 
 def _paths(path: str) -> Iterator[str]:
-    """Yield the paths whose cookies a browser sends to this one (RFC 6265bis, 5.1.4), shortest first."""
+    """Yield the paths whose cookies a browser sends to this one, shortest first.
+
+    RFC 6265bis, 5.1.4, has the rule.
+    """
     yield "/"
     if len(path) <= MAX_PATH and _PATH.fullmatch(path):
         segments = path.split("/")[1:]
