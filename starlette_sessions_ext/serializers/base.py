@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Serializer(Protocol):
-    """Turns the dict of a session into bytes and back.
+    """Turn the dict of a session into bytes and back.
 
     `dumps` must be deterministic, and `dumps(loads(b)) == b`: a change is found by comparing
     bytes, so a serializer that gives other bytes for equal data writes on every request.

@@ -1,4 +1,4 @@
-"""Read the option `serializer`, and check what an application's own serializer gives."""
+"""Read the option `serializer`, and check an application's own serializer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find which value of a session can't be stored, and say what to do about it. Pure."""
+"""Find the value of a session that can't be stored, and say what to do. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class SameKey(ValueError):
 
 
 class Part(NamedTuple):
-    """One value of a container: the end of its path, the value, and a container that holds it alone."""
+    """One value of a container, and the end of its path.
+
+    `alone` is a container that holds the value alone.
+    """
 
     step: str
     value: Any
@@ -31,7 +34,7 @@ class Part(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """The innermost value that was refused. `in_key`: a key of it is at fault."""
+    """The innermost value that was refused. `in_key` means that a key is at fault."""
 
     path: str
     value: Any
@@ -60,7 +63,10 @@ def find_fault(data: Mapping[str, Any], dump: Dump, parts: Parts = json_parts) -
 
 
 def _find_in(value: Any, path: str, error: Exception, dump: Dump, parts: Parts) -> Fault:
-    """Return the innermost fault of a value that was refused with this error as the value of its key."""
+    """Return the innermost fault of a value that was refused with this error.
+
+    The value was refused as the value of its key.
+    """
     if (inner := _refusal(dump, value)) is None:
         return Fault(path, value, error, in_key=True)
     fault = Fault(path, value, inner)

@@ -44,7 +44,9 @@ Writer = Callable[[object, int], Iterable[str]]
 
 
 def fast_writer(encoder: json.JSONEncoder) -> Writer:
-    """Return json's C encoder, set up once, and not for each call as `encoder.encode` does.
+    """Return json's C encoder, set up once.
+
+    `encoder.encode` sets it up at each call.
 
     For data that holds itself it raises a RecursionError. Where Python has no C encoder this is slower.
     """
@@ -89,13 +91,16 @@ class JSONSerializer:
         return data
 
     def dump_value(self, value: object) -> bytes:
-        """Encode any value. Raise TypeError, ValueError or RecursionError for what can't be stored."""
+        """Encode any value.
+
+        Raises TypeError, ValueError or RecursionError for what can't be stored.
+        """
         text = "".join(self._write(value, 0))
         self._check(value, text)
         return text.encode("ascii")
 
     def _check(self, value: object, text: str) -> None:
-        """Raise for what json has encoded but a reader wouldn't give back.
+        """Raise for a value that json has encoded but a reader wouldn't give back.
 
         Everything whose cost grows with the session runs in C.
         """

@@ -1,4 +1,4 @@
-"""JSON with tags for the values that JSON has no form for. Pure.
+"""JSON with tags for values of other types. Pure.
 
 A tagged value is a dict with one key, which begins with "!":
 
@@ -62,7 +62,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 
 class TaggedJSONSerializer:
-    """JSON that gives more types back as they were. Compact ASCII, like `JSONSerializer`.
+    """JSON that gives more types back as they were. Compact ASCII.
 
     These are datetime, date, time, timedelta, UUID, Decimal, bytes, Path, tuple, set and frozenset.
     `types` are enums and dataclasses of the application: only these are made from what is stored, by
@@ -104,7 +104,7 @@ class TaggedJSONSerializer:
         return self._json.dump_value(self._tag(value))
 
     def _tag(self, value: Any) -> Any:
-        """Return a value as JSON can say it. Raises TypeError."""
+        """Return a value as JSON can express it. Raises TypeError."""
         kind = type(value)
         if kind in _PLAIN:
             return value

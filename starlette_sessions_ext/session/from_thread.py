@@ -1,4 +1,4 @@
-"""Run a coroutine function on the event loop, from a thread that serves one of its requests."""
+"""Run a coroutine function on the event loop, from a thread of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State what a handler asked for besides changing data, as one value. Pure."""
+"""The requests of a handler besides changes of data, as one value. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import NamedTuple
 
 
 class SignIn(NamedTuple):
-    """What the record keeps of a sign-in: when (unix milliseconds), and details. Both are None after a sign-out."""
+    """The sign-in in a record: its time (unix milliseconds) and its details.
+
+    Both are None after a sign-out.
+    """
 
     ms: int | None
     details: str | None
 
 
 class Intent(NamedTuple):
-    """What a handler asked for besides changing data. Times are seconds.
+    """The requests of a handler besides changes of data. Times are seconds.
 
     `sign_in` isn't asked for: it follows from `reauthenticates` and from a change of the session's user.
     """
@@ -27,7 +30,7 @@ class Intent(NamedTuple):
     sign_in: SignIn | None = None
 
     def then(self, later: Intent) -> Intent:
-        """Return the sum of two intents. An end leaves nothing of what was asked before it."""
+        """Return the sum of two intents. An end drops what was asked before it."""
         if later.end:
             return later
         lifetime = later if later.sets_lifetime else self

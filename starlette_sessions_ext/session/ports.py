@@ -1,4 +1,4 @@
-"""Say what a session needs of the request that it belongs to."""
+"""The protocols that connect a session with its request and its stored row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class SessionPersistence(Protocol):
-    """Carries a session between its request and the store."""
+    """Carry a session between its request and the store."""
 
     @property
     def directory(self) -> Any: ...
@@ -28,7 +28,10 @@ ENDED: Any = object()
 
 
 class StoredSession(Protocol):
-    """What the store knows of a session. Times are unix seconds, the lifetime is in seconds."""
+    """The store's knowledge of a session.
+
+    Times are unix seconds, the lifetime is in seconds.
+    """
 
     @property
     def created_at(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The dict that a handler sees, and the requests it makes besides changing data."""
+"""The dict that a handler sees, and its requests besides changes of data."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ T = TypeVar("T")
 
 
 class Session(TrackedDict):
-    """A session: a dict of JSON values, saved by the middleware when the response starts.
+    """A session: a dict of JSON values, which the middleware saves.
 
-    It is a `starlette.middleware.sessions.Session`, so code written for Starlette's sessions works
-    with it. Nested changes count: `session["cart"].append(1)` is saved.
+    It does so when the response starts. The dict is a `starlette.middleware.sessions.Session`, so code
+    written for Starlette's sessions works with it. Nested changes count: `session["cart"].append(1)` is
+    saved.
     """
 
     __slots__ = ("_persistence", "_stored")
@@ -49,25 +50,28 @@ class Session(TrackedDict):
 
     @property
     def created_at(self) -> int | None:
-        """When it was first saved, in unix seconds; None while it is new."""
+        """When the session was first saved, in unix seconds; None while it is new."""
         stored = self._look_up()
         return None if stored is None else stored.created_at
 
     @property
     def expires_at(self) -> int | None:
-        """When it ends unless it is used before, in unix seconds; None while it is new."""
+        """When the session ends unless it is used, in unix seconds; None while it is new."""
         stored = self._look_up()
         return None if stored is None else stored.expires_at
 
     @property
     def lifetime(self) -> int | None:
-        """The seconds without use that `set_lifetime` gave it; None where the middleware's settings hold."""
+        """The seconds without use that `set_lifetime` gave it.
+
+        It is None where the middleware's settings hold.
+        """
         stored = self._look_up()
         return self._intent.lifetime if self._intent.sets_lifetime or stored is None else stored.lifetime
 
     @property
     def public_id(self) -> str | None:
-        """The session's public name, the same from its beginning to its end; None while it is new.
+        """The session's public name, the same from beginning to end; None while it is new.
 
         It opens nothing, so it may be shown: in a list of a user's sessions, and in logs.
         """
@@ -76,16 +80,16 @@ class Session(TrackedDict):
 
     @property
     def signed_in_at(self) -> int | None:
-        """When its user signed in, in unix seconds, as the store has it; None where nobody has.
+        """When the session's user signed in, in unix seconds; None without a sign-in.
 
-        Only with the option `user` of `SessionMiddleware`.
+        It is the time in the store, and needs the option `user` of `SessionMiddleware`.
         """
         stored = self._look_up()
         return None if stored is None else stored.signed_in_at
 
     @property
     def sign_in_age(self) -> float | None:
-        """The seconds since its user signed in; None where nobody has.
+        """The seconds since the session's user signed in; None without a sign-in.
 
         Of a session from before the option `user` it is the age of the session. Raises `SessionError`
         outside of a request, and `ConfigurationError` without the option.
@@ -97,7 +101,10 @@ class Session(TrackedDict):
 
     @property
     def directory(self) -> SessionDirectory:
-        """The sessions of users: to list them and to revoke them. Raises `SessionError` outside of a request."""
+        """The sessions of users, to list them and to revoke them.
+
+        Raises `SessionError` outside of a request.
+        """
         directory: SessionDirectory = self._bound().directory
         return directory
 
@@ -120,16 +127,17 @@ class Session(TrackedDict):
         self._ask(Intent(rotate=True))
 
     def renew(self, grace: int | timedelta) -> None:
-        """Give the session a new id when it is saved; for `grace` the old one still leads to it.
+        """Give the session a new id when it is saved, and keep the old one for `grace`.
 
-        `grace` is in seconds or a timedelta. Requests with the old id are given the new cookie, and
-        no change is lost. A thief of the old id keeps the session, so this is never enough for a
-        change of privilege: `rotate` is. Raises `ConfigurationError` unless it is positive.
+        `grace` is in seconds or a timedelta; so long the old id still leads to the session. Requests with the
+        old id are given the new cookie, and no change is lost. A thief of the old id keeps the session, so
+        this is never enough for a change of privilege: `rotate` is. Raises `ConfigurationError` unless it is
+        positive.
         """
         self._ask(Intent(renew_grace=parse_duration(grace, "grace")))
 
     def reauthenticated(self) -> None:
-        """Note that the user has just proven again who they are, such as by their password.
+        """Note that the user has just proven their identity again, as by a password.
 
         `signed_in_at` becomes now, and the id is rotated. Only with the option `user`.
         """
@@ -157,10 +165,10 @@ class Session(TrackedDict):
         self._ask(Intent(end=True))
 
     def set_lifetime(self, lifetime: int | timedelta | None) -> None:
-        """Let this session live `lifetime` (seconds or timedelta) without use, cookie included.
+        """Let this session live `lifetime` (seconds or timedelta) without use.
 
-        None goes back to the middleware's settings. A shorter `absolute_timeout` still ends it.
-        Raises `ConfigurationError` unless it is positive.
+        The cookie lives as long. None goes back to the middleware's settings. A shorter `absolute_timeout`
+        still ends it. Raises `ConfigurationError` unless it is positive.
         """
         value = None if lifetime is None else parse_duration(lifetime, "lifetime")
         self._ask(Intent(sets_lifetime=True, lifetime=value))
@@ -197,10 +205,11 @@ class Session(TrackedDict):
         await self._bound().save()
 
     async def atomic(self, fn: Callable[[dict[str, Any]], T]) -> T:
-        """Run `fn` on the freshest data and save what it changed, until no other request came between.
+        """Run `fn` on the freshest data and save its changes, without losing others'.
 
-        `fn` is a plain function that gets a dict to change. It may run several times, and the result
-        of the run that was saved is returned. Counters and one-time tokens are exact this way:
+        `fn` is a plain function that gets a dict to change. It may run several times, until no other request
+        came between. The result of the run that was saved is returned. Counters and one-time tokens are
+        exact this way:
 
             visits = await session.atomic(count_visit)
 
@@ -211,17 +220,17 @@ class Session(TrackedDict):
         return await self._bound().atomic(fn)
 
     def save_sync(self) -> None:
-        """Save as `save` does, from a plain `def` endpoint, which the framework runs in a thread.
+        """Save as `save` does, from a plain `def` endpoint.
 
-        The thread waits while the event loop saves. Raises `SessionError` in other threads and on the
-        event loop, where `await session.save()` is the way.
+        The framework runs such an endpoint in a thread. The thread waits while the event loop saves. Raises
+        `SessionError` in other threads and on the event loop, where `await session.save()` is the way.
         """
         run_on_event_loop(self.save)
 
     def atomic_sync(self, fn: Callable[[dict[str, Any]], T]) -> T:
-        """Run `fn` as `atomic` does, from a plain `def` endpoint. Raises as `atomic` and `save_sync`.
+        """Run `fn` as `atomic` does, from a plain `def` endpoint.
 
-        `fn` runs on the event loop, so it must not block.
+        `fn` runs on the event loop, so it must not block. Raises as `atomic` and `save_sync`.
         """
         return run_on_event_loop(self.atomic, fn)
 
@@ -236,7 +245,10 @@ class Session(TrackedDict):
             )
 
     def _data(self) -> dict[str, Any]:
-        """Return a plain dict of the data, without marking it: `dict.copy` would call `__getitem__` of this class."""
+        """Return a plain dict of the data, without marking it.
+
+        `dict.copy` would call `__getitem__` of this class.
+        """
         if self._typed is not None:
             self._typed.store(self)
         return dict(dict.items(self))
@@ -246,12 +258,15 @@ class Session(TrackedDict):
         self.mark_modified()
 
     def _look_up(self) -> StoredSession | None:
-        """Return what the store has of this session; None where it is new, or has been ended here."""
+        """Return what the store has of this session; None if it is new or has ended."""
         self.accessed = True
         return None if self._intent.end else self._stored
 
     def _user(self) -> str | None:
-        """Return whose session it is now: see `get_user`. No attribute, for templates name keys as such."""
+        """Return the user of the session now: see `get_user`.
+
+        It is no attribute, since templates name keys as such.
+        """
         self.accessed = True
         return self._bound().user()
 
@@ -261,7 +276,10 @@ class Session(TrackedDict):
         return self._persistence
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what a copy is made of: the data and what was asked, neither the request nor the stored row."""
+        """Return the parts of a copy: the data and what was asked.
+
+        A copy has neither the request nor the stored row.
+        """
         asked = {name: value for name, value in vars(self).items() if name != "_typed"}
         flags = {name: getattr(self, name) for name in TrackedDict.__slots__}
         return type(self), (dict(self),), (asked, flags)

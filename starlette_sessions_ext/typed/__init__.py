@@ -1,1 +1,1 @@
-"""Between an application's classes and what JSON can say. Pure."""
+"""Convert between an application's classes and JSON. Pure."""

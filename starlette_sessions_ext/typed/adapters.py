@@ -1,6 +1,7 @@
-"""Choose how a class is read from JSON and written as it: by pydantic, msgspec or its annotations.
+"""Choose how a class is read from JSON and written to it.
 
-Neither library is imported before the application has: its class comes from there.
+Pydantic, msgspec or the annotations of the class do that. Neither library is imported before the application
+has: its class comes from there.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from .invalid import Invalid, Path
 
 
 class Adapter(Protocol):
-    """`read` and `write` raise `Invalid`."""
+    """Read and write the values of one class. Both raise `Invalid`."""
 
     def read(self, stored: Any) -> Any:
-        """Return a value of the class, made from what JSON gives back."""
+        """Return a value of the class, made from parsed JSON."""
         ...
 
     def write(self, value: Any) -> Any:
-        """Return the value as JSON can say it, in new lists and dicts."""
+        """Return the value as JSON can express it, in new lists and dicts."""
         ...
 
     def assign(self, value: Any, other: Any) -> None:
@@ -79,7 +80,10 @@ class FieldsAdapter:
 
 
 class PydanticAdapter:
-    """Models and dataclasses of pydantic, by JSON: what it validates as strictly is what was written."""
+    """Models and dataclasses of pydantic, by JSON.
+
+    What it validates as strictly is what was written.
+    """
 
     def __init__(self, kind: Any) -> None:
         from pydantic import TypeAdapter, ValidationError
@@ -105,7 +109,7 @@ class PydanticAdapter:
             raise self._refuse(value) from None
 
     def _refuse(self, value: Any) -> Invalid:
-        """Return where the value isn't of its class, if that can be said."""
+        """Return the place where the value isn't of its class, if pydantic names it."""
         try:
             self.read(self._adapter.dump_python(value, mode="json", round_trip=True, by_alias=True, warnings=False))
         except Invalid as error:
@@ -146,7 +150,10 @@ class MsgspecAdapter:
 
 
 def _from_msgspec(error: Exception) -> Invalid:
-    """Take apart a message such as "Expected `int`, got `str` - at `$.items[0].price`"."""
+    """Take apart an error message of msgspec.
+
+    An example is "Expected `int`, got `str` - at `$.items[0].price`".
+    """
     reason, _, where = str(error).partition(" - at `$")
     if error.__cause__ is not None or reason.startswith("Invalid enum value"):  # it may hold the value
         reason = "a value that its class refuses"

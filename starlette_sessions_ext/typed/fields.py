@@ -1,4 +1,7 @@
-"""Dataclasses and TypedDicts, read and written by their annotations, without another library."""
+"""Read and write dataclasses and TypedDicts by their annotations.
+
+No other library is needed.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ def _key_of_typeddict(kind: Any, name: str, hint: Any) -> Field:
 
 
 def read(hint: Any, stored: Any, path: Path = ()) -> Any:
-    """Return the value that was stored. Raises `Invalid`, and `ConfigurationError` for an annotation it can't read."""
+    """Return the value that was stored.
+
+    Raises `Invalid`, and `ConfigurationError` for an annotation it can't read.
+    """
     if is_scalar(hint):
         return read_scalar(hint, stored, path)
     if is_typeddict(hint) or dataclasses.is_dataclass(hint):
@@ -107,7 +113,7 @@ def _write_fields(kind: Any, values: Any, value: Any, path: Path) -> dict[str, A
 
 
 def _convert_parts(hint: Any, value: Any, path: Path, convert: Convert) -> Any:
-    """Read or write what has parts, or alternatives."""
+    """Read or write a value of parts, or of alternative types."""
     origin, args = get_origin(hint) or hint, get_args(hint)
     if hint is Any:
         return value
@@ -129,7 +135,10 @@ def _convert_parts(hint: Any, value: Any, path: Path, convert: Convert) -> Any:
 
 
 def _convert_union(kinds: tuple[Any, ...], value: Any, path: Path, convert: Convert) -> Any:
-    """Take the first that fits. An error is that of a lone alternative to None."""
+    """Take the first kind that fits.
+
+    If there is a lone alternative to None, the error is of that one.
+    """
     if value is None and type(None) in kinds:
         return None
     kinds = tuple(kind for kind in kinds if kind is not type(None))

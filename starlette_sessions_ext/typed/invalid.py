@@ -1,4 +1,4 @@
-"""A value that isn't what its class says."""
+"""The error for a value that doesn't fit its class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Path = tuple[str | int, ...]
 
 
 class Invalid(Exception):
-    """`reason` says what is expected at `path`. Neither holds the value."""
+    """An error: `reason` says what is expected at `path`. Neither holds the value."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(reason)

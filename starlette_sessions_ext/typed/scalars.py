@@ -1,4 +1,4 @@
-"""Values without parts, by their class: how JSON says them, and how they are read back."""
+"""Values without parts, by their class: as JSON, and read back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .invalid import Invalid, Path
 
 
 class Form(NamedTuple):
-    """How JSON says a class: its own type there, and the two functions."""
+    """The form of a class in JSON: its type there, and the two functions."""
 
     stored: type
     write: Callable[[Any], Any]

@@ -1,4 +1,4 @@
-"""Values of a session as objects of the application's classes: see `Session.typed`.
+"""Keep values of a session as objects of classes; see `Session.typed`.
 
 An object is read from the session's dict when it is first asked for. When the session is encoded,
 to be compared or saved, objects that have changed are written back into the dict.
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Held:
-    """An object that was handed out. `form` and `seen` are texts to compare with.
+    """An object that was handed out, with the texts to compare it with.
 
-    `form`: what was to be stored for the object when it was last read or written. `seen`: what the
-    session's dict held under its key then; None for nothing.
+    `form` is the text to be stored for the object when it was last read or written. `seen` is the text that
+    the session's dict held under its key then, None for nothing.
     """
 
     kind: Any
@@ -39,7 +39,10 @@ class TypedValues:
         self._held: dict[str, _Held] = {}
 
     def get(self, session: dict[str, Any], kind: type[T], key: str, default: Callable[[], T] | None) -> T:
-        """Return the object of a key, the same one as long as nothing else is put under the key."""
+        """Return the object of a key.
+
+        It is the same one as long as nothing else is put under the key.
+        """
         cls: Any = kind
         held = self._held.get(key)
         if held is not None and held.seen == _text(session, key):
@@ -55,7 +58,10 @@ class TypedValues:
         return cast(T, value)
 
     def store(self, session: dict[str, Any]) -> None:
-        """Write the objects that have changed into the session's dict. Raises `NotSerializable`."""
+        """Write the objects that have changed into the session's dict.
+
+        Raises `NotSerializable`.
+        """
         for key, held in list(self._held.items()):
             seen = _text(session, key)
             if seen is None and held.seen is not None:  # a deletion wins over a change inside of what is deleted
@@ -71,7 +77,7 @@ class TypedValues:
             held.form = held.seen = repr(form)
 
     def refresh(self, session: dict[str, Any]) -> None:
-        """Give objects that haven't changed what the session's dict holds now."""
+        """Give unchanged objects the present content of the session's dict."""
         for key, held in list(self._held.items()):
             seen = _text(session, key)
             if seen == held.seen:
@@ -128,7 +134,7 @@ def _write(adapter: Adapter, value: Any, kind: Any, key: str) -> Any:
 
 
 def _check(held: _Held, form: Any, key: str) -> None:
-    """Refuse what couldn't be read again."""
+    """Refuse a form that couldn't be read again."""
     try:
         held.adapter.read(form)
     except Invalid as error:
