@@ -13,7 +13,10 @@ from .commands import Commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 done, 1 something is wrong, 2 the words were."""
+    """Run a command and return its exit status.
+
+    It is 0 for success, 1 if something is wrong, and 2 if the arguments were.
+    """
     parser = make_parser()
     options, others = parser.parse_known_args(arguments)
     if others:
@@ -41,7 +44,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _too_many(others: list[str]) -> str:
-    """Name unknown options. What else is there may be a URL with a password."""
+    """Name unknown options.
+
+    Other arguments aren't repeated, since one may be a URL with a password.
+    """
     unknown = [one.partition("=")[0] for one in others if one.startswith("-")]
     if unknown:
         return f"unrecognized arguments: {' '.join(unknown)}"

@@ -33,7 +33,7 @@ def add_to(commands: Commands) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Import an application, print its session settings and what is doubtful about them.
+    """Import an application, print its session settings, and report problems.
 
     Every SessionMiddleware is found, below Mount and in a FastAPI application too. Its store is
     opened, and looks at its server as doctor does. The exit status is 1 if anything is doubtful.
@@ -54,7 +54,10 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _import(name: str, *, factory: bool) -> Any:
-    """Import `module:attribute`, from the present folder as well. Raises `ConfigurationError` if it isn't there."""
+    """Import `module:attribute`, from the present folder as well.
+
+    Raises `ConfigurationError` if it isn't there.
+    """
     module_name, _, attributes = name.partition(":")
     if not module_name or not attributes:
         raise ConfigurationError("name the application as module:attribute, such as shop.main:app")
@@ -69,7 +72,10 @@ def _import(name: str, *, factory: bool) -> Any:
 
 
 def _problems(warnings: list[str], found: list[SessionMiddleware]) -> list[Finding]:
-    """Return what the package warned of, what is doubtful, and what is wrong with the stores, each once."""
+    """Return all problems of an application, each once.
+
+    They are the package's warnings, doubtful settings, and problems of the stores.
+    """
     problems: dict[str, Finding] = {}
     for warning in warnings:
         problem, _, remedy = warning.partition(": ")
@@ -96,7 +102,7 @@ async def _ask_stores(found: list[SessionMiddleware]) -> list[Finding]:
 
 @contextmanager
 def _warnings_of_the_package() -> Iterator[list[str]]:
-    """Collect what the package logs as a warning, in place of its usual way to the log."""
+    """Collect the package's warnings, and keep them from the log."""
     warnings: list[str] = []
 
     class Collector(logging.Handler):

@@ -1,4 +1,4 @@
-"""What commands have in common: how they are added to the parser, and the store they work on."""
+"""Add commands to the parser, and open the store that they work on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS_VARIABLE = "SESSIONS_ENCRYPTION_KEY"
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """Takes options between positional arguments as well."""
+    """Take options between positional arguments as well."""
 
     _is_within = False
 
@@ -34,7 +34,7 @@ class _CommandParser(argparse.ArgumentParser):
 
 
 class Commands:
-    """Adds commands to a parser. The docstring of a command's function is its help."""
+    """Add commands to a parser. The docstring of a command's function is its help."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(
@@ -61,7 +61,9 @@ class Commands:
         example: str,
         arrange: Callable[[argparse.Namespace], None] = lambda options: None,
     ) -> argparse.ArgumentParser:
-        """Add a command that works on a store. Call `add_url` after its own positional arguments.
+        """Add a command that works on a store, and return its parser.
+
+        Call `add_url` after its own positional arguments.
 
         `arrange` may correct the options, or refuse them by calling `options.error`.
         """

@@ -42,7 +42,7 @@ def add_to(commands: Commands) -> None:
 
 
 async def gc(options: argparse.Namespace) -> int:
-    """Remove expired sessions, a batch at a time, so that nobody else waits for long."""
+    """Remove expired sessions, a batch at a time, so that other clients wait briefly."""
     async with open_store(options.url) as store:
         while True:
             await _collect(store, options.batch)
@@ -77,7 +77,7 @@ async def stats(options: argparse.Namespace) -> int:
 
 
 async def diagnose(store: SessionStore) -> list[Finding]:
-    """Return what is wrong with a store's server; nothing if the store can't look."""
+    """Return the problems of a store's server; nothing if the store can't look."""
     return await store.diagnose() if isinstance(store, SupportsDiagnosis) else []
 
 
@@ -94,7 +94,10 @@ async def _diagnose_php(options: argparse.Namespace) -> list[Finding]:
 
 
 async def _collect(store: SessionStore, batch: int) -> None:
-    """One round of collection. How many are left would be a count as slow as the work, so there is no bar for it."""
+    """Remove expired sessions, and print the progress.
+
+    To count the rest would be as slow as the work, so there is no bar.
+    """
     total, started = 0, anyio.current_time()
     progress = Progress(lines=True)
     while removed := await store.delete_expired(batch):

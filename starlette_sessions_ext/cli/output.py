@@ -1,4 +1,4 @@
-"""What commands print: times, JSON, and how far a long command is."""
+"""The output of commands: times, JSON, and the progress of long commands."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ def print_findings(findings: list[Finding]) -> None:
 
 
 class Progress:
-    """One line that is written over and over on a terminal. Elsewhere nothing, or a line for each step."""
+    """One line that is written over and over on a terminal.
+
+    Elsewhere there is nothing, or a line for each step.
+    """
 
     def __init__(self, *, lines: bool = False) -> None:
         self._lines = lines
 
     def say(self, done: str, rate: str = "") -> None:
-        """Say what is done, and on a terminal how fast."""
+        """Print the progress, and on a terminal the rate."""
         if sys.stderr.isatty():
             print(f"\r{done}{rate}\x1b[K", end="", file=sys.stderr, flush=True)
         elif self._lines:

@@ -16,14 +16,17 @@ AT_ONCE = 50
 
 
 def all_keys(store: SessionStore) -> AsyncIterator[str]:
-    """Return the keys of all rows. Raises `ConfigurationError` if the store can't list them."""
+    """Return the keys of all rows.
+
+    Raises `ConfigurationError` if the store can't list them.
+    """
     if not isinstance(store, SupportsListing):
         raise ConfigurationError("this store can't go through its sessions")
     return store.all_keys()
 
 
 async def batches(store: SessionStore) -> AsyncGenerator[list[str], None]:
-    """Yield the keys of all rows, some at a time, and show on a terminal how many there were."""
+    """Yield the keys of all rows in batches, and show their number on a terminal."""
     progress, count, batch = Progress(), 0, list[str]()
     try:
         async for key in all_keys(store):

@@ -1,4 +1,4 @@
-"""The commands `show` and `revoke` of one session, as events and logs name it."""
+"""The commands `show` and `revoke` of a session, as events and logs name it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ async def revoke(options: argparse.Namespace) -> int:
 
 
 def _arrange(options: argparse.Namespace) -> None:
-    """Give each positional argument of `revoke` its place: with --all there is no session before the URL."""
+    """Give each positional argument of `revoke` its place.
+
+    With --all there is no session before the URL.
+    """
     if options.all and "://" in (options.session or ""):
         options.url, options.session = options.session, None
     if options.all and (options.user is None or options.session is not None):
@@ -93,7 +96,10 @@ async def _find_by_digest(store: SessionStore, digest: str) -> str | None:
 
 
 async def _find_by_public_id(store: SessionStore, public_id: str) -> tuple[str, Stored] | None:
-    """Return the row of the session with this public id. All rows are read until it is found."""
+    """Return the row of the session with this public id.
+
+    All rows are read until it is found.
+    """
     found: list[tuple[str, Stored]] = []
 
     async def look_at(key: str) -> None:

@@ -1,4 +1,4 @@
-"""The settings of a session middleware as people read them, and what is doubtful about them."""
+"""The settings of a session middleware for people, and doubts about them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings_of(middleware: SessionMiddleware) -> dict[str, Any]:
 
 
 def doubts_about(middleware: SessionMiddleware) -> list[Finding]:
-    """Return what works, but hardly as the application means it."""
+    """Return findings on settings that work, but hardly as the application means them."""
     name = middleware.session_cookie
     doubts = []
     if any(isinstance(store, MemoryStore) for store in _stores(middleware.store)):

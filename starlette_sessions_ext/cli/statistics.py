@@ -33,7 +33,10 @@ class Statistics:
     sizes: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is printed. `bytes` are sizes by percentile (nearest rank), None without a session."""
+        """Return the printed values.
+
+        `bytes` are sizes by percentile (nearest rank), None without a session.
+        """
         sizes = sorted(self.sizes)
         ranks = {f"p{share}": -(-len(sizes) * share // 100) for share in PERCENTILES}
         return {
@@ -49,7 +52,10 @@ class Statistics:
 
 
 async def gather(store: SessionStore, limit: int) -> Statistics:
-    """Look at up to `limit` rows. Raises `ConfigurationError` if the store can't list them."""
+    """Look at up to `limit` rows.
+
+    Raises `ConfigurationError` if the store can't list them.
+    """
     statistics = Statistics(owners=set() if isinstance(store, SupportsOwners) else None)
     async with aclosing(batches(store)) as found:
         async for keys in found:

@@ -56,7 +56,10 @@ async def revoke_of_user(options: argparse.Namespace) -> int:
 
 
 def _described(info: SessionInfo) -> dict[str, object]:
-    """Return what is printed of a session. When it was last used follows from the middleware's options."""
+    """Return the printed values of a session.
+
+    They lack the time of the last use, which depends on the middleware's options.
+    """
     described = asdict(info)
     del described["is_current"], described["last_used_at"]
     return described
