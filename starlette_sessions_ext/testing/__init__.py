@@ -1,4 +1,4 @@
-"""For tests of applications, and for stores: what every store has to pass.
+"""Tools for tests of applications, and the contract that every store has to pass.
 
 A test of an application fills its client's session, or signs a user in:
 

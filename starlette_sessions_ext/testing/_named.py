@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def named(value: object) -> Iterator[None]:
-    """Add the value to what fails in the block, so that one test can go through many values."""
+    """Add the value to what fails in the block, so that one test can try many values."""
     try:
         yield
     except BaseException as failure:  # pytest's own failures are no Exception

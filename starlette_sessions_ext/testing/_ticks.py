@@ -1,4 +1,7 @@
-"""Time as an event loop keeps it: on a busy machine there is less of it than on the clock, never more."""
+"""Time as an event loop keeps it: on a busy machine less than on the clock.
+
+It is never more.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import anyio
 
 
 class Ticks:
-    """Counts the steps of a `counting_ticks` block."""
+    """The number of steps in a `counting_ticks` block."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,7 +1,8 @@
-"""The session of a test client, from outside of a request: to read it, fill it, and sign in.
+"""The session of a test client, from outside of a request.
 
-What is done here goes through the application's own `SessionMiddleware` and store, in requests of the
-client. So the cookie, the id and the row are those of a real visitor.
+A test reads it, fills it, and signs in. What is done here goes through the application's own
+`SessionMiddleware` and store, in requests of the client. So the cookie, the id and the row are those of a
+real visitor.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ USER_KEY = "user_id"
 
 
 def session_of(client: Any, session_cookie: str | None = None) -> SessionOf:
-    """Return a context manager that gives the session of a test client, and saves what was changed.
+    """Return a context manager that gives a test client's session, and saves it.
 
         with session_of(client) as session:
             session["user_id"] = 42
@@ -42,7 +43,9 @@ def session_of(client: Any, session_cookie: str | None = None) -> SessionOf:
 
 
 def sign_in(client: Any, user: Any, *, key: str | None = None, session_cookie: str | None = None) -> None:
-    """Sign a user in, as a handler does: put the user into the session, under a new id. Raises as `session_of`.
+    """Sign a user in, as a handler does: the session gets the user and a new id.
+
+    Raises as `session_of`.
 
     `key` is that of the option `user` of `SessionMiddleware`, or "user_id" without the option.
     """
@@ -73,7 +76,10 @@ class SessionOf:
         self._before: dict[str, Any] = {}
 
     def sign_in(self, user: Any, key: str | None) -> None:
-        """Put the user into the session, which gets a new id and, with the option `user`, the time of the sign-in."""
+        """Put the user into the session, which gets a new id.
+
+        With the option `user` it also gets the time of the sign-in.
+        """
         self._session[key or self.user_key()] = user
         if self._middleware._config.rows.users is None:
             self._session.rotate()
@@ -81,7 +87,10 @@ class SessionOf:
             self._session.reauthenticated()
 
     def user_key(self) -> str:
-        """Return the key that names the session's user. Raises `ConfigurationError` where a function does."""
+        """Return the key that names the session's user.
+
+        Raises `ConfigurationError` where a function does.
+        """
         users = self._middleware._config.rows.users
         if users is None:
             return USER_KEY
@@ -155,7 +164,10 @@ class SessionOf:
 
     @contextmanager
     def _diverted(self, probe: _Probe) -> Iterator[None]:
-        """Let the client's requests go to the probe, past the middleware and routes of the application."""
+        """Let the client's requests go to the probe.
+
+        They pass the middleware and routes of the application.
+        """
         app = self._transport.app
         self._transport.app = probe.app
         try:

@@ -6,7 +6,10 @@ import time
 
 
 class FakeClock:
-    """A clock to inject: starts at the present whole second (unix time) and moves by `advance` only."""
+    """A clock to inject, which moves by `advance` only.
+
+    It starts at the present whole second (unix time).
+    """
 
     def __init__(self) -> None:
         self.now = float(int(time.time()))

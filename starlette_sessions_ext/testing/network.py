@@ -1,4 +1,4 @@
-"""Test what a store with a server does when the network fails, beyond `StoreContract`."""
+"""Test a store with a server while the network fails, beyond `StoreContract`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HANG = 60.0
 
 
 class NetworkStoreContract(StoreContract):
-    """`StoreContract`, and the answers that get lost. Give it two more fixtures.
+    """The tests of `StoreContract`, and of lost answers. They need two more fixtures.
 
     `proxy` is a running `FaultProxy` before the real server, `proxied` a store that goes through
     it, with a timeout of `self.timeout` seconds, which is shorter where a test waits for its end.

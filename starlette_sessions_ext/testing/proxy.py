@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on demand, to stand between a store and its real server."""
+"""A TCP proxy that misbehaves on demand, between a store and its real server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 
 class FaultProxy:
-    """Forwards connections from a free port of 127.0.0.1 to `host:port`. asyncio only.
+    """Forward connections from a free port of 127.0.0.1 to `host:port`, on asyncio.
 
     Set `silent` to let nothing more through to the client (a black hole), `refusing` to close what
     connects, `delay` to keep all bytes back for up to that many seconds, either way, `single_bytes` to

@@ -12,4 +12,7 @@ from .rows import RowsContract
 
 
 class StoreContract(RowsContract, RacesContract, OwnersContract):
-    """What every store does. Override `store`, and `advance` where the server has a clock."""
+    """The tests of every store.
+
+    Override `store`, and `advance` where the server has a clock.
+    """

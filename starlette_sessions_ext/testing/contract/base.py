@@ -1,4 +1,7 @@
-"""What the parts of the contract share: fixtures, values, and calls that run at once or are cancelled."""
+"""The shared parts of the contract: fixtures, values, and calls.
+
+Some calls run at once, others are cancelled.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ ANY_BYTES = [b"", b"\0", b"\t\n\r\\'\"`%_;--", bytes(range(256)), b"\xff\xfe\xc3
 
 
 class Fixtures:
-    """An empty store, and what its calls are given."""
+    """An empty store, and the arguments of its calls."""
 
     pytestmark = pytest.mark.anyio
 
@@ -39,7 +42,7 @@ class Fixtures:
 
     @pytest.fixture
     async def store(self, clock: FakeClock) -> Any:
-        """An empty store that reads time from `clock`."""
+        """Return an empty store that reads time from `clock`."""
         raise NotImplementedError("give the subclass of StoreContract a `store` fixture")
 
     @pytest.fixture
@@ -48,7 +51,7 @@ class Fixtures:
 
     @pytest.fixture
     def soon(self, clock: FakeClock) -> int:
-        """A time an hour from now."""
+        """Return a time an hour from now."""
         return int(clock()) + HOUR
 
     async def advance(self, store: SessionStore, clock: FakeClock, seconds: float) -> None:
@@ -63,7 +66,7 @@ async def load(store: SessionStore, key: str) -> Stored:
 
 
 async def a_version(store: SessionStore, soon: int) -> Any:
-    """A version that this store has given, of another row."""
+    """Return a version that this store has given to another row."""
     key = key_of(new_id())
     await store.create(key, b"other", soon)
     return (await load(store, key)).version

@@ -1,4 +1,7 @@
-"""Owners: whose rows are listed, and removed at once. For stores that are a `SupportsOwners`."""
+"""Owners: their rows are listed, and removed at once.
+
+The tests are for stores that are a `SupportsOwners`.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,17 @@ MANY = 250
 
 
 class OwnersContract(Fixtures):
-    """An owner's rows are listed exactly, whatever is done to them, and all of them can be removed."""
+    """The tests that an owner's rows are listed exactly, and can all be removed.
+
+    The list is exact whatever is done to the rows.
+    """
 
     @pytest.fixture
     def owners(self, store: SessionStore) -> SupportsOwners:
-        """The same store; tests that ask for it are left out where it knows no owners."""
+        """Return the same store.
+
+        Tests that ask for it are skipped where the store knows no owners.
+        """
         if not isinstance(store, SupportsOwners):
             pytest.skip("the store is no SupportsOwners")
         return store

@@ -1,4 +1,4 @@
-"""Time and parallel calls: what has expired, what comes between, and what is cancelled."""
+"""Time and parallel calls: expiry, calls that come between, and cancellation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from .base import (
 
 
 class RacesContract(Fixtures):
-    """Expiry is exact, and of parallel calls each takes place at one moment or not at all."""
+    """The tests of expiry and of parallel calls.
+
+    Expiry is exact, and of parallel calls each takes place at one moment or not at all.
+    """
 
     # Expiry
 
@@ -135,7 +138,7 @@ class RacesContract(Fixtures):
     async def test_a_cancelled_call_has_taken_place_or_not(
         self, store: SessionStore, key: str, soon: int, ticks: int
     ) -> None:
-        """And the next call gets the answer to its own question.
+        """Check also that the next call gets the answer to its own question.
 
         A cancelled create may take place at any later time, also after a delete. So its key isn't used again.
         """

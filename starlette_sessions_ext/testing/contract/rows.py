@@ -1,4 +1,4 @@
-"""Rows, one call at a time: what is made, swapped, moved and deleted, and what is refused."""
+"""Rows, one call at a time: made, swapped, moved, deleted and refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .base import (
 
 
 class RowsContract(Fixtures):
-    """What every call does to its row, and to no other."""
+    """The tests that every call changes its row as it should, and no other."""
 
     # Rows
 
