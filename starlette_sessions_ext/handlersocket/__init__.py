@@ -1,4 +1,6 @@
-"""A client for HandlerSocket, the key-value port of MySQL and MariaDB. It knows nothing of sessions.
+"""A client for HandlerSocket, the key-value port of MySQL and MariaDB.
+
+It knows nothing of sessions.
 
 `Client` is one pipelined connection, `Pool` a few of them; `Connection` is the protocol without
 I/O, for use with another event loop.

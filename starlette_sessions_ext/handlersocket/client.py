@@ -25,7 +25,9 @@ DEFAULT_TIMEOUT = 2.0
 
 
 class Client:
-    """A connection, made by `connect`, for any number of callers at once. Port 9998 finds only; 9999 changes as well.
+    """A connection, made by `connect`, for any number of callers at once.
+
+    Port 9998 only finds rows; port 9999 changes them as well.
 
     All calls raise `ServerError` where the server answers that a request failed, and `LocalProtocolError`
     for what the protocol can't say. When the connection ends, all calls that wait for an answer on it raise
@@ -47,7 +49,9 @@ class Client:
         indexes: Sequence[Index] = (),
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it stays in force for every answer
     ) -> Self:
-        """Connect, authenticate and open indexes within `timeout` seconds, which later holds for each answer.
+        """Connect, authenticate and open indexes, all within `timeout` seconds.
+
+        Later the timeout holds for each answer.
 
         Raises `ServerError` if the server refuses the secret (3 unauth) or an index (`open_table`,
         `idxnum`, `fld`), `DeadlineExceeded`, and `ConnectionLost` if no server listens.
@@ -74,11 +78,13 @@ class Client:
             raise
 
     async def aclose(self) -> None:
-        """Let what is under way be answered, for as long as an answer may take, then close."""
+        """Wait for the answers under way, as long as an answer may take, then close."""
         await self.pipeline.aclose()
 
     async def open_index(self, index: Index) -> None:
-        """Open an index; see `frames.open_index`. An id is for one index, as long as the connection lives.
+        """Open an index; see `frames.open_index`.
+
+        An id is for one index, as long as the connection lives.
 
         With another under the same id a search that is on its way could be answered from the wrong table.
         """
@@ -89,7 +95,10 @@ class Client:
             raise
 
     async def ask_opened(self, index: Index, request: Callable[[], Awaitable[T]]) -> T:
-        """Make a request of an index, which is opened ahead of it, in the same round trip, if it isn't open yet."""
+        """Make a request of an index, which is opened ahead of it if it isn't open yet.
+
+        Both take the same round trip.
+        """
         if self._indexes.get(index.id) == index:
             return await request()
         if not self.pipeline.has_room:
@@ -116,13 +125,18 @@ class Client:
             self._indexes.pop(index.id, None)
 
     async def find(self, index: Index, where: Where) -> list[Row]:
-        """Find rows; each is the values of the index's columns. See `frames.find`."""
+        """Find rows, and return each as the values of the index's columns.
+
+        See `frames.find`.
+        """
         self._check(index, where)
         rows: list[Row] = await self.pipeline.ask(frames.find(index.id, where), _rows(index, where))
         return rows
 
     async def insert(self, index: Index, values: Sequence[Value]) -> int | None:
-        """Insert a row, one value for each column of the index; the number that AUTO_INCREMENT gave it, if any.
+        """Insert a row, and return the number that AUTO_INCREMENT gave it, if any.
+
+        `values` has one value for each column of the index.
 
         Raises a `ServerError` that `is_duplicate` if there is a row with this key.
         """
@@ -131,45 +145,55 @@ class Client:
         return number
 
     async def update(self, index: Index, where: Where, values: Sequence[Value]) -> int:
-        """Set the index's columns, all of them; how many rows were found, whether that changes them or not.
+        """Set all of the index's columns, and return the number of rows found.
 
-        A None for a column that is NOT NULL leaves it as it is.
+        Rows count whether the values change them or not. A None for a column that is NOT NULL leaves it as it
+        is.
         """
         count: int = await self.pipeline.ask(self._modify(index, where, "U", values), read_count)
         return count
 
     async def delete(self, index: Index, where: Where) -> int:
-        """Delete rows; how many it were."""
+        """Delete rows, and return their number."""
         count: int = await self.pipeline.ask(self._modify(index, where, "D", ()), read_count)
         return count
 
     async def increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
-        """Add to the index's columns, None to leave one alone; how many rows. For columns of numbers only."""
+        """Add to the index's columns of numbers, and return the number of rows.
+
+        A None leaves its column alone.
+        """
         count: int = await self.pipeline.ask(self._modify(index, where, "+", amounts), read_count)
         return count
 
     async def decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> int:
-        """Subtract, as `increment` adds. Rows in which a number would change its sign stay as they are, uncounted."""
+        """Subtract, as `increment` adds, and return the number of rows.
+
+        Rows in which a number would change its sign stay as they are, uncounted.
+        """
         count: int = await self.pipeline.ask(self._modify(index, where, "-", amounts), read_count)
         return count
 
     async def fetch_and_update(self, index: Index, where: Where, values: Sequence[Value]) -> list[Row]:
-        """As `update`; the rows as they were before."""
+        """Update as `update` does, and return the rows as they were before."""
         rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "U?", values), _rows(index, where))
         return rows
 
     async def fetch_and_delete(self, index: Index, where: Where) -> list[Row]:
-        """As `delete`; the rows that there were."""
+        """Delete as `delete` does, and return the deleted rows."""
         rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "D?", ()), _rows(index, where))
         return rows
 
     async def fetch_and_increment(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
-        """As `increment`; the rows as they were before."""
+        """Increment as `increment` does, and return the rows as they were before."""
         rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "+?", amounts), _rows(index, where))
         return rows
 
     async def fetch_and_decrement(self, index: Index, where: Where, amounts: Sequence[int | None]) -> list[Row]:
-        """As `decrement`; the rows as they were before, also those that were left alone."""
+        """Decrement as `decrement` does, and return the rows as they were before.
+
+        Rows that were left alone are among them.
+        """
         rows: list[Row] = await self.pipeline.ask(self._modify(index, where, "-?", amounts), _rows(index, where))
         return rows
 
@@ -180,7 +204,7 @@ class Client:
         return frames.modify(index.id, where, change, values)
 
     def _check(self, index: Index, where: Where) -> None:
-        """Refuse positions that the index doesn't have: not every server does."""
+        """Refuse positions that the index doesn't have, since not every server does."""
         self._check_open(index)
         for one in where.filters:
             if one.column >= len(index.filter_columns):
@@ -189,7 +213,10 @@ class Client:
             raise LocalProtocolError("a list of values names a column by its position among the keys")
 
     def _check_values(self, index: Index, values: Sequence[Value]) -> None:
-        """The server sets columns that no value was sent for to zero, or to nothing."""
+        """Refuse values that aren't one for each column.
+
+        The server sets columns that no value was sent for to zero, or to nothing.
+        """
         self._check_open(index)
         if len(values) != len(index.columns):
             columns = len(index.columns)

@@ -1,4 +1,6 @@
-"""The protocol of one connection, without I/O: match answers to requests by their order.
+"""The protocol of one connection, without I/O: match answers to requests.
+
+Answers are matched by their order.
 
 Rules, all of which live in this file:
 
@@ -43,11 +45,11 @@ Reader = Callable[[Reply], Any]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A key of a table, opened under an id of the caller's for some columns; see `frames.open_index`.
+    """A key of a table, opened under a caller's id for some columns.
 
-    With `echo`, the position of the key's own column among `columns`, a row that comes back for
-    `=` has to name the very key that was asked for. Columns in a collation that takes different
-    values for one can't have that.
+    See `frames.open_index`. With `echo`, the position of the key's own column among `columns`, a row that
+    comes back for `=` has to name the very key that was asked for. Columns in a collation that takes
+    different values for one can't have that.
     """
 
     id: int
@@ -60,7 +62,10 @@ class Index:
 
 
 class Connection(Generic[Slot]):
-    """The state of one connection. A slot is whatever the caller knows an answer by, such as a future."""
+    """The state of one connection.
+
+    A slot is any object by which the caller knows an answer, such as a future.
+    """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.error: HandlerSocketError | None = None
@@ -75,12 +80,15 @@ class Connection(Generic[Slot]):
 
     @property
     def in_flight(self) -> int:
-        """The number of answers that haven't come, or don't count before their fence is answered."""
+        """The number of answers that haven't come, or that wait for their fence.
+
+        An answer doesn't count before its fence is answered.
+        """
         return len(self._read) + len(self._open)
 
     @property
     def slots(self) -> Iterator[Slot]:
-        """Yield the slots of these answers, the oldest first."""
+        """The slots of these answers, the oldest first."""
         yield from (slot for slot, _ in self._read)
         yield from (slot for _, slot in self._open)
 
@@ -93,7 +101,10 @@ class Connection(Generic[Slot]):
         self.unsent_bytes += len(line)
 
     def next_batch(self) -> bytes:
-        """Return the bytes to send now: none while a batch is under way, or without new requests."""
+        """Return the bytes to send now.
+
+        There are none while a batch is under way, or without new requests.
+        """
         if self._due is not None or not self._unsent:
             return b""
         self._due = len(self._open)
@@ -103,7 +114,7 @@ class Connection(Generic[Slot]):
         return batch
 
     def receive(self, data: bytes) -> Iterator[tuple[Slot, Any]]:
-        """Take bytes from the server; yield each slot whose answer counts now, with the answer.
+        """Take bytes from the server; yield the slots whose answers count, with these.
 
         That is what the slot's reader made of it, or a `ServerError`. Raises `RemoteProtocolError`
         at the first line that can't be right; what was yielded before it was.
@@ -131,7 +142,7 @@ class Connection(Generic[Slot]):
             raise
 
     def fail(self, error: HandlerSocketError) -> list[Slot]:
-        """End the connection; the slots that get no answer any more."""
+        """End the connection, and return the slots that get no answer any more."""
         self.error = self.error or error
         slots = list(self.slots)
         self._open.clear()
@@ -156,13 +167,13 @@ class Connection(Generic[Slot]):
 
 
 def read_nothing(reply: Reply) -> None:
-    """`0 1`: done."""
+    """Check the answer `0 1`: done."""
     if reply.columns != 1 or reply.values:
         raise _wrong_shape()
 
 
 def read_inserted(reply: Reply) -> int | None:
-    """`0 1`, or `0 1 <id>` where the table has an AUTO_INCREMENT column."""
+    """Read `0 1`, or `0 1 <id>` where the table has an AUTO_INCREMENT column."""
     if reply.values:
         return _number(reply)
     read_nothing(reply)
@@ -170,12 +181,15 @@ def read_inserted(reply: Reply) -> int | None:
 
 
 def read_count(reply: Reply) -> int:
-    """`0 1 <n>`: n rows were changed."""
+    """Read `0 1 <n>`, and return the number of changed rows."""
     return _number(reply)
 
 
 class RowsReader:
-    """`0 <columns> <values>`: rows, one after the other. `key` is what `=` asked for, where that can be compared."""
+    """Read `0 <columns> <values>`: rows, one after the other.
+
+    `key` is the value that `=` asked for, where that can be compared.
+    """
 
     __slots__ = ("_index", "_key")
 
@@ -197,7 +211,7 @@ class RowsReader:
 
 
 def _error_of(reply: Reply) -> ServerError:
-    """`<code> 1 [<reason>]`."""
+    """Read the error `<code> 1 [<reason>]`."""
     if reply.columns != 1 or len(reply.values) > 1:
         raise _wrong_shape()
     reason = reply.values[0] if reply.values else b""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class HandlerSocketError(Exception):
-    """Base class of all errors of this client. No message holds a secret, a key or a value."""
+    """The base class of all errors of this client.
+
+    No message holds a secret, a key or a value.
+    """
 
 
 class LocalProtocolError(HandlerSocketError, ValueError):
@@ -12,15 +15,18 @@ class LocalProtocolError(HandlerSocketError, ValueError):
 
 
 class RemoteProtocolError(HandlerSocketError):
-    """The server sent what the protocol doesn't allow. The connection is closed for good."""
+    """The server sent what the protocol doesn't allow.
+
+    The connection is closed for good.
+    """
 
 
 class ServerError(HandlerSocketError):
-    """The server's complete answer that a request failed; the connection is as good as before.
+    """The server's complete answer that a request failed.
 
-    `code` is the protocol's: 1 the storage engine refused, 2 the request was wrong, 3 not
-    authenticated. `reason` is the server's word for it: an error number of the engine such as 121,
-    a duplicate key, or a name such as `open_table`.
+    The connection is as good as before. `code` is the protocol's: 1 the storage engine refused, 2 the request
+    was wrong, 3 not authenticated. `reason` is the server's word for it: an error number of the engine such
+    as 121, a duplicate key, or a name such as `open_table`.
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -30,13 +36,19 @@ class ServerError(HandlerSocketError):
 
     @property
     def is_duplicate(self) -> bool:
-        """The row is there already (HA_ERR_FOUND_DUPP_KEY)."""
+        """Whether the row is there already (HA_ERR_FOUND_DUPP_KEY)."""
         return (self.code, self.reason) == (1, "121")
 
 
 class ConnectionLost(HandlerSocketError, ConnectionError):
-    """The connection is gone. Whether a request that was under way has been carried out is unknown."""
+    """The connection is gone.
+
+    It is unknown whether the server has carried out a request that was under way.
+    """
 
 
 class DeadlineExceeded(ConnectionLost, TimeoutError):
-    """No answer came in time, so the connection was closed and a late answer is discarded. Or nothing was sent."""
+    """No answer came in time, or nothing could be sent.
+
+    The connection was closed, so that a late answer is discarded.
+    """

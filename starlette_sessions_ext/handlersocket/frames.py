@@ -1,4 +1,4 @@
-"""The lines of the HandlerSocket protocol: requests to bytes, bytes to replies. Pure.
+"""The lines of the HandlerSocket protocol: encode requests, parse replies. Pure.
 
 This is the only place where a line is made. Rule: whatever comes from a caller goes through
 `_escape` or `_number`, because a tab or a newline that isn't escaped starts another token or
@@ -66,7 +66,7 @@ class Within(NamedTuple):
 
 
 class Where(NamedTuple):
-    """Which rows a request is about.
+    """The rows that a request is about.
 
     `keys` are values for the first columns of the index, one at least. `>` and `>=` go upwards
     from there, `<` and `<=` downwards. Without a larger `limit` it is one row.
@@ -81,7 +81,10 @@ class Where(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A line from the server. `code` 0 is success; `columns` is how many values a row has."""
+    """A line from the server.
+
+    `code` 0 is success; `columns` is the number of values in a row.
+    """
 
     code: int
     columns: int
@@ -96,9 +99,10 @@ def auth(secret: str) -> bytes:
 def open_index(
     index_id: int, database: str, table: str, index: str, columns: Sequence[str], filter_columns: Sequence[str] = ()
 ) -> bytes:
-    """Open an index under an id of the caller's: `P <id> <database> <table> <index> <columns> [<filter columns>]`.
+    """Open an index under an id of the caller's.
 
-    `index` is a key's name, `PRIMARY` for the primary one.
+    The line is `P <id> <database> <table> <index> <columns> [<filter columns>]`. `index` is a key's name,
+    `PRIMARY` for the primary one.
     """
     names = [database, table, index, *columns, *filter_columns]
     if not columns or not all(names) or any("," in name for name in [*columns, *filter_columns]):
@@ -108,7 +112,10 @@ def open_index(
 
 
 def find(index_id: int, where: Where) -> bytes:
-    """Find rows: `<id> <comparison> <number of keys> <keys> <limit> <offset> [@ ..] [F|W ..]`."""
+    """Find rows.
+
+    The line is `<id> <comparison> <number of keys> <keys> <limit> <offset> [@ ..] [F|W ..]`.
+    """
     return _line(_search(index_id, where))
 
 
@@ -131,7 +138,10 @@ def insert(index_id: int, values: Sequence[Value]) -> bytes:
 
 
 def parse_reply(line: bytes) -> Reply:
-    """Read a line without its newline: `<code> <number of columns> <values>`. Raise `RemoteProtocolError`."""
+    """Read a line without its newline: `<code> <number of columns> <values>`.
+
+    Raises `RemoteProtocolError`.
+    """
     tokens = line.split(b"\t")
     code, columns = tokens[0], tokens[1] if len(tokens) > 1 else b""
     if not code.isdigit() or not columns.isdigit() or len(code) > 9 or len(columns) > 9:

@@ -37,7 +37,10 @@ class _Slot(NamedTuple):
 
 
 class Pipeline(asyncio.Protocol):
-    """The protocol for `loop.create_connection`. `timeout` is in seconds, for each answer."""
+    """The protocol for `loop.create_connection`.
+
+    `timeout` is in seconds, for each answer.
+    """
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
@@ -67,11 +70,14 @@ class Pipeline(asyncio.Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether a request is sent without waiting until the server has taken earlier ones."""
+        """Whether a request is sent at once.
+
+        Otherwise it waits until the server has taken earlier ones.
+        """
         return not self._paused and self._connection.unsent_bytes < _HIGH_WATER
 
     def ask(self, line: bytes, read: Reader) -> Awaitable[Any]:
-        """Send a line, now if there is room. Returns what `read` makes of the answer.
+        """Send a line, now if there is room, and return what `read` makes of the answer.
 
         Raises `ServerError` where the server answers that the request failed. When the connection ends,
         all waiting calls raise `ConnectionLost`, `DeadlineExceeded` or `RemoteProtocolError`.
@@ -94,7 +100,10 @@ class Pipeline(asyncio.Protocol):
     # Sending
 
     def _send(self, line: bytes, read: Reader) -> asyncio.Future[Any]:
-        """Queue a request without waiting. Once this has returned, the server may carry it out."""
+        """Queue a request without waiting.
+
+        Once this has returned, the server may carry it out.
+        """
         if self._connection.error is not None:
             raise ConnectionLost("the connection to HandlerSocket is closed") from self._connection.error
         now = self._loop.time()
@@ -108,7 +117,10 @@ class Pipeline(asyncio.Protocol):
         return slot.answer
 
     def _flush(self) -> None:
-        """Write all requests of this turn of the event loop, and those that waited for the batch before, at once."""
+        """Write all requests that wait, at once.
+
+        They are those of this turn of the event loop, and those that waited for the batch before.
+        """
         batch = self._connection.next_batch()
         if batch and self._transport is not None:
             self._transport.write(batch)
@@ -162,9 +174,10 @@ class Pipeline(asyncio.Protocol):
         self._wake()
 
     def _acknowledge(self) -> None:
-        """Tell the server that this has come: it sends the next answer only then (Nagle's algorithm).
+        """Let the system acknowledge what has come, so that the server sends more.
 
-        Without that the system waits up to 40 ms for something to send along.
+        The server sends the next answer only then (Nagle's algorithm). Without that the system waits up to 40
+        ms for something to send along.
         """
         self._socket.setsockopt(socket.IPPROTO_TCP, _ACKNOWLEDGE, 1)
 
@@ -176,9 +189,10 @@ class Pipeline(asyncio.Protocol):
     # The end
 
     def _look(self) -> None:
-        """End the connection if an answer is overdue: what comes late must not be taken for another.
+        """End the connection if an answer is overdue.
 
-        One timer serves all slots; most are long answered when it rings, and then it is set anew.
+        A late answer must not be taken for another. One timer serves all slots; most are long answered when
+        it rings, and then it is set anew.
         """
         self._watch = None
         now = self._loop.time()

@@ -22,7 +22,7 @@ _LONGEST_PAUSE = 0.5
 
 
 class Pool:
-    """Up to `size` connections, of one event loop, with the `indexes` open on each of them.
+    """Up to `size` connections of one event loop, each with the `indexes` open.
 
     `timeout` is in seconds: so long may it take to make a connection, and so long each answer.
     """
@@ -51,11 +51,17 @@ class Pool:
         self._closed = False
 
     async def client(self) -> Client:
-        """A connection to ask on at once, as others do on the same. Raises as `Client.connect` does."""
+        """Return a connection to ask on at once, shared with other callers.
+
+        Raises as `Client.connect` does.
+        """
         return self.ready() or await self._wait()
 
     def ready(self) -> Client | None:
-        """The connection with the fewest answers to come, if there is any; another is made where all are busy."""
+        """Return the connection with the fewest answers to come, if there is any.
+
+        Another connection is made where all are busy.
+        """
         best, fewest = None, 0
         for client in self.clients:
             in_flight = client.pipeline.in_flight
@@ -91,7 +97,7 @@ class Pool:
         await self.drain()
 
     def forget_idle(self) -> None:
-        """Close the connections that nothing is under way on: one like them gave no answer."""
+        """Close the idle connections, since one like them gave no answer."""
         for client in self.clients:
             if not client.pipeline.in_flight:
                 client.pipeline.abort()
@@ -103,7 +109,7 @@ class Pool:
         return self.loop.time() - client.pipeline.last_used < IDLE_SECONDS
 
     def _sorted_out(self) -> Pool:
-        """Without the connections that have failed, or were idle for so long that they may be dead."""
+        """Drop connections that failed, or may be dead from idling, and return the pool."""
         for client in self.clients:
             if not client.pipeline.in_flight and not self._is_fresh(client):
                 client.pipeline.abort()
@@ -142,6 +148,9 @@ class Pool:
 
 
 def _retrieve(connecting: asyncio.Task[Client]) -> None:
-    """Retrieve the exception, so that asyncio logs no failure where no caller waits for the connection."""
+    """Retrieve the exception, so that asyncio logs no failure.
+
+    It would log one where no caller waits for the connection.
+    """
     if not connecting.cancelled():
         connecting.exception()
