@@ -1,1 +1,4 @@
-"""The stores, one module or package each. A package imports its own driver and no other."""
+"""The stores, one module or package each.
+
+A package imports its own driver and no other.
+"""

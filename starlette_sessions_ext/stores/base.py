@@ -63,40 +63,56 @@ new_stored = partial(tuple.__new__, Stored)
 
 @runtime_checkable
 class SessionStore(Protocol):
-    """Where sessions are kept. Keys are 32 characters of a-z2-7, times are unix seconds (int).
+    """A place to keep sessions. Keys are 32 characters of a-z2-7.
 
-    All methods raise TypeError or ValueError for another key or time, before any I/O.
+    Times are unix seconds (int). All methods raise TypeError or ValueError for another key or time, before
+    any I/O.
     """
 
     max_data_bytes: int | None
     """What fits without loss. More raises `SessionTooLarge` before any I/O; None: no limit."""
 
     async def load(self, key: str) -> Stored | None:
-        """The row, or None if it is absent or expired."""
+        """Return the row, or None if it is absent or expired."""
         ...
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
-        """Make a row that must not exist. False: the key is taken, and nothing was written."""
+        """Make a row that must not exist.
+
+        Return False if the key is taken; nothing was written then.
+        """
         ...
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
-        """Compare and swap. False: the row has another version or is gone, and nothing was written."""
+        """Compare and swap.
+
+        Return False if the row has another version or is gone; nothing was written then.
+        """
         ...
 
     async def touch(self, key: str, expires_at: int) -> bool:
-        """Move the expiry of an existing row, and neither its data nor its version. False: it is gone."""
+        """Move the expiry of an existing row, and neither its data nor its version.
+
+        Return False if it is gone.
+        """
         ...
 
     async def delete(self, key: str, version: Hashable | None = None) -> bool:
-        """Remove the row; with a version, only while it has that one. True: it was removed by this call."""
+        """Remove the row; with a version, only while it has that one.
+
+        Return whether this call removed it.
+        """
         ...
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """Collect up to `limit` expired rows and say how many. 0 where the server does it."""
+        """Collect up to `limit` expired rows and return their number.
+
+        It is 0 where the server collects them.
+        """
         ...
 
     async def open(self) -> None:
-        """Get ready, and check what was given: so that faults show at startup.
+        """Get ready, and check the settings, so that faults show at startup.
 
         May be called again, also after `aclose`, and may be left out: the first operation opens.
         """
@@ -121,7 +137,7 @@ class SessionStore(Protocol):
 
 
 class Finding(NamedTuple):
-    """Something that is wrong with a server or its settings, and its remedy."""
+    """A problem of a server or its settings, and its remedy."""
 
     problem: str
     remedy: str
@@ -132,7 +148,10 @@ class SupportsDiagnosis(Protocol):
     """A store that can look at its server."""
 
     async def diagnose(self) -> list[Finding]:
-        """What is wrong there; empty if nothing is. Raises as `open` does if it can't be reached."""
+        """Return the problems of the server; empty if there are none.
+
+        Raises as `open` does if it can't be reached.
+        """
         ...
 
 
@@ -141,7 +160,7 @@ class SupportsListing(Protocol):
     """A store that can go through its sessions."""
 
     def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all rows, in no order; expired ones may be among them."""
+        """Return the keys of all rows, in no order; expired ones may be among them."""
         ...
 
 
@@ -162,7 +181,10 @@ class SupportsOwners(SessionStore, Protocol):
     async def replace(
         self, key: str, data: bytes, expires_at: int, version: Hashable, owner: str | None = None
     ) -> bool:
-        """Compare and swap, as `SessionStore.replace`. `owner`, None included, takes the place of the row's."""
+        """Compare and swap, as `SessionStore.replace`.
+
+        `owner`, None included, takes the place of the row's.
+        """
         ...
 
     async def owner_of(self, key: str) -> str | None:
@@ -177,7 +199,7 @@ class SupportsOwners(SessionStore, Protocol):
         ...
 
     async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
-        """Remove an owner's rows but for the key `keep`, and return how many were removed.
+        """Remove an owner's rows but for the key `keep`, and return their number.
 
         Every row of the owner that existed before the call is gone after it, also one that was replaced
         in between, unless that gave it another owner. A row that is created while it runs may stay.
@@ -191,20 +213,23 @@ class SupportsOwners(SessionStore, Protocol):
 
 @runtime_checkable
 class SupportsSharding(Protocol):
-    """A store made of several servers, of which one may be down while the others serve."""
+    """A store of several servers, one of which may be down while the others serve."""
 
     def server_of(self, key: str) -> Hashable:
-        """What tells the server that holds `key` from the others."""
+        """Return a value that distinguishes the server of `key` from the others."""
         ...
 
 
 def is_key(text: str) -> bool:
-    """Whether this is what a key looks like: 32 characters of a-z2-7."""
+    """Return whether this has the form of a key: 32 characters of a-z2-7."""
     return _KEY.fullmatch(text) is not None
 
 
 def check_key(key: str) -> None:
-    """Refuse what isn't a key: an operator dict, bytes, another length, another alphabet."""
+    """Refuse what isn't a key.
+
+    Examples are an operator dict, bytes, another length, another alphabet.
+    """
     if type(key) is not str:
         raise TypeError("a session key is a str")
     if _KEY.fullmatch(key) is None:
@@ -220,7 +245,10 @@ def check_owner(owner: str) -> None:
 
 
 def check_expires_at(expires_at: int) -> None:
-    """Refuse what isn't a time: a bool, a float, a duration, a number no database can write."""
+    """Refuse what isn't a time.
+
+    Examples are a bool, a float, a duration, a number no database can write.
+    """
     if type(expires_at) is not int:
         raise TypeError("expires_at is an int of unix seconds")
     if not 0 <= expires_at <= MAX_TIMESTAMP:

@@ -1,4 +1,4 @@
-"""Keep sessions in the memory of a process: for tests, or one worker that may forget."""
+"""Keep sessions in the memory of a process, for tests or a worker that may forget."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class MemoryStore(SupportsOwners):
         pass
 
     async def aclose(self) -> None:
-        """Nothing to let go of; the sessions stay until the store itself goes."""
+        """Keep the sessions until the store itself goes; there is nothing to close."""
 
     def _live(self, key: str) -> Stored | None:
         row = self._rows.get(key)

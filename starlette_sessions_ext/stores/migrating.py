@@ -1,7 +1,7 @@
-"""Move sessions from an old store to a new one as they are used, so that no user is signed out.
+"""Move sessions from an old store to a new one as they are used.
 
-A session is in one store at any moment, whatever is interrupted and however many processes move it. What the
-new store holds under its key says in which:
+So no user is signed out. A session is in one store at any moment, whatever is interrupted and however many
+processes move it. What the new store holds under its key says in which:
 
     nothing     the old one
     a claim     the old one; a process has begun to move the session
@@ -36,11 +36,12 @@ _COPY = b"session-move 7d2f90c4b81a63e5 copy "
 
 
 class MigratingStore(SessionStore):
-    """A store that takes over, session by session, what `old` holds, and keeps everything in `new`.
+    """A store that takes over what `old` holds, session by session.
 
-    Loading a session that has been moved costs one round trip to `new`, as ever; the first load of
-    one that hasn't costs ten, once, and twelve if both keep owners. Until the two are parted again making
-    a session, and looking for one that isn't there, asks `old` too: if it can't be reached they raise.
+    It keeps everything in `new`. Loading a session that has been moved costs one round trip to `new`, as
+    ever; the first load of one that hasn't costs ten, once, and twelve if both keep owners. Until the two are
+    parted again making a session, and looking for one that isn't there, asks `old` too: if it can't be
+    reached they raise.
 
     All processes have to use both stores from the same moment on; what is written to `old` alone
     in that time is lost. `timeout` is the budget of moving one session in seconds. A session that
@@ -110,14 +111,14 @@ class MigratingStore(SessionStore):
             return True
 
     async def _found(self, key: str) -> Stored | None:
-        """Load, but find nothing in a row that isn't a session's: it is left as it is."""
+        """Load, but return None for a row that isn't a session's: it is left as it is."""
         try:
             return await self.load(key)
         except CorruptRecord:
             return None
 
     async def _move(self, key: str, row: Stored | None) -> Stored | None:
-        """Take one step after another, as many as are left, until the session is in the new store or in none."""
+        """Take one step after another until the session is in the new store or in none."""
         while not _has_moved(row):
             if row is None:
                 if not await self._claim(key):
@@ -130,7 +131,7 @@ class MigratingStore(SessionStore):
         return row
 
     async def _claim(self, key: str) -> bool:
-        """Begin. False if the session is in neither store."""
+        """Begin a move; return False if the session is in neither store."""
         old = await self._old.load(key)
         if old is None:
             return await self._new.load(key) is not None  # or it was moved between the two looks
@@ -138,7 +139,10 @@ class MigratingStore(SessionStore):
         return True
 
     async def _copy(self, key: str, claim: Stored) -> None:
-        """From here on the new store has the say, unless the claim came too late."""
+        """Copy the session, which is the new store's from here on.
+
+        The copy is dropped if the claim came too late.
+        """
         owner = await self._owner_in_old(key)
         old = await self._old.load(key)
         if old is None:
@@ -189,12 +193,15 @@ class MigratingOwners(MigratingStore, SupportsOwners):
         return await self._owner_in_new(key) or await self._owner_in_old(key)
 
     async def keys_of(self, owner: str) -> list[str]:
-        """List the old store first: a session that moves in between is then in the new one."""
+        """List the old store first: a session that moves is then in the new one."""
         check_owner(owner)
         return list({*await self._keys_in_old(owner), *await self._new.keys_of(owner)})
 
     async def delete_all_of(self, owner: str, keep: str | None = None) -> int:
-        """Move what hasn't moved, as a logout does, so that what removes it is a single step in the new store."""
+        """Move what hasn't moved, as a logout does, then remove it.
+
+        The removal is a single step in the new store.
+        """
         check_owner(owner)
         if keep is not None:
             check_key(keep)

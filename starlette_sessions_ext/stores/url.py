@@ -44,7 +44,7 @@ _HINTS = {
 
 
 def store_from_url(url: str, **options: Any) -> SessionStore:
-    """Make the store that a URL names, with `options` of its class such as `timeout=5`.
+    """Make the store of a URL, with `options` of its class such as `timeout=5`.
 
     `sqlite:///relative.db` and `sqlite:////absolute.db`; `redis://`, `rediss://` (TLS) and
     `unix://` for Redis, and for Valkey also `valkey://` and `valkeys://`; `mysql://` or `mariadb://`;
@@ -97,7 +97,7 @@ def _make(kind: Callable[..., SessionStore], options: dict[str, Any], *url: str,
 
 
 def _hint(scheme: str) -> str:
-    """Say what to write instead, without the scheme: it may be the whole URL."""
+    """Return what to write instead, without the scheme: it may be the whole URL."""
     base = scheme.partition("+")[0]  # as in SQLAlchemy, which names the driver after it
     for known in (scheme, base):
         if known in _HINTS:

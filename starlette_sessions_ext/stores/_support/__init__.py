@@ -1,1 +1,4 @@
-"""Modules that several stores share. Each imports the errors and the contract only."""
+"""The modules that several stores share.
+
+Each imports the errors and the contract only.
+"""

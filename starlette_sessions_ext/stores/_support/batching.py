@@ -20,10 +20,10 @@ R = TypeVar("R")
 
 
 class Batcher(Generic[A, R]):
-    """Run `execute` on up to `max_size` arguments at a time; it returns one result or exception for each.
+    """Run `execute` on up to `max_size` arguments at a time.
 
-    A batch is cancelled after `timeout` seconds, if there is one. Cancelling a caller doesn't affect
-    the other callers of its batch.
+    It returns one result or exception for each. A batch is cancelled after `timeout` seconds, if there is
+    one. Cancelling a caller doesn't affect the other callers of its batch.
     """
 
     def __init__(
@@ -37,7 +37,10 @@ class Batcher(Generic[A, R]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, argument: A) -> asyncio.Future[R]:
-        """Add a call to the batch of this event-loop iteration, and return the future of its result."""
+        """Add a call to the batch of this event-loop iteration.
+
+        Return the future of its result.
+        """
         loop = asyncio.get_running_loop()
         if not 0 < len(self._batch) < self.max_size or self._loop is not loop:
             self._batch, self._loop = [], loop
@@ -49,7 +52,10 @@ class Batcher(Generic[A, R]):
         return future
 
     async def wait_all(self, seconds: float | None = None) -> None:
-        """Wait for the batches running in this event loop, also those whose callers have left."""
+        """Wait for the batches running in this event loop.
+
+        Batches whose callers have left are included.
+        """
         await wait_all(self._tasks, seconds)
 
     async def _run(self, batch: list[tuple[A, asyncio.Future[R]]]) -> None:

@@ -23,7 +23,7 @@ async def delete_in_batches(
     pause_factor: int = PAUSE_FACTOR,
     is_over: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Delete up to `limit` expired rows in batches. Return how many were deleted.
+    """Delete up to `limit` expired rows in batches, and return their number.
 
     `delete_batch` deletes up to the given number of expired rows and returns how many it deleted:
     fewer if there were no more, or some were used in between. After fewer, `is_over` says whether to stop.

@@ -1,4 +1,7 @@
-"""The keys of `EncryptedStore`: make one, and read those that are given. Pure, without cryptography."""
+"""The keys of `EncryptedStore`: make one, and read given ones. Pure.
+
+This module doesn't need cryptography.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?")
 
 
 def new_encryption_key() -> str:
-    """Return a new key as text, from the system's random source: 43 characters of base64url."""
+    """Return a new key as text: 43 characters of base64url.
+
+    It comes from the system's random source.
+    """
     return secrets.token_urlsafe(KEY_BYTES)
 
 

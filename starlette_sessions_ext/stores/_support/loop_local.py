@@ -24,7 +24,10 @@ C = TypeVar("C")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the running event loop. Raises `ConfigurationError` where it isn't asyncio's."""
+    """Return the running event loop.
+
+    Raises `ConfigurationError` where it isn't asyncio's.
+    """
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -54,7 +57,7 @@ class LoopLocal(Generic[C]):
         _all.add(self)
 
     def get(self) -> C:
-        """The running loop's client."""
+        """Return the running loop's client, which is made at the first use."""
         loop = running_loop()
         entry = self._entries.get(loop)
         if entry is None:
@@ -64,12 +67,15 @@ class LoopLocal(Generic[C]):
         return client
 
     def peek(self) -> C | None:
-        """The running loop's client, if it has one."""
+        """Return the running loop's client, if it has one."""
         entry = self._entries.get(running_loop())
         return None if entry is None else entry.client
 
     async def aclose(self) -> None:
-        """Close the running loop's client. Those of other loops that live end with their loops."""
+        """Close the running loop's client.
+
+        Clients of other loops that live end with their loops.
+        """
         self._abandon_closed()
         entry = self._entries.pop(running_loop(), None)
         if entry is not None:
@@ -97,7 +103,7 @@ class LoopLocal(Generic[C]):
                 self._abandon(entry.client)
 
     def _abandon_all(self) -> None:
-        """In a forked child."""
+        """Abandon the clients of all loops, in a forked child."""
         entries, self._entries = self._entries, {}
         for entry in entries.values():
             _inherited.append(entry.keeper)
@@ -105,7 +111,9 @@ class LoopLocal(Generic[C]):
 
 
 def close_without_loop(transport: Any) -> None:
-    """Close a transport's socket where its loop can't run: abort() would need the loop.
+    """Close a transport's socket where its loop can't run.
+
+    `abort()` would need the loop.
 
     Nothing is sent, and no other process's copy of the socket is affected. uvloop closes the sockets
     of a loop when it closes the loop; a forked child's copies of them last as long as the child.

@@ -1,4 +1,4 @@
-"""The numbered SQL files of the `migrations` folder, in the wheel or in a source tree."""
+"""The numbered SQL files of `migrations`, in the wheel or in a source tree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ _PACKAGE = "starlette_sessions_ext"
 
 
 def read_migrations(*subfolders: str) -> list[tuple[str, str]]:
-    """Return the files of a folder in `migrations` in the order of their names: name without `.sql`, and text."""
+    """Return the files of a folder in `migrations`, in the order of their names.
+
+    Each is its name without `.sql`, and its text.
+    """
     folders: list[Traversable] = [
         files(_PACKAGE).joinpath("_migrations"),
         Path(__file__).parents[3] / "migrations",  # of an editable install

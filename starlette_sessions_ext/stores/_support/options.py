@@ -31,7 +31,10 @@ def check_options(
 
 
 def check_store(option: str, value: object) -> None:
-    """Raise `ConfigurationError` unless the value is a store. A class isn't, though it may look like one."""
+    """Raise `ConfigurationError` unless the value is a store.
+
+    A class isn't, though it may look like one.
+    """
     if isinstance(value, type) or not isinstance(value, SessionStore):
         raise ConfigurationError(f"{option} must be a store, such as SQLiteStore(path) or store_from_url(url)")
 

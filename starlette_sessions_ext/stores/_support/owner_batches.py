@@ -25,5 +25,5 @@ class OwnerBatches(SupportsOwners):
         return sum([await self._delete_owned(owner, batch) for batch in batches])
 
     async def _delete_owned(self, owner: str, keys: Sequence[str]) -> int:
-        """Remove those of the rows that are the owner's and alive, and return how many they were."""
+        """Remove those rows that are the owner's and alive, and return their number."""
         raise NotImplementedError

@@ -39,7 +39,7 @@ OVERHEAD = _NONCE_START + _NONCE_BYTES + _TAG_BYTES
 
 
 class RowCipher:
-    """Encrypts with the first key and decrypts with all."""
+    """Encrypt with the first key and decrypt with all."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._head = _VERSION + _id_of(keys[0])
@@ -69,7 +69,10 @@ class RowCipher:
 
 
 def is_encrypted(stored: bytes) -> bool:
-    """Return whether a row claims to be one of ours. Plain records begin with another letter."""
+    """Return whether a row claims to be one of ours.
+
+    Plain records begin with another letter.
+    """
     return stored.startswith(_VERSION)
 
 

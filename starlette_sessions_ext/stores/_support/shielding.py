@@ -1,8 +1,9 @@
-"""Shield operations from cancellation, for a driver that must not be cancelled in the middle of its work.
+"""Shield operations from cancellation, for drivers that can't bear it.
 
-asyncio cancels a task once. anyio, and so Starlette where it runs a response in a task group, cancels
-it again at each await until it ends. A driver that awaits while it cleans up is interrupted there,
-and what it was about to return, such as a connection's place in its pool, is lost for good.
+Such a driver must not be cancelled in the middle of its work. asyncio cancels a task once. anyio, and so
+Starlette where it runs a response in a task group, cancels it again at each await until it ends. A driver
+that awaits while it cleans up is interrupted there, and what it was about to return, such as a connection's
+place in its pool, is lost for good.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ T = TypeVar("T")
 
 
 class DetachedTasks:
-    """Operations still running after their caller left, by session key ("" if they have none)."""
+    """Operations that still run after their caller left.
+
+    They are listed by session key, or "" if they have none.
+    """
 
     def __init__(self) -> None:
         self._tasks: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
@@ -32,7 +36,10 @@ class DetachedTasks:
         task.add_done_callback(lambda task: self._forget(key, task))
 
     async def wait_all(self, key: str | None, seconds: float) -> bool:
-        """Wait for the tasks of a key, or for all if it is None. Return whether they ended in time."""
+        """Wait for the tasks of a key, or for all if it is None.
+
+        Return whether they ended in time.
+        """
         return await wait_all(self._tasks.get(key, ()) if key is not None else chain(*self._tasks.values()), seconds)
 
     def _forget(self, key: str, task: asyncio.Task[Any]) -> None:
@@ -49,7 +56,7 @@ class SupportsShielding(Protocol):
 
     @property
     def _detached(self) -> DetachedTasks:
-        """Those of the running event loop."""
+        """The operations of the running event loop."""
         ...
 
     def _timeout_error(self) -> StoreError: ...
@@ -60,9 +67,10 @@ Operation = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 
 
 def shielded(operation: Operation[S, P, T]) -> Operation[S, P, T]:
-    """Run in a separate task: cancelling the caller, or its timeout, doesn't interrupt the driver.
+    """Run an operation in a separate task, so that cancellation doesn't interrupt it.
 
-    The next operation on the same key waits for a detached one, so that it can't overtake it.
+    Neither cancelling the caller nor its timeout interrupts the driver. The next operation on the same key
+    waits for a detached one, so that it can't overtake it.
     """
 
     @wraps(operation)
@@ -87,7 +95,10 @@ def shielded(operation: Operation[S, P, T]) -> Operation[S, P, T]:
 
 
 async def wait_all(futures: Iterable[asyncio.Future[Any]], seconds: float | None) -> bool:
-    """Wait for the futures of this event loop. Return whether all are done; cancelling the wait cancels none."""
+    """Wait for the futures of this event loop, and return whether all are done.
+
+    Cancelling the wait cancels none of them.
+    """
     loop = asyncio.get_running_loop()
     mine = [future for future in futures if future.get_loop() is loop]
     return not mine or not (await asyncio.wait(mine, timeout=seconds))[1]

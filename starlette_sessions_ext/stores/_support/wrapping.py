@@ -13,7 +13,7 @@ _OPTIONAL_METHODS = ("all_keys", "diagnose", "server_of", "owner_of", "keys_of",
 
 
 class WrappingStore(SessionStore):
-    """Passes every call on, for a class that changes some.
+    """Pass every call on, for a class that changes some.
 
     The optional methods of the other store become attributes of the instance. `isinstance` with a
     protocol finds those, and since Python 3.12 it doesn't find what `__getattr__` would return.
@@ -59,5 +59,8 @@ class WrappingStore(SessionStore):
 
     @property
     def _owned(self) -> SupportsOwners:
-        """The other store. Callers name an owner only where it is a `SupportsOwners`; else it raises TypeError."""
+        """The other store. Raises TypeError unless it is a `SupportsOwners`.
+
+        Callers name an owner only where it is one.
+        """
         return cast(SupportsOwners, self._store)

@@ -1,4 +1,7 @@
-"""Sessions in MySQL or MariaDB through the HandlerSocket plugin. The client is in `..handlersocket`."""
+"""Sessions in MySQL or MariaDB through the HandlerSocket plugin.
+
+The client is in `..handlersocket`.
+"""
 
 from .store import HandlerSocketStore
 

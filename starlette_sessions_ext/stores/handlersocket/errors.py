@@ -1,4 +1,4 @@
-"""What the HandlerSocket client's errors mean to a store."""
+"""Translate the HandlerSocket client's errors to those of a store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _SLOW = (
 
 
 class ErrorTranslator:
-    """Raises the client's errors as ours: `with errors: ...`, as often as wanted, also at once."""
+    """Raise the client's errors as ours: `with errors: ...`.
+
+    It may be used again and again, also at once.
+    """
 
     def __init__(self, host: str, table: TableSpec) -> None:
         self._host = host
@@ -38,12 +41,15 @@ class ErrorTranslator:
 
 
 def is_rolled_back(error: ServerError) -> bool:
-    """Waited too long for a lock, or the victim of a deadlock: nothing was written."""
+    """Return whether the server wrote nothing, for want of a lock.
+
+    It waited too long for the lock, or the change was the victim of a deadlock.
+    """
     return error.reason in _LOCKED or error.reason == _TABLE_LOCKED
 
 
 def to_store_error(error: Exception, host: str, table: TableSpec) -> SessionError:
-    """The error for a caller of the store, with the remedy."""
+    """Return the error for a caller of the store, with the remedy."""
     place = f"HandlerSocket at {host}"
     if isinstance(error, TimeoutError):
         return StoreTimeout(f"{place} gave no answer within the deadline: {_SLOW}")

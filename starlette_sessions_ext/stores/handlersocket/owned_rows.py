@@ -1,4 +1,7 @@
-"""The rows of an owner in `php_session`, through indexes that are opened on the connections that need them."""
+"""The rows of an owner in `php_session`, through indexes opened when needed.
+
+They are opened on the connections that need them.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ fetch_and_delete = _opening(Client.fetch_and_delete)
 
 
 class OwnedRows(OwnerBatches):
-    """What a HandlerSocketStore does for owners. `_no_owners` says why the table holds none, as far as is known."""
+    """The operations of a HandlerSocketStore for owners.
+
+    `_no_owners` says why the table holds none, as far as is known.
+    """
 
     owner_batch = 25
     _errors: AbstractContextManager[None]
@@ -77,7 +83,7 @@ class OwnedRows(OwnerBatches):
                 after = page[-1]
 
     async def _delete_owned(self, owner: str, keys: Sequence[str]) -> int:
-        """Each row by its own key, as all changes lock."""
+        """Remove each row by its own key, as all changes lock."""
         newest_expired = self._newest_expired()
         with self._errors:
             ports = await self._ready()
@@ -86,7 +92,10 @@ class OwnedRows(OwnerBatches):
             return sum(map(len, await asyncio.gather(*deletes)))
 
     async def _writing(self, owner: str | None) -> tuple[Index, tuple[Value, ...]]:
-        """Return the index to write a row through, and the value for its column of the owner if it has that."""
+        """Return the index to write a row through, and its value for the owner's column.
+
+        There is no value if the index lacks that column.
+        """
         if owner is not None:
             await self._require_owners()
         if self._no_owners is not None:
@@ -94,7 +103,10 @@ class OwnedRows(OwnerBatches):
         return self._owner_indexes.rows, (owner,)
 
     async def _require_owners(self) -> None:
-        """Raise `ConfigurationError`, with what adds the column of the owner, if the table has none by now."""
+        """Raise `ConfigurationError` if the table has no column of the owner by now.
+
+        The error says what adds it.
+        """
         ports = await self._ready()
         if self._no_owners is not None:
             await self._check(ports)  # it may have been migrated since

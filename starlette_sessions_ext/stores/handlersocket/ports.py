@@ -1,4 +1,7 @@
-"""The connections of one event loop to both ports of HandlerSocket, and how often something is asked on them."""
+"""The connections of one event loop to both ports of HandlerSocket.
+
+This module also decides whether a request is sent again.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Request = Callable[Concatenate[Client, P], Awaitable[T]]
 
 
 class Address(NamedTuple):
-    """Where the server is, and what opens its ports."""
+    """The address of the server, and the secrets that open its ports."""
 
     host: str
     port: int
@@ -34,7 +37,10 @@ class Address(NamedTuple):
 
 
 def address_of(host: str, port: int, port_wr: int, secret: str | None, secret_wr: str | None) -> Address:
-    """Raise `ConfigurationError`, naming the option, for what can't be an address."""
+    """Return the address.
+
+    Raises `ConfigurationError`, naming the option, for what can't be an address.
+    """
     if not isinstance(host, str) or not host:
         raise ConfigurationError("host must be the name or address of HandlerSocket's server, as a str")
     for option, number in (("port", port), ("port_wr", port_wr)):
@@ -47,7 +53,9 @@ def address_of(host: str, port: int, port_wr: int, secret: str | None, secret_wr
 
 
 class Ports:
-    """Up to `size` connections to each port. `timeout` is in seconds, for one operation.
+    """Up to `size` connections to each port.
+
+    `timeout` is in seconds, for one operation.
 
     One try has half of it, so that after an answer that got lost there is time to look again.
     """
@@ -82,7 +90,10 @@ class Ports:
             return await self._attempt(self.reading, request, *arguments, **options)
 
     async def write(self, request: Request[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Ask on the port for writing, again only if the server rolled back because of another transaction's lock."""
+        """Ask on the port for writing, again only if the server rolled back.
+
+        It rolls back because of another transaction's lock.
+        """
         give_up = self.loop.time() + self._attempt_timeout
         while True:
             try:
@@ -100,9 +111,10 @@ class Ports:
             await asyncio.sleep(random.uniform(0.001, 0.02))
 
     async def _barrier(self) -> None:
-        """Wait for changes whose callers were cancelled, so that what is read now isn't overtaken by them.
+        """Wait for changes whose callers were cancelled.
 
-        Answers come in order: that of a search which is sent behind a change says that it is done.
+        So they don't overtake what is read now. Answers come in order: that of a search which is sent behind
+        a change says that it is done.
         """
         if self._awaited < self._cancelled:
             cancelled = self._cancelled
@@ -117,7 +129,10 @@ class Ports:
         await asyncio.gather(self.reading.aclose(), self.writing.aclose())
 
     def abandon(self) -> None:
-        """Close the sockets, where the event loop can't run any more or belongs to a parent process."""
+        """Close the sockets without their event loop.
+
+        It can't run any more, or belongs to a parent process.
+        """
         for client in self.reading.clients + self.writing.clients:
             close_without_loop(client.pipeline.transport)
 

@@ -10,7 +10,10 @@ from .ports import Ports
 
 
 async def insert_row(ports: Ports, indexes: Indexes, index: Index, values: tuple[Value, ...], expired: Where) -> bool:
-    """Insert a row through `index`. The one that `expired` finds counts as absent, but is in the way at first."""
+    """Insert a row through `index`.
+
+    The row that `expired` finds counts as absent, but is in the way at first.
+    """
     try:
         await ports.write(insert, index, values)
         return True

@@ -1,4 +1,4 @@
-"""Find out through HandlerSocket itself whether a table keeps sessions as they are written.
+"""Find out through HandlerSocket whether a table keeps sessions as written.
 
 It can't be asked for a schema, and reports no error where it cuts or changes a value. So a row is
 written that shows it, expired from the start, and read back.
@@ -23,7 +23,10 @@ _VERSION = 2**63 - 1
 
 
 async def probe(reading: Client, writing: Client, indexes: Indexes) -> int:
-    """How many bytes the data column takes. Raise `ConfigurationError` for a table that can't hold sessions."""
+    """Return the number of bytes that the data column takes.
+
+    Raises `ConfigurationError` for a table that can't hold sessions.
+    """
     index = replace(indexes.rows, id=100, echo=None)  # a table that can't may well answer for another key
     key = f"probe{secrets.token_hex(14)}"[:32]  # no session has such a key: theirs have no 0, 1, 8 and 9
     await reading.open_index(index)
@@ -40,7 +43,7 @@ async def probe(reading: Client, writing: Client, indexes: Indexes) -> int:
 
 
 async def probe_owners(reading: Client, writing: Client, indexes: OwnerIndexes, table: TableSpec) -> Finding | None:
-    """Say why the table holds no owners, and what adds them; None if it does."""
+    """Return why the table holds no owners, and what adds them; None if it does."""
     rows, by_owner = indexes.rows, indexes.by_owner
     key, owner = (f"probe{secrets.token_hex(14)}"[:32] for _ in range(2))
     try:

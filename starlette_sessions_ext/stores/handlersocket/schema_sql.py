@@ -1,4 +1,7 @@
-"""Check the table and the settings of a HandlerSocket server over SQL, which knows more than HandlerSocket."""
+"""Check the table and settings of a HandlerSocket server over SQL.
+
+SQL knows more than HandlerSocket.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _SETTINGS = """SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'wsrep_o
 
 
 class SQL:
-    """The server of a `mysql://` URL, on a separate connection. `timeout` is in seconds."""
+    """The server of a `mysql://` URL, on a separate connection.
+
+    `timeout` is in seconds.
+    """
 
     def __init__(self, url: str, table: TableSpec, timeout: float) -> None:
         self._settings = settings_of(url)
@@ -28,9 +34,9 @@ class SQL:
         self._timeout = timeout
 
     async def check(self) -> tuple[int, Finding | None]:
-        """How many bytes the data column takes, and why the table holds no owners; None if it does.
+        """Return the data column's bytes, and why the table holds no owners.
 
-        Raise `ConfigurationError` for a table that can't hold sessions.
+        The second is None if it does. Raise `ConfigurationError` for a table that can't hold sessions.
         """
         table = self._table
         async with self._connected() as fetch_all:
@@ -42,7 +48,7 @@ class SQL:
         return columns["data"].length or 0, fault and Finding(*fault)
 
     async def findings(self) -> list[Finding]:
-        """What loses or exposes sessions, though it works."""
+        """Return what loses or exposes sessions, though it works."""
         async with self._connected() as fetch_all:
             server = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
             return server + list(_settings_findings(dict(await fetch_all(_SETTINGS, ()))))

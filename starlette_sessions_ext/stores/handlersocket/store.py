@@ -1,8 +1,8 @@
-"""Sessions in MySQL or MariaDB through HandlerSocket, in the table `php_session` of Phalcon's HandlerSocket adapter.
+"""Sessions in MySQL or MariaDB through HandlerSocket, in the table `php_session`.
 
-One row per session, one line and one round trip per operation: finds go to the port for reading,
-changes to the one for writing. A row's expiry is `modified` (UTC) + lifetime; a session with
-another expiry has its `modified` shifted, so that the sum is exact.
+The table is that of Phalcon's HandlerSocket adapter. One row per session, one line and one round trip per
+operation: finds go to the port for reading, changes to the one for writing. A row's expiry is `modified`
+(UTC) + lifetime; a session with another expiry has its `modified` shifted, so that the sum is exact.
 
 A change asks for the row as it was before, which names its key: so the answer to another request's
 change can't be taken for ours.
@@ -58,7 +58,9 @@ _ROLLED_BACK = (
 
 
 class HandlerSocketStore(OwnedRows):
-    """A store in MySQL or MariaDB with the HandlerSocket plugin; `port` is that for reading, `port_wr` for writing.
+    """A store in MySQL or MariaDB with the HandlerSocket plugin.
+
+    `port` is that for reading, `port_wr` for writing.
 
     `secret` and `secret_wr` are the server's `handlersocket_plain_secret` and
     `handlersocket_plain_secret_wr`; without the second it is the same. `lifetime` is what a row
@@ -186,10 +188,10 @@ class HandlerSocketStore(OwnedRows):
             return bool(await ports.write(Client.fetch_and_delete, self._indexes.expiries, where))
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """At a pace that requests hardly notice; each row by its own key, as all changes lock.
+        """Remove expired sessions at a pace that requests hardly notice.
 
-        To delete by the index of `modified` would lock rows in another order than they do, and
-        end some of them in a deadlock.
+        Each row goes by its own key, as all changes lock. To delete by the index of `modified` would lock
+        rows in another order than they do, and end some of them in a deadlock.
         """
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
@@ -203,7 +205,7 @@ class HandlerSocketStore(OwnedRows):
             return sum(map(len, await asyncio.gather(*deletes)))
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsListing`."""
+        """Return the keys of all sessions; see `SupportsListing`."""
         page: list[Row] = [(b"",)]
         while page:
             where = Where(">", page[-1], limit=1000)
@@ -216,24 +218,25 @@ class HandlerSocketStore(OwnedRows):
                     yield key
 
     async def drain(self, hold: float = 0.5) -> None:
-        """Close all connections, and make none for `hold` seconds, so that a waiting `ALTER TABLE` gets through.
+        """Close all connections, and make none for `hold` seconds.
 
-        While one is open it waits, and holds up all SQL on the table. A request made then waits
-        as well; with a `hold` of half the `timeout` or more it may fail. After it service goes on by
-        itself. Every process that uses the store has to do so.
+        So a waiting `ALTER TABLE` gets through. While a connection is open it waits, and holds up all SQL on
+        the table. A request made then waits as well; with a `hold` of half the `timeout` or more it may fail.
+        After it service goes on. Every process that uses the store has to do so.
         """
         await self._ports.get().drain(hold)
 
     async def diagnose(self) -> list[Finding]:
-        """What loses or exposes sessions, as far as it shows over SQL; see `SupportsDiagnosis`."""
+        """Return what SQL shows to lose or expose sessions; see `SupportsDiagnosis`."""
         with self._errors:
             await self._check(self._ports.get())
         return await self._findings()
 
     async def open(self) -> None:
-        """Reach the server and check the table. `ConfigurationError` says the statement that repairs it.
+        """Reach the server and check the table.
 
-        The log says what adds owners to a table without.
+        `ConfigurationError` says the statement that repairs it. The log says what adds owners to a table
+        without them.
         """
         with self._errors:
             await self._check(self._ports.get())
@@ -274,7 +277,7 @@ class HandlerSocketStore(OwnedRows):
     # Values
 
     def _newest_expired(self) -> str:
-        """A row with this time in `modified`, or an earlier one, has expired."""
+        """Return the newest `modified` of rows that have expired."""
         return columns.to_time(int(self._clock()) - self._lifetime)
 
     def _modified(self, expires_at: int) -> str:
@@ -282,7 +285,7 @@ class HandlerSocketStore(OwnedRows):
 
 
 def _sql(url: str, table: TableSpec, timeout: float) -> SQL:
-    """HandlerSocket itself needs no driver."""
+    """Import the SQL check, since HandlerSocket itself needs no driver."""
     try:
         from .schema_sql import SQL
     except ImportError as error:  # pragma: no cover - tested in an interpreter without asyncmy

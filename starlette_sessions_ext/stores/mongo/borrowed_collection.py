@@ -1,4 +1,4 @@
-"""Checks of what a MongoStore is made from. Pure."""
+"""Checks of the arguments that a MongoStore is made from. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _BLOCKING = (MongoClient, BlockingDatabase, BlockingCollection)
 
 
 def check_borrowed(collection_or_url: object, name: object) -> None:
-    """Raise `ConfigurationError`, with what to give, for neither a collection nor a URL, or no collection's name."""
+    """Raise `ConfigurationError` for neither a collection nor a URL, or no name.
+
+    The error says what to give. The name is that of a URL's collection.
+    """
     if not isinstance(name, str) or not name:
         raise ConfigurationError("collection must be the name of a collection, such as session_data")
     if isinstance(collection_or_url, _BLOCKING):
@@ -28,6 +31,6 @@ def check_borrowed(collection_or_url: object, name: object) -> None:
 
 
 def _is_of_motor(given: object) -> bool:
-    """Whether this is a collection of motor, which is imported if there is one."""
+    """Return whether this is a collection of motor, which is imported if there is one."""
     motor = sys.modules.get("motor.core")
     return motor is not None and isinstance(given, motor.AgnosticCollection)

@@ -1,4 +1,4 @@
-"""The collection that holds the sessions: where it comes from, how it is read and written, how its client ends."""
+"""The collection that holds the sessions, with its options and its client."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ ANOTHER_LOOP = (
 
 
 class Source:
-    """A collection that was given, or that of a URL; `timeout` (seconds) bounds what its client does in the background.
+    """A collection that was given, or that of a URL.
+
+    `timeout` (seconds) bounds what its client does in the background.
 
     Raises `ConfigurationError` for what can't be a collection or a URL.
     """
@@ -69,7 +71,9 @@ class Source:
             self._from_url(self._url)  # to refuse a bad one now; a client connects when it is used
 
     def collection(self) -> AsyncCollection[Any]:
-        """The collection to use in the running event loop, of a new client if there is a URL.
+        """Return the collection to use in the running event loop.
+
+        It is of a new client if there is a URL.
 
         Raises `StoreUnavailable` if the given client belongs to another loop.
         """
@@ -85,15 +89,19 @@ class Source:
         return collection
 
     async def close(self, collection: AsyncCollection[Any]) -> None:
-        """Close the collection's client, if it was made here. It refuses what is still under way."""
+        """Close the collection's client, if it was made here.
+
+        The client refuses what is still under way.
+        """
         if self._url is not None:
             with pymongo.timeout(self._timeout):
                 await collection.database.client.close()
 
     def abandon(self, collection: AsyncCollection[Any], loop: asyncio.AbstractEventLoop) -> None:
-        """Close the sockets of a client whose loop can't run any more, or is another process's.
+        """Close the sockets of a client whose loop can't run any more.
 
-        A monitor holds its connection for as long as it waits, so the loop is asked for all of them.
+        The same is done for a client of another process. A monitor holds its connection for as long as it
+        waits, so the loop is asked for all of them.
         """
         if self._url is not None:
             for transport in list(getattr(loop, "_transports", {}).values()):
@@ -122,7 +130,7 @@ class Source:
 
 
 def address_of(collection: AsyncCollection[Any]) -> str:
-    """The servers' names for messages, without user or password."""
+    """Return the servers' names for messages, without user or password."""
     known = collection.database.client.topology_description.server_descriptions()
     return "MongoDB at " + ", ".join(f"{host}:{port}" if port else host for host, port in sorted(known))
 

@@ -1,4 +1,7 @@
-"""What a server must have and allow: looked at when the store opens, and by `sessions-ext doctor`."""
+"""Check what a server must have and allow.
+
+The store checks when it opens, and `sessions-ext doctor` when an operator asks.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ _BAD_HINT = 2  # BadValue
 
 
 async def faults(rows: AsyncCollection[Any], *, repair: bool) -> list[Finding]:
-    """Find what keeps sessions from being stored or collected here; make the TTL index where `repair` may.
+    """Find faults that keep sessions from being stored or collected here.
+
+    Make the TTL index where `repair` may.
 
     Raises the driver's errors if the server can't be asked.
     """
@@ -28,10 +33,10 @@ async def faults(rows: AsyncCollection[Any], *, repair: bool) -> list[Finding]:
 
 
 async def owner_fault(rows: AsyncCollection[Any], *, repair: bool) -> Finding | None:
-    """Find whether the sessions of an owner are found by an index; make it where `repair` may.
+    """Find whether an index finds the sessions of an owner.
 
-    Sessions are served without it, so an upgrade must not wait for it: with many sessions, or a member of the
-    replica set away, it may take long.
+    Make it where `repair` may. Sessions are served without it, so an upgrade must not wait for it: with many
+    sessions, or a member of the replica set away, it may take long.
     """
     statement = f"{_collection(rows)}.createIndex({{owner: 1}}, {{sparse: true}})"
     if repair:
@@ -61,7 +66,7 @@ async def findings(rows: AsyncCollection[Any], place: str) -> list[Finding]:
 
 
 async def weaknesses(rows: AsyncCollection[Any], place: str) -> list[Finding]:
-    """Find what serves sessions, but not as safely as it could, or not all of the time."""
+    """Find what serves sessions, but not as safely as it could or not always."""
     hello = await rows.database.client.admin.command("hello")
     is_member, is_router = "setName" in hello, hello.get("msg") == "isdbgrid"  # one to shards
     if is_router or (is_member and hello["isWritablePrimary"]):
@@ -142,7 +147,10 @@ async def _can_use_index(rows: AsyncCollection[Any], field: str) -> bool:
 
 
 def _covers(resource: dict[str, Any], rows: AsyncCollection[Any]) -> bool:
-    """Whether a privilege's resource takes the collection in; "" stands for any."""
+    """Return whether a privilege's resource includes the collection.
+
+    "" stands for any.
+    """
     if resource.get("anyResource"):
         return True
     return resource.get("db") in ("", rows.database.name) and resource.get("collection") in ("", rows.name)

@@ -1,4 +1,4 @@
-"""A session's document: the conditions that find it, and the row that it becomes. Pure.
+"""A session's document: the conditions that find it, and its row. Pure.
 
 The conditions name the types of all fields. So nothing changes a document that isn't a session's.
 """
@@ -28,23 +28,26 @@ _KEY: Conditions = {"$regex": r"\A[a-z2-7]{32}\z"}
 
 
 def date(seconds: int) -> DatetimeMS:
-    """The date of a unix time."""
+    """Return the date of a unix time."""
     return DatetimeMS(seconds * 1000)
 
 
 def living(key: str, now: DatetimeMS) -> Conditions:
-    """Find the session's document while it hasn't expired."""
+    """Return the conditions for the session's document while it hasn't expired."""
     return {"_id": key, "expires_at": {"$gt": now, **_NO_ARRAY}, **_OURS}
 
 
 def unchanged(key: str, version: Hashable, now: DatetimeMS) -> Conditions:
-    """Find the session's document while it has this version, too. What isn't a version finds nothing."""
+    """Return the conditions for the document while it also has this version.
+
+    What isn't a version finds nothing.
+    """
     possible = isinstance(version, int) and abs(version) < 2**63
     return {**living(key, now), "version": {**_OURS["version"], "$eq": version} if possible else {"$in": []}}
 
 
 def owned(owner: str) -> Conditions:
-    """Find the documents of an owner, expired ones too.
+    """Return the conditions for the documents of an owner, expired ones too.
 
     A condition on another field that has an index would let the server read all sessions by that one.
     """
@@ -52,28 +55,31 @@ def owned(owner: str) -> Conditions:
 
 
 def living_owned(keys: Sequence[str], owner: str, now: DatetimeMS) -> Conditions:
-    """Find those of the sessions that are the owner's and haven't expired."""
+    """Return the conditions for those sessions that are the owner's and live."""
     return {"_id": {"$in": list(keys)}, "expires_at": {"$gt": now, **_NO_ARRAY}, **owned(owner)}
 
 
 def taken_by_expired(key: str, now: DatetimeMS) -> Conditions:
-    """Find what has expired under a key."""
+    """Return the conditions for an expired document under a key."""
     return {"_id": key, "expires_at": {"$lte": now, **_NO_ARRAY}}
 
 
 def expired(now: DatetimeMS) -> Conditions:
-    """Find the documents of all sessions that have expired."""
+    """Return the conditions for the documents of all expired sessions."""
     return {"_id": _KEY, "expires_at": {"$lte": now, **_NO_ARRAY}}
 
 
 def is_living(document: dict[str, Any], now: DatetimeMS) -> bool:
-    """Say whether a document has an expiry that hasn't come."""
+    """Return whether a document has an expiry that hasn't come."""
     expires_at = document.get("expires_at")
     return isinstance(expires_at, DatetimeMS) and expires_at > now
 
 
 def as_row(document: dict[str, Any], now: DatetimeMS, namespace: str) -> Stored | CorruptRecord | None:
-    """Make the row, None if it has expired; the error where the document isn't a session's."""
+    """Return the document's row, None if it has expired, or an error.
+
+    The error is for a document that isn't a session's.
+    """
     data, version, expires_at = document.get("data"), document.get("version"), document.get("expires_at")
     if isinstance(expires_at, DatetimeMS):
         if expires_at <= now:

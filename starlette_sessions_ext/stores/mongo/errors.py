@@ -1,6 +1,7 @@
-"""The errors of MongoDB and its driver as ours: what happened, and the remedy. Pure.
+"""Translate the errors of MongoDB and its driver: what happened, and the remedy.
 
-The server's own words are left out: they may quote a session. So is whatever could hold a password.
+This module does no I/O. The server's own words are left out: they may quote a session. So is whatever could
+hold a password.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ _OBSTACLES = (
 
 
 def to_store_error(error: Exception, place: str, namespace: str, topology: TopologyDescription) -> StoreError | None:
-    """Translate an error of the driver; None if it only says that time was up."""
+    """Translate an error of the driver; return None if it only says that time was up."""
     if isinstance(error, OperationFailure | NotPrimaryError):
         return _refusal(error, place, namespace)
     if isinstance(error, DocumentTooLarge):
@@ -102,26 +103,30 @@ def to_store_error(error: Exception, place: str, namespace: str, topology: Topol
 
 
 def is_server_error(error: Exception) -> bool:
-    """Whether the server answered; its words may quote a session."""
+    """Return whether the server answered; its words may quote a session."""
     return isinstance(error, OperationFailure | NotPrimaryError)
 
 
 def is_refusal(error: Exception) -> bool:
-    """The server's answer that nothing was written, so there is nothing to look for."""
+    """Return whether the server answered that nothing was written.
+
+    Then there is nothing to look for.
+    """
     if not isinstance(error, OperationFailure) or isinstance(error, WriteConcernError):
         return False
     return error.code in _CAUSES or error.code in (UNAUTHORIZED, _ATLAS)
 
 
 def is_timeout(error: Exception) -> bool:
-    """Whether time was up, for the driver or the server."""
+    """Return whether time was up, for the driver or the server."""
     return isinstance(error, TimeoutError) or (isinstance(error, PyMongoError) and error.timeout)
 
 
 def standing_refusal(topology: TopologyDescription) -> OperationFailure | None:
-    """The server's answer by which the driver has given it up for now, such as to a wrong password.
+    """Return the server's answer by which the driver has given it up for now.
 
-    The driver looks again after up to ten seconds, and an operation would wait for that until its deadline.
+    An example is the answer to a wrong password. The driver looks again after up to ten seconds, and an
+    operation would wait for that until its deadline.
     """
     for server in topology.server_descriptions().values():
         if isinstance(server.error, OperationFailure) and not topology.has_writable_server():
@@ -130,7 +135,10 @@ def standing_refusal(topology: TopologyDescription) -> OperationFailure | None:
 
 
 def unreachable(place: str, namespace: str, topology: TopologyDescription) -> StoreError | None:
-    """Say why no server could be asked, by what the driver knows of them; None if it knows nothing."""
+    """Explain why no server could be asked, by what the driver knows of them.
+
+    Return None if it knows nothing.
+    """
     servers = topology.server_descriptions().values()
     if topology.topology_type_name == "Single" and any(server.server_type_name in _NO_PRIMARIES for server in servers):
         return StoreUnavailable(f"{place} can't serve sessions: {_NOT_PRIMARY}")
@@ -169,7 +177,10 @@ def _refusal(error: OperationFailure | NotPrimaryError, place: str, namespace: s
 
 
 def _cause(code: int | None, said: str, namespace: str) -> tuple[type[StoreError], str]:
-    """`said` is only looked at for what tells causes with the same code apart."""
+    """Return the error's class and cause.
+
+    `said` is only looked at to distinguish causes with the same code.
+    """
     if code == UNAUTHORIZED:
         if "requires authentication" in said:
             return StoreUnavailable, "the server asks for a login: put user:password@ before the host in the URL"

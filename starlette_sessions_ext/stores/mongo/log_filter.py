@@ -1,4 +1,4 @@
-"""Keeps sessions out of what pymongo logs about its commands."""
+"""Keep sessions out of what pymongo logs about its commands."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def _silence(collection: str) -> _Silence:
 
 
 class _Silence(logging.Filter):
-    """At level DEBUG pymongo logs commands and replies with all they hold: not those of this collection.
+    """Drop commands and replies of this collection from pymongo's log.
 
-    A reply may be cut off before the collection's name, and is known by the number of its request.
+    At level DEBUG pymongo logs them with all they hold. A reply may be cut off before the collection's name,
+    and is known by the number of its request.
     """
 
     def __init__(self, collection: str) -> None:

@@ -1,4 +1,7 @@
-"""What stores in MongoDB have in common: a client for each event loop, the budget of an operation, and its errors."""
+"""The shared parts of stores in MongoDB: clients, budgets and errors.
+
+There is a client for each event loop, and a budget for each operation.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class _LoopState(NamedTuple):
 
 
 class MongoOperations:
-    """The collection, and what is done on it. The options are those of `MongoStore`."""
+    """The collection and its operations. The options are those of `MongoStore`."""
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class MongoOperations:
         self._loops = LoopLocal(self._make_loop_state, close=self._close_loop_state, abandon=self._abandon_loop_state)
 
     async def _load(self, key: str) -> Stored | None:
-        """Load a row together with what others ask for in the same turn of the event loop."""
+        """Load a row together with other loads of the same turn of the event loop."""
         mine = self._loops.get()
         in_time = await mine.detached.wait_all(key, self._timeout)
         answer = mine.loads.submit(key)
@@ -76,7 +79,7 @@ class MongoOperations:
         return answer.result()
 
     async def _names(self) -> AsyncIterator[str]:
-        """Yield the `_id` of all documents, of which it is a text."""
+        """Yield the `_id` of all documents whose `_id` is a text."""
         after, skipped = "", 0
         while page := await self._page(after, skipped):
             for name in page:
@@ -106,9 +109,10 @@ class MongoOperations:
 
     @contextmanager
     def _operation(self) -> Iterator[AsyncCollection[Any]]:
-        """Give the loop's collection, for the budget of one operation; the driver's errors become ours here.
+        """Lend the loop's collection for the budget of one operation.
 
-        It is pymongo's own, for that and motor's threads clean up after it, as they may not after a cancellation.
+        The driver's errors become ours here. The time limit is pymongo's: pymongo and motor's threads
+        clean up after it, as they may not after a cancellation.
         """
         rows = self._loops.get().rows
         if refusal := standing_refusal(rows.database.client.topology_description):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class OwnedRows(OwnerBatches):
-    """What a MongoStore does for owners."""
+    """The operations of a MongoStore for owners."""
 
     _timeout: float
 

@@ -1,4 +1,6 @@
-"""Sessions in MongoDB: one document per session, one round trip per load and per write.
+"""Sessions in MongoDB: one document for each.
+
+A load and a write take one round trip each.
 
     {_id: key, data: Binary, version: int64, expires_at: date, created_at: date, modified: date, owner: text}
 
@@ -96,7 +98,10 @@ class MongoStore(MongoOperations, OwnedRows):
             return (await rows.delete_one(conditions)).deleted_count == 1
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """At a pace that requests hardly notice; each step has the budget of an operation."""
+        """Remove expired sessions at a pace that requests hardly notice.
+
+        Each step has the budget of an operation.
+        """
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
     @shielded
@@ -109,20 +114,25 @@ class MongoStore(MongoOperations, OwnedRows):
             return (await rows.delete_many(still_expired)).deleted_count
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsListing`."""
+        """Return the keys of all sessions; see `SupportsListing`."""
         async for name in self._names():
             if is_key(name):  # not PHP's
                 yield name
 
     @shielded
     async def diagnose(self) -> list[Finding]:
-        """Look for rights and indexes that are missing, and for less than a replica set; see `SupportsDiagnosis`."""
+        """Look for missing rights and indexes, and for less than a replica set.
+
+        See `SupportsDiagnosis`.
+        """
         with self._operation() as rows:
             return await findings(rows, address_of(rows))
 
     @shielded
     async def open(self) -> None:
-        """Reach the server, make the indexes that aren't there, and check that the user may read and write.
+        """Reach the server, make missing indexes, and check the user's rights.
+
+        The user has to read and write.
 
         Raises `ConfigurationError` if something is missing that the user may not make. Without the index on
         `owner` sessions are served, and the log says what makes it.

@@ -1,4 +1,4 @@
-"""Writes that create or change one document, and the look for one whose answer was lost."""
+"""Create or change one document, and look for a write whose answer was lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def create_document(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
-    """Insert the document; if the key is taken by an expired one, remove that and try again."""
+    """Insert the document; if an expired one has the key, remove that and retry."""
     if await insert_document(rows, document):
         return True
     await rows.delete_one(taken_by_expired(document["_id"], document["created_at"]))
@@ -26,7 +26,10 @@ async def create_document(rows: AsyncCollection[Any], document: dict[str, Any]) 
 
 
 async def update_document(rows: AsyncCollection[Any], conditions: Conditions, change: dict[str, Any]) -> bool:
-    """Change a document that is there. What counts is that it was found: it may have had these very values."""
+    """Change an existing document, and return whether it was found.
+
+    It may have had these very values.
+    """
     return (await rows.update_one(conditions, change)).matched_count == 1
 
 
@@ -52,7 +55,7 @@ async def write_verified(
 
 
 async def insert_document(rows: AsyncCollection[Any], document: dict[str, Any]) -> bool:
-    """Insert the document. False: the key is taken."""
+    """Insert the document; return False if the key is taken."""
     try:
         await rows.insert_one(document)
     except DuplicateKeyError:

@@ -1,4 +1,4 @@
-"""Connections to MySQL and MariaDB out of an asyncmy pool that the application made."""
+"""Connections to MySQL and MariaDB from an asyncmy pool of the application."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .errors import is_statement_error
 
 
 class BorrowedPool:
-    """An asyncmy pool of the application, with the settings that it has. It is never closed."""
+    """An asyncmy pool of the application, with its own settings. It is never closed."""
 
     address = "MySQL"
     counts_found_rows = False
@@ -53,7 +53,7 @@ class BorrowedPool:
             self._pool.release(connection)
 
     def forget_idle(self) -> None:
-        """Those are the pool's own, which `pool_recycle` limits."""
+        """Leave idle connections to the pool, which `pool_recycle` limits."""
 
     async def aclose(self) -> None:
         """Leave it as it is."""

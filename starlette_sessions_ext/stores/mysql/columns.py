@@ -1,4 +1,4 @@
-"""The columns of a session table: how each is defined, and what is wrong with one that exists. Pure."""
+"""The columns of a session table, and the faults of existing ones. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class Column(NamedTuple):
 
 
 class ColumnSpec(NamedTuple):
-    """A column that a store needs. `check` returns what is wrong with an existing one, or None."""
+    """A column that a store needs.
+
+    `check` returns what is wrong with an existing one, or None.
+    """
 
     name: str
     definition: str

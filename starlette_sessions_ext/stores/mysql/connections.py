@@ -58,7 +58,10 @@ class Connections(Protocol):
 
 
 def discard(connection: Any) -> None:
-    """Close at once: `close` alone would first wait until a stalled peer has taken what was written."""
+    """Close at once, without waiting for a stalled peer.
+
+    `close` alone would first wait until the peer has taken what was written.
+    """
     if connection._transport is not None:
         connection._transport.abort()
     connection.close()

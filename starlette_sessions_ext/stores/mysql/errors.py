@@ -1,4 +1,7 @@
-"""Translate asyncmy's errors, by the server's numbers for them, into ours with cause and remedy."""
+"""Translate asyncmy's errors, by the server's numbers, into ours.
+
+Ours have cause and remedy.
+"""
 
 from __future__ import annotations
 
@@ -67,27 +70,39 @@ _CAUSES = {
 
 
 def is_duplicate(error: BaseException) -> bool:
-    """The key is taken."""
+    """Return whether the key is taken."""
     return _code(error) == _DUPLICATE
 
 
 def is_deadlock(error: BaseException) -> bool:
-    """The victim of a deadlock: the server has undone the statement, which may well succeed at once."""
+    """Return whether the statement was the victim of a deadlock.
+
+    The server has undone it, and it may well succeed at once.
+    """
     return _code(error) == _DEADLOCK
 
 
 def is_statement_error(error: BaseException) -> bool:
-    """The server's complete answer to a statement: the connection is as good as before."""
+    """Return whether this is the server's complete answer to a statement.
+
+    The connection is as good as before.
+    """
     return is_duplicate(error) or _code(error) in _LOCKED
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """The connection broke, the server shut down, or an operator killed the connection."""
+    """Return whether the connection is lost.
+
+    It broke, the server shut down, or an operator killed the connection.
+    """
     return _code(error) in _LOST
 
 
 def to_store_error(error: Exception, place: str) -> StoreError:
-    """The error for a caller of the store. The server's words are left out: they may quote a row."""
+    """Return the error for a caller of the store.
+
+    The server's words are left out: they may quote a row.
+    """
     code = _code(error)
     if code in _LOCKED:
         return SessionUnavailable(
@@ -113,7 +128,10 @@ def to_store_error(error: Exception, place: str) -> StoreError:
 
 
 def _unreachable(error: Exception) -> str:
-    """By the operating system's error, which asyncmy keeps as the cause."""
+    """Explain an unreachable server by the operating system's error.
+
+    asyncmy keeps that as the cause.
+    """
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError):
         return _TLS

@@ -1,4 +1,4 @@
-"""Run a statement within an operation's budget, and translate the errors of asyncmy."""
+"""Run a statement within an operation's budget, and translate asyncmy's errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .errors import DRIVER_ERRORS, SLOW, is_deadlock, to_store_error
 
 @asynccontextmanager
 async def deadline(address: str, seconds: float) -> AsyncIterator[None]:
-    """Bound one operation. Raise `StoreTimeout` after `seconds`, and another StoreError for an error of asyncmy."""
+    """Bound one operation.
+
+    Raises `StoreTimeout` after `seconds`, and another StoreError for an error of asyncmy.
+    """
     try:
         async with asyncio.timeout_at(running_loop().time() + seconds):
             yield
@@ -28,7 +31,10 @@ async def deadline(address: str, seconds: float) -> AsyncIterator[None]:
 async def execute_until(
     connections: Connections, statement: str, values: tuple[str | bytes | int | None, ...], seconds: float
 ) -> Reply:
-    """Execute a statement, again for up to `seconds` while it is the victim of a deadlock."""
+    """Execute a statement, again while it is the victim of a deadlock.
+
+    It is repeated for up to `seconds`.
+    """
     loop = asyncio.get_running_loop()
     give_up = loop.time() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""Ask a MySQL server what a session table is like, and whether the server keeps what it acknowledges."""
+"""Inspect a session table, and whether the server keeps what it acknowledges."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The numbered SQL files that make and upgrade the tables of MySQL and MariaDB, and applying them.
+"""The numbered SQL files that make and upgrade the tables of MySQL and MariaDB.
 
-What was applied is written down in the table `starlette_sessions_migrations` of the same database.
-One process at a time applies, under a lock of the server's; the others wait, and find nothing left.
+They are applied here. What was applied is written down in the table `starlette_sessions_migrations` of the
+same database. One process at a time applies, under a lock of the server's; the others wait, and find nothing
+left.
 
     async with connect("mysql://app:password@127.0.0.1/app") as connection:
         for name in await apply(connection):
@@ -52,7 +53,10 @@ _TOKEN = re.compile(
 
 
 class Migration(NamedTuple):
-    """A file of the `migrations` folder. `name` is its name without `.sql`; they apply in the order of names."""
+    """A file of the `migrations` folder.
+
+    `name` is its name without `.sql`; they apply in the order of names.
+    """
 
     name: str
     sql: str
@@ -63,7 +67,7 @@ class Migration(NamedTuple):
 
 
 def split(sql: str) -> list[str]:
-    """The statements of a file, without comments and semicolons. Pure.
+    """Return the statements of a file, without comments and semicolons. Pure.
 
     A semicolon in quotes doesn't end a statement. There is no DELIMITER, as it is a command of the
     mysql client.
@@ -78,13 +82,19 @@ def split(sql: str) -> list[str]:
 
 
 def find() -> list[Migration]:
-    """The migrations of this package: of the wheel, or of the source tree of an editable install."""
+    """Return the migrations of this package.
+
+    They are of the wheel, or of the source tree of an editable install.
+    """
     return [Migration(*file) for file in read_migrations()]
 
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Connection]:
-    """A connection to the database of a `mysql://` URL, for as long as it is needed. It has no read timeout."""
+    """Connect to the database of a `mysql://` URL, for as long as it is needed.
+
+    The connection has no read timeout.
+    """
     settings = settings_of(url)
     try:
         connection = await asyncmy.connect(**settings, connect_timeout=10)
@@ -158,7 +168,10 @@ async def _lock(connection: Connection, wait: float) -> AsyncIterator[None]:
 
 
 async def _execute(connection: Any, statement: str) -> None:
-    """Without a cursor, which would log every note of the server's, such as that a table is there already."""
+    """Execute without a cursor, which would log every note of the server.
+
+    An example of such a note is that a table is there already.
+    """
     await connection.query(statement)
 
 
@@ -170,7 +183,10 @@ async def _run(connection: Connection, statement: str, *values: object) -> list[
 
 @contextmanager
 def _translate_errors(what: str) -> Iterator[None]:
-    """Raise asyncmy's errors as ours. The server's own words are kept: no session is in these statements."""
+    """Raise asyncmy's errors as ours.
+
+    The server's own words are kept: no session is in these statements.
+    """
     try:
         yield
     except MySQLError as error:

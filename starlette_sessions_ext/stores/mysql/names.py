@@ -1,4 +1,4 @@
-"""The names of a session table and its columns, as a DatabaseStore is configured. Pure."""
+"""The configured names of a session table and its columns. Pure."""
 
 from __future__ import annotations
 
@@ -54,5 +54,8 @@ def parse_names(table: str, **columns: str) -> Names:
 
 
 def quote_table(database: str | None, table: str) -> str:
-    """Return a table's name as it is written in a statement; its characters have been checked."""
+    """Return a table's name as it is written in a statement.
+
+    Its characters have been checked.
+    """
     return f"`{table}`" if database is None else f"`{database}`.`{table}`"

@@ -33,10 +33,10 @@ _KEEPALIVE = [
 
 
 class OwnedPool:
-    """Up to `size` connections to the server of a URL, of one event loop, made as they are needed.
+    """Up to `size` connections to the server of a URL, made as they are needed.
 
-    A request that finds none idle waits for the first of two: a connection that is released, or one
-    that is made for the waiters.
+    All are of one event loop. A request that finds none idle waits for the first of two: a connection that is
+    released, or one that is made for the waiters.
     """
 
     counts_found_rows = True
@@ -86,7 +86,10 @@ class OwnedPool:
         await asyncio.gather(*closing, *self._connecting, return_exceptions=True)
 
     def abandon(self) -> None:
-        """Close the sockets, where the event loop can't run any more or belongs to a parent process."""
+        """Close the sockets without their event loop.
+
+        It can't run any more, or belongs to a parent process.
+        """
         for connection in self._open:
             close_without_loop(cast(Any, connection)._transport)
 
@@ -170,7 +173,10 @@ class OwnedPool:
             raise
 
     async def _connect(self) -> Connection:
-        """Connect within half the operation timeout, so that a waiter can retry after a hung attempt."""
+        """Connect within half the operation timeout.
+
+        So a waiter can retry after a hung attempt.
+        """
         async with asyncio.timeout(self._timeout / 2):
             try:
                 connection = await connect(**self._settings)
@@ -182,10 +188,11 @@ class OwnedPool:
 
 
 def _init_command(timeout: float) -> str:
-    """A strict, autocommitting connection, on which the server gives up on a statement when the store does.
+    """Return the statement that sets up a strict, autocommitting connection.
 
-    MySQL knows no limit for the time of a write and skips the comment. Both wait for locks in whole
-    seconds, and must have given up, and said so, before the store does.
+    On it the server gives up on a statement when the store does. MySQL knows no limit for the time of a write
+    and skips the comment. Both wait for locks in whole seconds, and must have given up, and said so, before
+    the store does.
     """
     wait = max(1, int(timeout / 3))
     return (
@@ -196,9 +203,10 @@ def _init_command(timeout: float) -> str:
 
 
 def _keep_alive(connection: Any) -> None:
-    """Let the system find out in about a minute that packets vanish, and firewalls see that it is in use.
+    """Let the system find out in about a minute that packets vanish.
 
-    asyncmy turns keepalive on, but the system's own first probe comes after two hours.
+    The probes also show firewalls that the connection is in use. asyncmy turns keepalive on, but the system's
+    own first probe comes after two hours.
     """
     sock = connection._transport.get_extra_info("socket")
     for option, value in _KEEPALIVE:
@@ -206,5 +214,8 @@ def _keep_alive(connection: Any) -> None:
 
 
 def _is_usable(connection: Any) -> bool:
-    """Return whether the server still has the connection open. asyncmy's own pool makes the same check."""
+    """Return whether the server still has the connection open.
+
+    asyncmy's own pool makes the same check.
+    """
     return not connection._stream_broken

@@ -1,7 +1,8 @@
-"""The requirements on a MySQL table for sessions, and the statements that create and repair it. Pure.
+"""The requirements on a MySQL table for sessions, and its SQL. Pure.
 
-This is the one description of both tables. A test compares what the migrations make with
-`TableSpec.create_statement`. The startup checks of DatabaseStore and HandlerSocketStore use it too.
+The statements create and repair it. This is the one description of both tables. A test compares what the
+migrations make with `TableSpec.create_statement`. The startup checks of DatabaseStore and HandlerSocketStore
+use it too.
 """
 
 from __future__ import annotations
@@ -24,14 +25,19 @@ from .names import Names, quote_table
 
 
 class Fault(NamedTuple):
-    """A reason why a table can't hold sessions, and the part of an ALTER TABLE that repairs it."""
+    """A reason why a table can't hold sessions, and its repair.
+
+    The repair is the part of an ALTER TABLE.
+    """
 
     reason: str
     change: str
 
 
 class TableSpec(NamedTuple):
-    """A session table. The first column is its primary key, `indexed` are those of its expiry.
+    """A session table: its first column is its primary key.
+
+    `indexed` are the columns of its expiry.
 
     A table without `owner` holds sessions too, but none that has an owner.
     """
@@ -124,7 +130,10 @@ class TableSpec(NamedTuple):
         )
 
     def refuse(self, faults: Iterable[Fault]) -> None:
-        """Raise `ConfigurationError` with the statement that repairs the table, if there are faults."""
+        """Raise `ConfigurationError` with the statement that repairs the table.
+
+        Do nothing if there are no faults.
+        """
         found = list(faults)
         if found:
             raise ConfigurationError(

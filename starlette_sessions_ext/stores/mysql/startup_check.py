@@ -1,4 +1,7 @@
-"""Check the server and the table of a DatabaseStore when it opens, and find the limits of its rows."""
+"""Check the server and the table of a DatabaseStore, and find its rows' limits.
+
+That happens when the store opens.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ UNKNOWN_LIMITS = Limits(65_535, 2**32 - 1, None)
 
 
 async def check_table(fetch_all: FetchAll, names: Names, migrate: str) -> Limits:
-    """Ask the server what the table is like. Raise `ConfigurationError` with the statement that repairs it.
+    """Ask the server for the table's definition, and return its limits.
+
+    Raises `ConfigurationError` with the statement that repairs it.
 
     `migrate` is the command that makes the table of the migrations.
     """
@@ -57,13 +62,19 @@ async def check_table(fetch_all: FetchAll, names: Names, migrate: str) -> Limits
 
 
 async def try_writing(fetch_all: FetchAll, names: Names) -> None:
-    """Run statements that change no row, but fail without the right to write and on a read-only server."""
+    """Run statements that change no row, but fail without the right to write.
+
+    They fail on a read-only server too.
+    """
     for statement in _NO_OP_WRITES:
         await fetch_all(statement.format_map(names.quoted()), ())
 
 
 async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Finding]:
-    """Return what works, but not well. Raises as `check_table` for what doesn't work at all."""
+    """Return what works, but not well.
+
+    Raises as `check_table` for what doesn't work at all.
+    """
     limits = await check_table(fetch_all, names, migrate)
     await try_writing(fetch_all, names)
     found = await flush_findings(fetch_all) + await read_only_findings(fetch_all)
@@ -80,12 +91,18 @@ async def findings(fetch_all: FetchAll, names: Names, migrate: str) -> list[Find
 
 
 def _migrates(names: Names, columns: dict[str, Column]) -> bool:
-    """Return whether the migrations add the owner's column. They leave another column of that name alone."""
+    """Return whether the migrations add the owner's column.
+
+    They leave another column of that name alone.
+    """
     return names == MIGRATED and names.owner not in columns
 
 
 def _limits(names: Names, columns: dict[str, Column], packet: int, no_owners: Finding | None) -> Limits:
-    """A packet has to hold the statement, in which quoting may double the data."""
+    """Return the limits of the table and of a packet.
+
+    A packet has to hold the statement, in which quoting may double the data.
+    """
     length = columns[names.data.lower()].length or 0
     bigint = columns[names.modified_at.lower()].type == "bigint"
     return Limits(min(length, (packet - 1024) // 2), 2**63 - 1 if bigint else UNKNOWN_LIMITS.last_time, no_owners)

@@ -1,4 +1,4 @@
-"""Sessions in MySQL or MariaDB, in the table `session_data` that Phalcon's Database adapter uses.
+"""Sessions in MySQL or MariaDB, in Phalcon's table `session_data`.
 
 One row per session, one statement and one round trip per operation, in autocommit mode; what is
 loaded in one turn of the event loop shares a statement. A row's expiry is
@@ -187,9 +187,10 @@ class DatabaseStore(OwnedRows):
             return await self._table.change(statements.DELETE_VERSION, key, self._newest_expired(), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """At a pace that requests hardly notice; each step has the budget of an operation.
+        """Remove expired sessions at a pace that requests hardly notice.
 
-        The keys are read without locks, and deleted by primary key if they are still expired then.
+        Each step has the budget of an operation. The keys are read without locks, and deleted by primary key
+        if they are still expired then.
         """
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
@@ -202,7 +203,7 @@ class DatabaseStore(OwnedRows):
             return (await self._table.run(statements.DELETE_EXPIRED, *keys, expired, repeat=len(keys))).rowcount
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsListing`."""
+        """Return the keys of all sessions; see `SupportsListing`."""
         page = [""]
         while page:
             async with self._deadline():
@@ -212,14 +213,15 @@ class DatabaseStore(OwnedRows):
                     yield key
 
     async def diagnose(self) -> list[Finding]:
-        """Check that the server keeps what it acknowledges, and finds what has expired; see `SupportsDiagnosis`."""
+        """Check durability and the index of expiry; see `SupportsDiagnosis`."""
         async with self._deadline():
             return await self._table.findings()
 
     async def open(self) -> None:
-        """Reach the server, check the table, and that the account may write: `StoreUnavailable` if it may not.
+        """Reach the server, check the table, and that the account may write.
 
-        `ConfigurationError` says the statement that repairs the table. The log says what adds owners to one without.
+        Raises `StoreUnavailable` if it may not. `ConfigurationError` says the statement that repairs the
+        table. The log says what adds owners to one without.
         """
         async with self._deadline():
             await self._table.check()
@@ -252,7 +254,7 @@ class DatabaseStore(OwnedRows):
         }
 
     async def _insert(self, statement: str, key: str, *values: str | int | None) -> bool:
-        """Insert the row. One that has expired counts as absent, but is still in the way of the first try."""
+        """Insert the row in place of an expired one, which is in the way at first."""
         try:
             return await self._table.change(statement, key, *values)
         except DRIVER_ERRORS as error:
@@ -280,17 +282,17 @@ class DatabaseStore(OwnedRows):
         self.max_data_bytes = min(self._configured_bytes, limits.data_bytes)
 
     def _newest_expired(self) -> int:
-        """A row with this time in `modified_at`, or an earlier one, has expired."""
+        """Return the newest `modified_at` of rows that have expired."""
         return int(self._clock()) - self._lifetime
 
     def _modified_at(self, expires_at: int) -> int:
-        """Return the value for the column. Zero is long expired, whatever the lifetime; an INT ends in 2106."""
+        """Return the column's value; 0 is long expired, and an INT ends in 2106."""
         return min(max(expires_at - self._lifetime, 0), self._table.limits.last_time)
 
     def _attempt(self) -> asyncio.Timeout:
-        """More than half of the budget, so that the server gives up waiting for a lock before.
+        """Return a timeout by which the server has given up waiting for a lock.
 
-        In the rest a write whose answer got lost can still be looked for.
+        It is more than half of the budget. In the rest a write whose answer got lost can be looked for.
         """
         return asyncio.timeout(self._timeout * 0.6)
 

@@ -31,7 +31,10 @@ class SessionTable:
         self._is_checked = False
 
     async def run(self, statement: str, *values: str | int | None, repeat: int = 1) -> Reply:
-        """Run a statement, again for up to half the budget if it is the victim of a deadlock."""
+        """Run a statement, again if it is the victim of a deadlock.
+
+        It is repeated for up to half the budget.
+        """
         if not self._is_checked:
             await self.check()
         text = statement.format(**self._quoted, more=", %s" * (repeat - 1))
@@ -42,7 +45,7 @@ class SessionTable:
         return (await self.run(statement, *values)).rowcount == 1
 
     async def owned(self, owner: str | None) -> tuple[str | None, ...]:
-        """Return the value for the column of the owner, or nothing if the table has no such column.
+        """Return the value for the column of the owner, or nothing without that column.
 
         Raises `ConfigurationError`, with what adds the column, if there is an owner to be written.
         """
@@ -54,7 +57,10 @@ class SessionTable:
         return (owner,)
 
     async def require_owners(self) -> None:
-        """Raise `ConfigurationError`, with what adds the column of the owner, if the table has none by now."""
+        """Raise `ConfigurationError` if the table has no column of the owner by now.
+
+        The error says what adds it.
+        """
         if not await self.has_owners():
             await self.check()  # it may have been migrated since
         if self.limits.no_owners is not None:
@@ -67,7 +73,10 @@ class SessionTable:
         return self.limits.no_owners is None
 
     async def check(self) -> None:
-        """Find the limits. Raise `ConfigurationError` with the statement that repairs the table."""
+        """Find the limits.
+
+        Raises `ConfigurationError` with the statement that repairs the table.
+        """
         async with self._connections().acquire() as connection:
             self.limits = await check_table(partial(fetch_all, connection), self._names, self._migrate)
         self._is_checked = True

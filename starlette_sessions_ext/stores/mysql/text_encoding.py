@@ -14,7 +14,10 @@ BASE64_PREFIX = b"base64:"
 
 
 def to_text(data: bytes, room: int) -> str:
-    """Encode data for a column of `room` bytes. Raise `SessionTooLarge` if it doesn't fit."""
+    """Encode data for a column of `room` bytes.
+
+    Raises `SessionTooLarge` if it doesn't fit.
+    """
     plain = data.isascii() and not data.startswith(BASE64_PREFIX)
     text = (data if plain else BASE64_PREFIX + b64encode(data)).decode("ascii")
     if len(text) > room:

@@ -1,4 +1,7 @@
-"""Read the URL of a MySQL or MariaDB server into settings for asyncmy. Pure, but for reading a CA's file."""
+"""Read the URL of a MySQL or MariaDB server into settings for asyncmy.
+
+The only I/O is reading a CA's file.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ _OPTIONS = {"unix_socket", "charset", "ssl", "ssl_ca"}
 
 
 class Hidden(bytes):
-    """A password that no repr shows: local variables and settings end up in error reports."""
+    """A password that no repr shows.
+
+    Local variables and settings end up in error reports.
+    """
 
     def __repr__(self) -> str:
         return "<hidden>"
@@ -56,12 +62,15 @@ def settings_of(url: str) -> dict[str, Any]:
 
 
 def address_of(settings: Mapping[str, Any]) -> str:
-    """The server's name for messages, without account and password."""
+    """Return the server's name for messages, without account and password."""
     return f"MySQL at {settings['unix_socket'] or '{host}:{port}'.format_map(settings)}"
 
 
 def migrate_command(settings: Mapping[str, Any] | None = None) -> str:
-    """The command that makes the tables, with everything in its URL but account and password."""
+    """Return the command that makes the tables.
+
+    Its URL has everything but account and password.
+    """
     if settings is None or settings["unix_socket"]:
         return "sessions-ext migrate mysql://USER:PASSWORD@HOST/DATABASE"
     return "sessions-ext migrate mysql://USER:PASSWORD@{host}:{port}/{database}".format_map(settings)

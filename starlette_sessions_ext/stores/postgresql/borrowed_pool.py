@@ -14,7 +14,7 @@ from .connections import Lender
 
 
 class BorrowedPool:
-    """An asyncpg pool of the application, with the settings that it has. It is never closed."""
+    """An asyncpg pool of the application, with its own settings. It is never closed."""
 
     address = "PostgreSQL"
 
@@ -44,7 +44,7 @@ class BorrowedPool:
             yield connection
 
     async def forget_idle(self) -> None:
-        """Leave its connections as they are: the application's own queries use them as well."""
+        """Leave its connections, which the application's own queries use as well."""
 
     async def aclose(self) -> None:
         """Leave it as it is."""

@@ -1,4 +1,4 @@
-"""How a store gets connections to PostgreSQL out of a pool of asyncpg's, and asks something on one.
+"""Get connections from a pool of asyncpg's, and run statements on them.
 
 One rule holds wherever they come from: a connection on which anything went wrong while its answer
 was under way is closed and never used again, so nobody gets the answer to another's question.
@@ -18,7 +18,7 @@ from .errors import DRIVER_ERRORS, is_statement_error
 
 
 class Connections(Protocol):
-    """Where a store gets its connections."""
+    """A source of connections for a store."""
 
     address: str
     """The server's name for messages, without user or password."""
@@ -41,7 +41,7 @@ class Connections(Protocol):
 
 
 class Lender:
-    """Lends the connections of a pool, and closes those that come back in an unknown state.
+    """Lend the connections of a pool, and close those that are in an unknown state.
 
     asyncpg asks the server to cancel a statement that is given up, over another connection, and waits
     for the answer. Nobody waits for that here: it takes up to `timeout` seconds in the background.

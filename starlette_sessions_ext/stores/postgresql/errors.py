@@ -1,4 +1,4 @@
-"""What asyncpg's errors mean to a store, by the server's SQLSTATE for them: the cause, and the remedy."""
+"""Explain asyncpg's errors by the server's SQLSTATE: the cause, and the remedy."""
 
 from __future__ import annotations
 
@@ -57,22 +57,31 @@ _CAUSES = {
 
 
 def is_undone(error: BaseException) -> bool:
-    """Return whether the server has undone the statement for another's sake; it may well succeed at once."""
+    """Return whether the server has undone the statement for another's sake.
+
+    It may well succeed at once.
+    """
     return _state(error) in _UNDONE
 
 
 def is_statement_error(error: BaseException) -> bool:
-    """Return whether this is the server's complete answer to a statement: the connection is as good as before."""
+    """Return whether this is the server's complete answer to a statement.
+
+    The connection is as good as before.
+    """
     return bool(_state(error)) and not is_connection_lost(error) and not is_read_only(error)
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Return whether the server doesn't write, as a standby."""
+    """Return whether the server refuses writes, as a standby does."""
     return _state(error) == _READ_ONLY_STATE
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Return whether the connection broke, the server shut down, or an operator ended the connection."""
+    """Return whether the connection is lost.
+
+    It broke, the server shut down, or an operator ended the connection.
+    """
     state = _state(error)
     if isinstance(error, PostgresError):
         return state in _LOST or state.startswith("08")
@@ -82,7 +91,10 @@ def is_connection_lost(error: BaseException) -> bool:
 
 
 def to_store_error(error: Exception, place: str) -> StoreError:
-    """Return the error for a caller of the store. The server's words are left out: they may quote a row."""
+    """Return the error for a caller of the store.
+
+    The server's words are left out: they may quote a row.
+    """
     state = _state(error)
     if state in _LOCKED:
         return SessionUnavailable(

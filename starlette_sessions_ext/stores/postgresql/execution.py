@@ -1,4 +1,4 @@
-"""Run a statement within an operation's budget, and translate the errors of asyncpg."""
+"""Run a statement within an operation's budget, and translate asyncpg's errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def deadline(address: str, seconds: float) -> AsyncIterator[None]:
-    """Bound one operation. Raise `StoreTimeout` after `seconds`, and another StoreError for an error of asyncpg."""
+    """Bound one operation.
+
+    Raises `StoreTimeout` after `seconds`, and another StoreError for an error of asyncpg.
+    """
     try:
         async with asyncio.timeout_at(running_loop().time() + seconds):
             yield
@@ -36,7 +39,10 @@ def timeout_error(address: str, seconds: float) -> StoreTimeout:
 
 
 async def run_until(connections: Connections, work: Callable[[Any], Awaitable[T]], seconds: float) -> T:
-    """Do `work` on a connection, again for up to `seconds` while the server undoes it for another's sake."""
+    """Do `work` on a connection, again while the server undoes it for another's sake.
+
+    It is repeated for up to `seconds`.
+    """
     loop = asyncio.get_running_loop()
     give_up = loop.time() + seconds
     while True:

@@ -1,7 +1,8 @@
-"""Find and delete the expired rows of a PostgreSQL table, with a bounded amount of work at a time.
+"""Find and delete the expired rows of a PostgreSQL table.
 
-What expired on a day that is over is found by the index of the day. Rows that expire today may be many, and most of
-them may still live: these are looked at by ranges of the table's blocks, one range at a time.
+The amount of work at a time is bounded. What expired on a day that is over is found by the index of the day.
+Rows that expire today may be many, and most of them may still live: these are looked at by ranges of the
+table's blocks, one range at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ _FOUND_AT_ONCE = 1000
 
 
 class ExpiredRows:
-    """A search for expired rows, once through the table, which begins with the range `place` of its blocks."""
+    """A search for expired rows, once through the table.
+
+    It begins with the range `place` of the table's blocks.
+    """
 
     def __init__(self, table: SessionTable, place: int) -> None:
         self.place = place
@@ -24,11 +28,14 @@ class ExpiredRows:
 
     @property
     def is_over(self) -> bool:
-        """Whether all was looked at, and what was found is deleted."""
+        """Whether all rows were looked at, and the expired ones deleted."""
         return not self._found and self._ranges_left == 0
 
     async def delete(self, count: int, now: int) -> int:
-        """Delete up to `count` rows, and return how many. One that was used since, or is locked, is left."""
+        """Delete up to `count` rows, and return their number.
+
+        A row that was used since, or is locked, is left.
+        """
         if not self._found and not self.is_over:
             await self._find(now)
         keys, self._found = self._found[:count], self._found[count:]

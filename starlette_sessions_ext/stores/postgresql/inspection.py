@@ -1,4 +1,4 @@
-"""Ask a PostgreSQL server what a session table is like, and whether the server keeps what it acknowledges."""
+"""Inspect a session table, and whether the server keeps what it acknowledges."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ def refuse_version(number: int) -> None:
 
 
 async def try_writing(connection: Any, table: TableName) -> None:
-    """Run statements that change no row, but fail as any change does for want of rights or on a read-only server."""
+    """Run statements that change no row, but fail as any change does.
+
+    They fail for want of rights or on a read-only server.
+    """
     for statement in _NO_OP_WRITES:
         await connection.execute(statement.format(table=table.quoted))
 

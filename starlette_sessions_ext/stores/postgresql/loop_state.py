@@ -1,4 +1,4 @@
-"""What a PostgreSQLStore has for each event loop."""
+"""The state of a PostgreSQLStore in one event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class LoopState(NamedTuple):
     timeout: float
 
     async def aclose(self) -> None:
-        """Wait for what runs, for up to the budget of an operation, and close the connections."""
+        """Wait for running operations, and close the connections.
+
+        The wait is up to the budget of an operation.
+        """
         await self.detached.wait_all(None, self.timeout)
         await self.loads.wait_all(self.timeout)
         await self.replaces.wait_all(self.timeout)

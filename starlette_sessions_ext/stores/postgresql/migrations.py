@@ -1,7 +1,8 @@
-"""The numbered SQL files that make and upgrade the table of PostgreSQL, and applying them.
+"""The numbered SQL files that make and upgrade the PostgreSQL table.
 
-What was applied is written down in the table `starlette_sessions_migrations` of the same schema. All that is
-pending is applied in one transaction: as a whole, or not at all. Of two processes one waits, and finds nothing left.
+They are applied here. What was applied is written down in the table `starlette_sessions_migrations` of the
+same schema. All that is pending is applied in one transaction: as a whole, or not at all. Of two processes
+one waits, and finds nothing left.
 
     async with connect("postgresql://app:password@127.0.0.1/app") as connection:
         for name in await apply(connection):
@@ -71,7 +72,7 @@ async def connect(url: str) -> AsyncIterator[Any]:
 
 
 async def pending(connection: Any) -> list[Migration]:
-    """Return what `apply` would apply. Nothing is changed, nor locked."""
+    """Return the migrations that `apply` would apply. Changes and locks nothing."""
     migrations = await asyncio.to_thread(find)
     with _translate_errors("can't tell which migrations were applied"):
         applied = await _applied(connection)
@@ -109,7 +110,10 @@ async def _applied(connection: Any) -> set[str]:
 
 @contextmanager
 def _translate_errors(what: str) -> Iterator[None]:
-    """Raise asyncpg's errors as ours. The server's own words are kept: no session is in these statements."""
+    """Raise asyncpg's errors as ours.
+
+    The server's own words are kept: no session is in these statements.
+    """
     try:
         yield
     except DRIVER_ERRORS as error:

@@ -18,7 +18,7 @@ class TableName(NamedTuple):
 
     @property
     def quoted(self) -> str:
-        """Return it as it is written in a statement; its characters have been checked."""
+        """The name as it is written in a statement; its characters have been checked."""
         return f'"{self.name}"' if self.schema is None else f'"{self.schema}"."{self.name}"'
 
 

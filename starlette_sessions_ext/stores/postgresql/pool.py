@@ -20,27 +20,33 @@ _IDLE_SECONDS = 240.0
 
 
 class SessionConnection(Connection):
-    """A connection on which each statement stands alone, so that nothing is to be reset behind it."""
+    """A connection on which each statement stands alone, so that none needs a reset."""
 
     def get_reset_query(self) -> str:
         return ""
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own signature
-        """Close it, and say nothing of a server that gives no answer: the pool does this where nobody waits."""
+        """Close it, and ignore a server that gives no answer.
+
+        The pool does this where no caller waits.
+        """
         with suppress(*DRIVER_ERRORS):
             await super().close(timeout=timeout)
 
     def abandon(self) -> None:
-        """Close the socket where the loop can't run. Nothing is sent: a parent process may share it."""
+        """Close the socket where the loop can't run.
+
+        Nothing is sent: a parent process may share it.
+        """
         close_without_loop(cast(Any, self)._transport)
         self._aborted = True
 
 
 class OwnedPool:
-    """Up to `size` connections to the server of a URL, of one event loop, made as they are needed.
+    """Up to `size` connections to the server of a URL, made as they are needed.
 
-    `timeout` is the budget of an operation in seconds. A connection has a third of it to be made, so that
-    an operation whose connection hangs has time for another.
+    All are of one event loop. `timeout` is the budget of an operation in seconds. A connection has a third of
+    it to be made, so that an operation whose connection hangs has time for another.
     """
 
     def __init__(self, settings: Mapping[str, Any], *, size: int, timeout: float) -> None:

@@ -9,7 +9,7 @@ from .table import SessionTable
 
 
 class Replacement(NamedTuple):
-    """What `replace` is asked, in the order of the statement's values."""
+    """The arguments of `replace`, in the order of the statement's values."""
 
     key: str
     version: int
@@ -19,7 +19,10 @@ class Replacement(NamedTuple):
 
 
 async def replace_together(table: SessionTable, replacements: list[Replacement], now: int) -> list[bool | None]:
-    """Return whether each took place, or None where that is to be seen by a statement for it alone."""
+    """Return whether each took place, or None where that is to be seen.
+
+    A statement for the replacement alone shows it.
+    """
     if len(replacements) == 1:
         return [await table.change(statements.REPLACE, *replacements[0], now)]
     first = _first_of_each_key(replacements)

@@ -1,6 +1,7 @@
-"""What a PostgreSQL table must be to hold sessions, and the statements that create and repair it. Pure.
+"""The requirements on a PostgreSQL table for sessions, and its SQL. Pure.
 
-This is the one description of the table. Migration 0001 creates it; a test compares the two.
+The statements create and repair it. This is the one description of the table. Migration 0001 creates it; a
+test compares the two.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class ColumnSpec(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A reason why a table can't hold sessions, and the part of an ALTER TABLE that repairs it."""
+    """A reason why a table can't hold sessions, and its repair.
+
+    The repair is the part of an ALTER TABLE.
+    """
 
     reason: str
     change: str
@@ -96,7 +100,10 @@ def index_statement(table: TableName, column: str) -> str:
 
 
 def find_faults(columns: Mapping[str, Column], unique: set[str]) -> Iterator[Fault]:
-    """Find what is wrong with an existing table. `unique` has the columns that are unique alone."""
+    """Find what is wrong with an existing table.
+
+    `unique` has the columns that are unique alone.
+    """
     for spec in COLUMNS:
         if spec.name not in columns:
             yield Fault(f"it has no column {spec.name}", spec.add)
@@ -111,7 +118,10 @@ def find_faults(columns: Mapping[str, Column], unique: set[str]) -> Iterator[Fau
 
 
 def refuse(table: TableName, faults: Iterable[Fault]) -> None:
-    """Raise `ConfigurationError` with the statement that repairs the table, if there are faults."""
+    """Raise `ConfigurationError` with the statement that repairs the table.
+
+    Do nothing if there are no faults.
+    """
     found = list(faults)
     if found:
         changes = ", ".join(fault.change for fault in found)

@@ -56,7 +56,10 @@ DELETE_ALL_OF = """WITH gone AS (
 
 
 def for_table(table: str, lock_seconds: float) -> dict[str, str]:
-    """Return each template's text for a table, by its quoted name. It waits for a lock for up to `lock_seconds`."""
+    """Return each template's text for a table, by its quoted name.
+
+    It waits for a lock for up to `lock_seconds`.
+    """
     milliseconds = max(1, int(lock_seconds * 1000))
     set_lock_timeout = f"pg_catalog.set_config('lock_timeout', '{milliseconds}', true) IS NOT NULL"
     return {template: template.format(table=table, set_lock_timeout=set_lock_timeout) for template in _ALL}

@@ -159,7 +159,10 @@ class PostgreSQLStore(SessionStore):
             return await self._table.change(statements.DELETE_VERSION, key, self._now(), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """At a pace that requests hardly notice; each step has the budget of an operation."""
+        """Remove expired sessions at a pace that requests hardly notice.
+
+        Each step has the budget of an operation.
+        """
         rows = ExpiredRows(self._table, self._next_range)
         try:
             return await delete_in_batches(
@@ -196,7 +199,7 @@ class PostgreSQLStore(SessionStore):
             return int(count)
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsListing`."""
+        """Return the keys of all sessions; see `SupportsListing`."""
         page = [""]
         while page:
             page = await self._page(page[-1])
@@ -211,7 +214,7 @@ class PostgreSQLStore(SessionStore):
 
     @shielded
     async def diagnose(self) -> list[Finding]:
-        """Whether the server keeps what it acknowledges, and has the indexes; see `SupportsDiagnosis`."""
+        """Check durability and the indexes; see `SupportsDiagnosis`."""
         async with self._deadline():
             await self._table.check()
             await self._table.try_writing()
@@ -219,9 +222,10 @@ class PostgreSQLStore(SessionStore):
 
     @shielded
     async def open(self) -> None:
-        """Reach the server, check the table, and that the account may write: `StoreUnavailable` if it may not.
+        """Reach the server, check the table, and that the account may write.
 
-        `ConfigurationError` says the statement that repairs the table.
+        Raises `StoreUnavailable` if it may not. `ConfigurationError` says the statement that repairs the
+        table.
         """
         async with self._deadline():
             await self._table.check()
@@ -233,7 +237,7 @@ class PostgreSQLStore(SessionStore):
     # Batches and connections
 
     async def _load_together(self, keys: list[str]) -> list[Stored | None]:
-        """What `load` returns for each of the keys, in one round trip."""
+        """Return what `load` returns for each of the keys, in one round trip."""
         found = await self._table.load(keys, self._now())
         return [found.get(key) for key in keys]
 
@@ -241,7 +245,10 @@ class PostgreSQLStore(SessionStore):
         return await replace_together(self._table, replacements, self._now())
 
     async def _replace(self, new: Replacement) -> bool:
-        """Replace with others, or alone if it is large, or the statement for all has passed it over."""
+        """Replace with others, or alone if needed.
+
+        A replacement is alone if it is large, or the statement for all has passed it over.
+        """
         if len(new.data) <= _MAX_BATCHED_BYTES:
             answer = await self._loops.get().replaces.submit(new)
             if answer is not None:
@@ -267,7 +274,10 @@ class PostgreSQLStore(SessionStore):
         return int(self._clock())
 
     def _attempt(self) -> asyncio.Timeout:
-        """Most of the budget. In the rest a write whose answer got lost can still be looked for."""
+        """Return a timeout of most of the budget.
+
+        In the rest a write whose answer got lost can still be looked for.
+        """
         return asyncio.timeout(self._timeout * _ATTEMPT)
 
     def _deadline(self) -> AbstractAsyncContextManager[None]:
@@ -282,5 +292,5 @@ class PostgreSQLStore(SessionStore):
 
 
 def _is_version(version: Hashable) -> TypeGuard[int]:
-    """Return whether this can be a version: what a bigint holds."""
+    """Return whether this can be a version: a value of a bigint."""
     return type(version) is int and version.bit_length() < 64

@@ -40,7 +40,7 @@ class SessionTable:
         return await self.execute(statement, *values) == 1
 
     async def execute(self, statement: str, *values: object) -> int:
-        """Run a statement, and return how many rows it changed."""
+        """Run a statement, and return the number of rows that it changed."""
         text = await self._prepare(statement)
         return await self._run(lambda connection: execute(connection, text, *values))
 
@@ -54,7 +54,10 @@ class SessionTable:
         return [key for (key,) in await self.fetch(statement, *values)]
 
     async def load(self, keys: list[str], now: int) -> dict[str, Stored]:
-        """Return the living rows of these keys. Ask once more if the answer is lost: to read twice does no harm."""
+        """Return the living rows of these keys.
+
+        Ask once more if the answer is lost: to read twice does no harm.
+        """
         try:
             async with asyncio.timeout(self._timeout / 2):
                 return await self._load(keys, now)
@@ -71,7 +74,11 @@ class SessionTable:
         return bool(found) and bool(found[0][0] == data)
 
     async def check(self) -> None:
-        """Raise `ConfigurationError` with the statement that repairs the table, `StoreUnavailable` for a standby."""
+        """Check the server and the table.
+
+        Raises `ConfigurationError` with the statement that repairs the table, and `StoreUnavailable` for a
+        standby.
+        """
         async with self._connections().acquire() as connection:
             await check_server_and_table(connection, self._name, self._migrate)
         self._is_checked = True
@@ -96,5 +103,8 @@ class SessionTable:
         return self._texts[statement]
 
     async def _run(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Run on a connection, again for up to half the budget if the server undoes it for another's sake."""
+        """Run on a connection, again if the server undoes it for another's sake.
+
+        It is repeated for up to half the budget.
+        """
         return await run_until(self._connections(), work, self._timeout / 2)

@@ -1,4 +1,7 @@
-"""What the URL of a PostgreSQL server says, as settings for asyncpg. Pure, but for reading a CA's file."""
+"""Read the URL of a PostgreSQL server into settings for asyncpg.
+
+The only I/O is reading a CA's file.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ _PORT = 5432
 
 
 class Hidden:
-    """A password that no repr shows, as asyncpg asks for it: local variables and settings end up in error reports."""
+    """A password that no repr shows, as asyncpg asks for it.
+
+    Local variables and settings end up in error reports.
+    """
 
     def __init__(self, password: str) -> None:
         self.__password = password
@@ -34,7 +40,7 @@ class Hidden:
 
 
 def settings_of(url: str) -> dict[str, Any]:
-    """Return what `asyncpg.connect` needs for the server of a URL.
+    """Return the arguments of `asyncpg.connect` for the server of a URL.
 
     `postgresql://user:password@host:5432/database`, or `postgres://`, or `postgresql+asyncpg://`. Several
     hosts are separated by commas. `?host=/path` is the folder of a Unix socket. `?sslmode=` and
@@ -81,7 +87,10 @@ def address_of(settings: Mapping[str, Any]) -> str:
 
 
 def migrate_command(settings: Mapping[str, Any] | None = None) -> str:
-    """Return the command that makes the table, with everything in its URL but account and password."""
+    """Return the command that makes the table.
+
+    Its URL has everything but account and password.
+    """
     if settings is None or settings["host"][0].startswith("/"):
         return "sessions-ext migrate postgresql://USER:PASSWORD@HOST/DATABASE"
     place = address_of(settings).removeprefix("PostgreSQL at ")
@@ -89,7 +98,7 @@ def migrate_command(settings: Mapping[str, Any] | None = None) -> str:
 
 
 def _hosts(place: str) -> tuple[list[str], list[int]]:
-    """Return hosts and ports. Raise ValueError for another port than a number."""
+    """Return hosts and ports. Raise ValueError for a port that is no number."""
     hosts, ports = [], []
     for one in place.split(","):
         parts = urlsplit(f"//{one}")
@@ -113,7 +122,10 @@ def _application(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _tls(options: Mapping[str, str]) -> ssl.SSLContext | str:
-    """Return what asyncpg takes, by the rules of libpq: `require` checks the certificate if a CA is named."""
+    """Return asyncpg's value for TLS, by the rules of libpq.
+
+    `require` checks the certificate if a CA is named.
+    """
     authority = options.get("sslrootcert")
     mode = options.get("sslmode", "prefer" if authority is None else "verify-full")
     mode = _MODES.get(mode, mode)

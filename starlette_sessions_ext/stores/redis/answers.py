@@ -1,4 +1,7 @@
-"""Wait for what Redis answers, and translate its errors, and redis-py's, to those of a store."""
+"""Wait for what Redis answers, and translate errors to those of a store.
+
+The errors are Redis' and redis-py's.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from .errors import DRIVER_ERRORS, Refusal, ServerAddress, cause_of, explain, gl
 
 
 class Answers:
-    """The answers of a store's server. `seconds` is the budget of one operation, which messages name."""
+    """The answers of a store's server.
+
+    `seconds` is the budget of one operation, which messages name.
+    """
 
     def __init__(self, server: ServerAddress, *, prefix: str, seconds: float) -> None:
         self._server = server
@@ -20,7 +26,10 @@ class Answers:
         self._seconds = seconds
 
     async def of(self, call: Awaitable[Any]) -> Any:
-        """Wait for what a script says of a row. What holds something else is no session: 0."""
+        """Wait for what a script says of a row.
+
+        Return 0 for a key that holds something else, which is no session.
+        """
         try:
             return await call
         except DRIVER_ERRORS as error:
@@ -33,7 +42,10 @@ class Answers:
         return await asyncio.gather(*(self.of(call) for call in calls))
 
     async def keys(self, client: Any) -> AsyncIterator[str]:
-        """Yield all keys of the server, or Cluster, that begin with the prefix, without it."""
+        """Yield all keys of the server, or Cluster, that begin with the prefix.
+
+        The keys come without the prefix.
+        """
         names = aiter(client.scan_iter(match=glob(self._prefix) + "*", count=1000))
         while True:
             async with self.within(self._seconds):
@@ -52,7 +64,10 @@ class Answers:
             raise self.store_error(error) from cause_of(error)
 
     def store_error(self, error: Exception, rights: Sequence[str] = ()) -> StoreUnavailable:
-        """Say what redis-py's error is to users of a store. `rights` are needed besides those of every session."""
+        """Return the error for users of a store that redis-py's error stands for.
+
+        `rights` are needed besides those of every session.
+        """
         refusal = self.explain(error, rights)
         return refusal.kind(f"{self._server.address} {refusal.problem}: {refusal.remedy}")
 

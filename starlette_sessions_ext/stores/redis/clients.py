@@ -1,4 +1,4 @@
-"""The clients of a `RedisStore`: its own, one for each event loop, or the one that it was given."""
+"""The clients of a `RedisStore`: its own for each event loop, or a given one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ class Commands:
 
 
 class OwnedClients:
-    """A client of a URL for each event loop that uses the store. `commands` are made for each."""
+    """A client of a URL for each event loop that uses the store.
+
+    `commands` are made for each.
+    """
 
     def __init__(self, url: str, *, timeout: float, pool_size: int, commands: type[Commands] = Commands) -> None:
         def make() -> Commands:
@@ -87,7 +90,7 @@ class OwnedClients:
         self._loops = LoopLocal(make, close=Commands.aclose, abandon=_abandon)
 
     def here(self) -> Commands:
-        """The running loop's."""
+        """Return the running loop's client."""
         return self._loops.get()
 
     async def aclose(self) -> None:
@@ -111,7 +114,7 @@ class BorrowedClient:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def here(self) -> Commands:
-        """The client, in the one loop that it belongs to."""
+        """Return the client, in the one loop that it belongs to."""
         loop = running_loop()
         if loop is not self._loop:
             if self._loop is not None:
@@ -131,7 +134,10 @@ class BorrowedClient:
 def make_clients(
     given: object, *, timeout: float, pool_size: int, commands: type[Commands] = Commands
 ) -> OwnedClients | BorrowedClient:
-    """Take what RedisStore was given; `ConfigurationError` if it is neither a URL nor a client."""
+    """Return the clients for what RedisStore was given.
+
+    Raises `ConfigurationError` if it is neither a URL nor a client.
+    """
     if isinstance(given, str):
         return OwnedClients(given, timeout=timeout, pool_size=pool_size, commands=commands)
     if isinstance(given, Redis | RedisCluster):
@@ -151,7 +157,7 @@ def make_clients(
 
 
 def is_cluster(client: object) -> TypeGuard[RedisCluster]:
-    """Say whether a client is one of a Cluster, of redis-py or valkey-py."""
+    """Return whether a client is one of a Cluster, of redis-py or valkey-py."""
     return hasattr(client, "get_primaries")
 
 
@@ -162,7 +168,7 @@ def check_encoder(client: Client) -> None:
 
 
 def server_of(client: Client) -> ServerAddress:
-    """Say where the server is, without user or password."""
+    """Return the server's address, without user or password."""
     pool = getattr(client, "connection_pool", None)
     settings = {} if pool is None else pool.connection_kwargs
     is_tls = "ssl" in getattr(pool, "connection_class", object).__name__.lower()
@@ -174,7 +180,7 @@ def server_of(client: Client) -> ServerAddress:
 
 
 def _connections(client: Any) -> Iterator[Any]:
-    """Those that a client has, made or not."""
+    """Yield the connections that a client has, made or not."""
     if is_cluster(client):
         for node in client.get_nodes():
             yield from node._connections
@@ -190,7 +196,10 @@ def _abandon(commands: Commands) -> None:
 
 
 def _commands_of(client: Client, timeout: float, commands: type[Commands]) -> Commands:
-    """Use a given client: calls wait for each other here, where its pool would raise an error."""
+    """Use a given client; calls wait for each other here.
+
+    Its pool would raise an error instead.
+    """
     gate = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def execute(*arguments: bytes | str | int) -> Any:
@@ -201,4 +210,4 @@ def _commands_of(client: Client, timeout: float, commands: type[Commands]) -> Co
 
 
 def _nothing() -> None:
-    """A given client's pool is the application's: nothing is done about its connections."""
+    """Do nothing, since a given client's pool is the application's."""

@@ -1,4 +1,7 @@
-"""What `RedisStore` checks at startup and for `sessions-ext doctor`: that a session can be kept, and for how long."""
+"""Check at startup, and for `sessions-ext doctor`, that Redis keeps sessions.
+
+The checks show also for how long.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ _ONE_PER_PRIMARY_IN = 20  # times as many names as there are primaries: one with
 
 
 async def probe(client: Client, prefix: str) -> None:
-    """Do what sessions need with a key that isn't a session's. Raises redis-py's error for what is refused."""
+    """Do what sessions need with a key that isn't a session's.
+
+    Raises redis-py's error for what is refused.
+    """
     for name in _names(client, f"{prefix}probe-{secrets.token_hex(8)}"):
         answers = await client.execute_command("EVAL", _PROBE, 1, name)
         refused = [bytes(answer).decode(errors="replace") for answer in answers]  # pyright: ignore[reportOptionalIterable]
@@ -46,7 +52,7 @@ async def probe(client: Client, prefix: str) -> None:
 
 
 def findings(info: Mapping[str, Any]) -> Iterator[Finding]:
-    """What the INFO of one server tells (redis.io/docs/latest/commands/info)."""
+    """Yield the findings of one server's INFO (redis.io/docs/latest/commands/info)."""
     version, policy = info["redis_version"], info.get("maxmemory_policy", "noeviction")
     if int(version.split(".")[0]) < 6:
         yield Finding(f"Redis {version} is too old", "upgrade it to 6.0 or later")
@@ -59,7 +65,7 @@ def findings(info: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _names(client: Client, name: str) -> list[str]:
-    """The key, or in a Cluster one for each primary that holds any."""
+    """Return the key, or in a Cluster one for each primary that holds any."""
     if is_cluster(client):
         candidates = [f"{name}-{number}" for number in range(_ONE_PER_PRIMARY_IN * len(client.get_primaries()))]
         return list({_node_of(client, candidate): candidate for candidate in candidates}.values())

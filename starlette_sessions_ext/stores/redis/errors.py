@@ -1,4 +1,4 @@
-"""What redis-py's errors mean to a store, in plain words and with a remedy.
+"""Explain redis-py's errors in plain words and with a remedy.
 
 The server's own words are never repeated: they may quote what it was sent, keys and passwords
 included.
@@ -49,7 +49,7 @@ ANOTHER_LOOP_REMEDY = (
 
 
 class ServerAddress(NamedTuple):
-    """What messages say of a server: never a user or a password."""
+    """The address of a server for messages, without user or password."""
 
     address: str = "Redis"
     is_tls: bool = False
@@ -57,7 +57,7 @@ class ServerAddress(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why sessions can't be served, and what to do."""
+    """A reason why sessions can't be served, and the remedy."""
 
     kind: type[StoreUnavailable]
     problem: str
@@ -152,7 +152,7 @@ _CODES = re.compile(
 
 
 def code_of(error: BaseException) -> str:
-    """The kind of a server's answer, or ""."""
+    """Return the kind of a server's answer, or ""."""
     for kind, code in _CLASSES:
         if isinstance(error, kind):
             return code
@@ -168,30 +168,36 @@ def code_of(error: BaseException) -> str:
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether a key holds something other than a string, and so no session."""
+    """Return whether a key holds something other than a string, and so no session."""
     return code_of(error) == "WRONGTYPE"
 
 
 def is_split(error: BaseException) -> bool:
-    """Whether a command named keys that a Cluster keeps apart."""
+    """Return whether a command named keys that a Cluster keeps apart."""
     return isinstance(error, ClusterCrossSlotError) or code_of(error) == "CROSSSLOT"
 
 
 def is_error_reply(error: BaseException) -> bool:
-    """Whether the server answered, as opposed to a connection that failed or a client that gave up."""
+    """Return whether the server answered.
+
+    Otherwise a connection failed or the client gave up.
+    """
     answers = (ResponseError, AuthenticationError, AuthorizationError, BusyLoadingError, InvalidResponse)
     return any(isinstance(one, answers) or code_of(one) for one in _chain(error))
 
 
 def cause_of(error: Exception) -> Exception | None:
-    """What to chain: nothing that may quote what the server was sent."""
+    """Return the error to chain: none that may quote what the server was sent."""
     return None if is_error_reply(error) or isinstance(error, RedisClusterException) else error
 
 
 def explain(
     error: BaseException, server: ServerAddress, *, prefix: str, seconds: float, rights: Sequence[str] = ()
 ) -> Refusal:
-    """Say what an error means. `seconds` is the budget that an operation had; it needs RIGHTS, and `rights`."""
+    """Explain an error, and name its remedy.
+
+    `seconds` is the budget that an operation had; it needs RIGHTS, and `rights`.
+    """
     for one in _chain(error):
         code = code_of(one)
         if code == "NOPERM":
@@ -212,7 +218,7 @@ def explain(
 
 
 def _network(error: BaseException, server: ServerAddress) -> _Explanation | None:
-    """What the operating system, TLS or the event loop says."""
+    """Explain an error of the operating system, TLS or the event loop."""
     if isinstance(error, gaierror):
         return _Explanation("can't be found: its name has no address", "correct the host in the URL")
     if isinstance(error, SSLCertVerificationError):
@@ -244,7 +250,10 @@ def _network(error: BaseException, server: ServerAddress) -> _Explanation | None
 
 
 def _without_rights(text: str, prefix: str, rights: Sequence[str]) -> _Explanation:
-    """Which rights are missing, as far as the server says, and the command that gives all."""
+    """Explain which rights are missing, as far as the server names them.
+
+    The remedy is the command that gives all.
+    """
     named = [name for name in (*RIGHTS, *INDEXING, *DIAGNOSIS) if f"'{name}' command" in text]
     remedy = acl_line(prefix, [*named, *rights])
     if named:
@@ -253,18 +262,24 @@ def _without_rights(text: str, prefix: str, rights: Sequence[str]) -> _Explanati
 
 
 def acl_line(prefix: str, more: list[str]) -> str:
-    """What an administrator enters: the rights that sessions need, and no others."""
+    """Return the rule that gives the rights that sessions need, and no others.
+
+    An administrator enters it.
+    """
     commands = dict.fromkeys((*RIGHTS, *more))
     return f"ACL SETUSER USER ~{glob(prefix)}* {' '.join(f'+{name}' for name in commands)}"
 
 
 def glob(text: str) -> str:
-    """The pattern that matches this text alone."""
+    """Return the pattern that matches this text alone."""
     return re.sub(r"([*?\[\]\\])", r"\\\1", text)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error of redis-py, and what it was raised for. What came before that isn't of the driver."""
+    """Yield an error of redis-py, and the errors that it was raised for.
+
+    It ends at the first error of something else, since what came before that isn't of the driver.
+    """
     while error is not None:
         yield error
         if not isinstance(error, RedisError | RedisClusterException):

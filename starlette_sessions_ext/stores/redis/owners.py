@@ -20,7 +20,10 @@ _BATCH = 128
 
 
 class Owners:
-    """The indexes of a store's owners, and their rows. Each batch of rows has the deadline of an operation."""
+    """The indexes of a store's owners, and their rows.
+
+    Each batch of rows has the deadline of an operation.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class Owners:
         self._clock = clock
 
     async def add(self, owner: str, key: str, expires_at: int, version: Hashable = None) -> int:
-        """List a row and return until when it is listed: longer than it lives.
+        """List a row, and return until when it is listed: longer than it lives.
 
         Sends nothing where `version` shows that the index lists the row until `expires_at` or later.
         """

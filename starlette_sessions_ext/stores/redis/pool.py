@@ -41,7 +41,7 @@ _VALKEY = re.compile("valkey(?=s?://)", re.IGNORECASE)
 
 
 class Pool(ConnectionPool):
-    """Connections of one event loop, of which none is used that may have been forgotten.
+    """Connections of one event loop, none of which may have been forgotten.
 
     A task waits where all are in use; the deadline of its operation ends the wait.
     """
@@ -53,7 +53,9 @@ class Pool(ConnectionPool):
         self._waiting: deque[asyncio.Future[Any]] = deque()
 
     async def execute(self, *arguments: bytes | str | int) -> Any:
-        """Send a command once and return its reply, on a connection that nothing else uses until then.
+        """Send a command once and return its reply.
+
+        Nothing else uses the connection until then.
 
         Raises `ResponseError` for an error reply. After anything else that isn't a whole reply, a
         cancellation included, the connection is closed: what comes late on it reaches nobody.
@@ -82,7 +84,10 @@ class Pool(ConnectionPool):
                 connection._reader = connection._writer = None
 
     async def get_connection(self, command_name: object = None, *keys: object, **options: object) -> Any:
-        """Take a connection, or wait for one. redis-py's client calls this as well, in old versions with arguments."""
+        """Take a connection, or wait for one.
+
+        redis-py's client calls this as well, in old versions with arguments.
+        """
         if (connection := self._take()) is not None:
             return connection
         untyped: Any = super()
@@ -109,7 +114,7 @@ class Pool(ConnectionPool):
         self._give(connection)
 
     def _take(self) -> Any | None:
-        """The connection that was used last, if it is ready."""
+        """Return the connection that was used last, if it is ready."""
         idle = self._available_connections
         if not idle or not self._is_ready(idle[-1]):
             return None
@@ -139,21 +144,28 @@ class Pool(ConnectionPool):
             raise
 
     def _is_ready(self, connection: Any) -> bool:
-        """Whether a connection is open and known, and nothing has come on it that nobody waits for."""
+        """Return whether a connection is open and known, and has no unread bytes.
+
+        No task waits for such bytes.
+        """
         reader, writer = connection._reader, connection._writer
         if reader is None or self._used[connection] < self._oldest():
             return False
         return not (writer.is_closing() or reader.at_eof() or reader._buffer)
 
     def _oldest(self) -> float:
-        """The last use, in the loop's time, before which a connection isn't trusted."""
+        """Return the time before whose last use a connection isn't trusted.
+
+        It is the loop's time.
+        """
         return max(self._expired_at, asyncio.get_running_loop().time() - _IDLE_SECONDS)
 
 
 def _packed(arguments: Iterable[bytes | str | int]) -> bytes:
-    """Write a command as Redis reads it: an array of strings. Faster than redis-py's `pack_command`.
+    """Write a command as Redis reads it: an array of strings.
 
-    Source: redis.io/docs/latest/develop/reference/protocol-spec.
+    This is faster than redis-py's `pack_command`. Source:
+    redis.io/docs/latest/develop/reference/protocol-spec.
     """
     encoded = [argument if type(argument) is bytes else str(argument).encode() for argument in arguments]
     parts = [b"*%d\r\n" % len(encoded)]
@@ -187,7 +199,10 @@ def make_pool(url: str, *, timeout: float, size: int) -> Pool:
 
 
 def _checked_scheme(url: str) -> str:
-    """The scheme; ValueError for what redis-py would take for something else, such as half of a password for a port."""
+    """Return the scheme, or raise ValueError.
+
+    It refuses what redis-py would take for something else, such as half of a password for a port.
+    """
     parts = urlsplit(url)
     is_socket = parts.scheme == "unix"
     path = parts.path if is_socket else parts.path or "/"
@@ -199,6 +214,6 @@ def _checked_scheme(url: str) -> str:
 
 
 def _keepalive() -> dict[str, Any]:
-    """As far as the system has these options."""
+    """Return the keepalive options, as far as the system has them."""
     probes = {getattr(socket, name): value for name, value in _PROBES.items() if hasattr(socket, name)}
     return {"socket_keepalive": True, "socket_keepalive_options": probes}

@@ -1,4 +1,4 @@
-"""What stands before the key of every session in Redis."""
+"""The prefix of every session's key in Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a session and its owner become one string of Redis, and are read from it. Pure.
+"""Write a session and its owner as one string of Redis, and read it. Pure.
 
 A row without an owner is its data. One with an owner ends in a tail that names the owner, and the time up to which
 the owner's index lists the row: until then a write needs no call for the index.
@@ -42,12 +42,18 @@ def read(value: bytes) -> Row:
 
 
 def write(row: Row) -> bytes:
-    """Put a row together. Data that ends as if in a tail gets one that names nobody."""
+    """Put a row together.
+
+    Data that ends as if in a tail gets a tail that names no owner.
+    """
     if row.owner is None and read(row.data).data == row.data:
         return row.data
     return b"%b owner=%b until=%012d" % (row.data, (row.owner or _NOBODY).encode(), row.listed_until)
 
 
 def listed_until(expires_at: int, now: float) -> int:
-    """Say until when to list a row: a sixteenth of its lifetime longer than it lives, so that few writes list it."""
+    """Return until when to list a row, so that few writes list it.
+
+    It is a sixteenth of the row's lifetime longer than it lives.
+    """
     return expires_at + int(expires_at - now) // _EXTRA_SHARE + _EXTRA_SECONDS

@@ -24,7 +24,9 @@ MAX_BATCHED_CALLS = 64
 
 
 class Script:
-    """A Lua script, known to Redis by its digest: `body` is that of a function of a key and up to three arguments.
+    """A Lua script, known to Redis by its digest.
+
+    `body` is that of a function of a key and up to three arguments.
 
     Each key has its own result; that of a foreign value is an error.
     """

@@ -1,4 +1,4 @@
-"""Sessions spread over several weighted Redis servers, as PHP's phpredis extension spreads them.
+"""Sessions spread over several weighted Redis servers, as by PHP's phpredis.
 
 `parse_save_path` reads phpredis' `session.save_path` (documented in its README, "PHP Session
 handler"), and `WeightedRedisStore` picks the server of a session as phpredis does, so that a
@@ -34,7 +34,10 @@ _WITHOUT_MEANING_HERE = frozenset({"persistent", "persistent_id", "retry_interva
 
 @dataclass(frozen=True, slots=True)
 class SavePathServer:
-    """One server of a save path. `timeout` is in seconds, None where the path names none."""
+    """One server of a save path.
+
+    `timeout` is in seconds, None where the path names none.
+    """
 
     url: str = field(repr=False)  # may hold a password
     weight: int = 1
@@ -43,7 +46,9 @@ class SavePathServer:
 
 
 def parse_save_path(path: str) -> list[SavePathServer]:
-    """Read `"tcp://10.0.0.1:6379?weight=1, tls://10.0.0.2:6380?weight=2&auth=secret, unix:///run/redis.sock"`.
+    """Read a save path, and return its servers.
+
+        tcp://10.0.0.1:6379?weight=1, tls://10.0.0.2:6380?weight=2&auth=secret, unix:///run/redis.sock
 
     Servers are separated by commas or white space; `host:port` alone means tcp. Parameters:
     weight, timeout and read_timeout (seconds; the smaller holds for whole operations), database,
@@ -65,9 +70,10 @@ def parse_save_path(path: str) -> list[SavePathServer]:
 
 
 def pick(weights: Sequence[int], key: str) -> int:
-    """The index of the server that holds `key`: its first four bytes, little-endian, over the weights.
+    """Return the index of the server that holds `key`.
 
-    The last server owns the lowest positions: phpredis puts each new one before the others.
+    The first four bytes of `key`, little-endian, choose it by the weights. The last server owns the lowest
+    positions: phpredis puts each new one before the others.
     """
     (position,) = struct.unpack_from("<I", key.encode())
     position %= sum(weights)
@@ -79,7 +85,7 @@ def pick(weights: Sequence[int], key: str) -> int:
 
 
 class Part(SupportsOwners, SupportsListing, SupportsDiagnosis, Protocol):
-    """What one of several servers' stores can do."""
+    """The abilities that the store of one of several servers has."""
 
 
 class WeightedRedisStore(SupportsOwners):
@@ -112,7 +118,10 @@ class WeightedRedisStore(SupportsOwners):
         return await self._store(key).owner_of(key)
 
     async def keys_of(self, owner: str) -> list[str]:
-        """The keys of an owner's rows on all servers; fails if one of them is down. See `SupportsOwners`."""
+        """Return the keys of an owner's rows on all servers; see `SupportsOwners`.
+
+        It fails if one of them is down.
+        """
         found = await asyncio.gather(*(store.keys_of(owner) for store in self._stores))
         return [key for keys in found for key in keys]
 
@@ -132,21 +141,26 @@ class WeightedRedisStore(SupportsOwners):
         return 0
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions on all servers; see `SupportsListing`."""
+        """Return the keys of all sessions on all servers; see `SupportsListing`."""
         for store in self._stores:
             async for key in store.all_keys():
                 yield key
 
     async def diagnose(self) -> list[Finding]:
-        """What is wrong with any of the servers; see `SupportsDiagnosis`."""
+        """Return the problems of all the servers; see `SupportsDiagnosis`."""
         return [finding for store in self._stores for finding in await store.diagnose()]
 
     def server_of(self, key: str) -> int:
-        """Which of the servers holds `key`, by its place in the save path; see `SupportsSharding`."""
+        """Return the place of the server of `key` in the save path.
+
+        See `SupportsSharding`.
+        """
         return pick(self._weights, key)
 
     async def open(self) -> None:
-        """Reach the servers. One that is away takes its sessions along and no others, so it is only logged.
+        """Reach the servers, and log those that are away.
+
+        A server that is away takes its sessions along and no others.
 
         Raises `StoreUnavailable` if none can be reached, or if one answers that it can't serve sessions.
         """
@@ -209,7 +223,10 @@ def _server(address: str) -> SavePathServer:
 
 
 def _values(query: str) -> dict[str, str]:
-    """The parameters by name; of two `auth[]` the first is called auth[user] and the second auth[pass]."""
+    """Return the parameters by name.
+
+    Of two `auth[]` the first is called auth[user] and the second auth[pass].
+    """
     pairs = parse_qsl(query, keep_blank_values=True)
     unnamed = [value for name, value in pairs if name == "auth[]"]
     if len(unnamed) not in (0, 2):
@@ -237,5 +254,5 @@ def _take(values: dict[str, str], name: str, default: str, pattern: re.Pattern[s
 
 
 def _wrong(what: str) -> ConfigurationError:
-    """The address isn't repeated: it may hold a password."""
+    """Return the error, without the address, which may hold a password."""
     return ConfigurationError(f"the save path can't be used: {what}")

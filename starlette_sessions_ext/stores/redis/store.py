@@ -95,9 +95,9 @@ class RedisStore(SupportsOwners):
         pool_size: int = 50,
         clock: Callable[[], float] = time.time,
     ) -> WeightedRedisStore:
-        """Make a store over the servers of a phpredis `save_path`; see `sharded.parse_save_path`.
+        """Make a store over the servers of a phpredis `save_path`.
 
-        `pool_size` is the number of connections to each server.
+        See `sharded.parse_save_path`. `pool_size` is the number of connections to each server.
         """
         check_options(timeout=timeout, clock=clock, max_data_bytes=max_data_bytes, pool_size=pool_size)
         servers = parse_save_path(path)
@@ -190,13 +190,16 @@ class RedisStore(SupportsOwners):
         return 0
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all sessions; see `SupportsListing`."""
+        """Return the keys of all sessions; see `SupportsListing`."""
         async for key in self._answers.keys(self._clients.here().client):
             if is_key(key):  # not something else under the same prefix
                 yield key
 
     async def diagnose(self) -> list[Finding]:
-        """Look whether this Redis keeps sessions for as long as they live; see `SupportsDiagnosis`."""
+        """Check that this Redis keeps sessions as long as they live.
+
+        See `SupportsDiagnosis`.
+        """
         client = self._clients.here().client
         found: list[Finding] = []
         await self._check(lambda: probe(client, self._prefix), found)
@@ -205,9 +208,9 @@ class RedisStore(SupportsOwners):
         return list(dict.fromkeys([*found, *(finding for node in nodes if node for finding in findings(node))]))
 
     async def open(self) -> None:
-        """Reach the server and try all that sessions need, so that what is wrong shows at startup.
+        """Reach the server and try all that sessions need.
 
-        A server that is full is no error: it serves the sessions that it has.
+        So a fault shows at startup. A server that is full is no error: it serves the sessions that it has.
         """
         client = self._clients.here().client
         with suppress(StoreFull):
@@ -222,7 +225,7 @@ class RedisStore(SupportsOwners):
         return int((expires_at - self._clock()) * 1000)
 
     async def _check(self, check: Callable[[], Awaitable[Any]], found: list[Finding]) -> Any:
-        """The result, or None where the server refuses: that is a finding."""
+        """Return the result, or None where the server refuses: that is a finding."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await check()
@@ -236,7 +239,10 @@ class RedisStore(SupportsOwners):
     async def _value(
         self, key: str, data: bytes, expires_at: int, owner: str | None, version: Hashable = None
     ) -> bytes:
-        """What to write. First the owner's index has to list the row for as long as it lives."""
+        """Return the value to write, after the owner's index lists the row.
+
+        The index lists it for as long as it lives.
+        """
         if owner is None:
             return write(Row(data))
         return write(Row(data, owner, await self._owners.add(owner, key, expires_at, version)))
@@ -253,7 +259,10 @@ class RedisStore(SupportsOwners):
             raise self._answers.store_error(error) from cause_of(error)
 
     async def _contains(self, key: str, value: bytes, deadline: float) -> bool:
-        """Look, in what is left of the budget, whether a write took place whose answer didn't come."""
+        """Return whether a write took place whose answer didn't come.
+
+        The look takes what is left of the budget.
+        """
         execute = self._clients.here().execute
         try:
             async with asyncio.timeout_at(deadline):
@@ -265,7 +274,10 @@ class RedisStore(SupportsOwners):
 
 
 def _digest(version: Hashable) -> str:
-    """What the scripts compare: the SHA-1 of the bytes as loaded. It only tells versions of one session apart."""
+    """Return the SHA-1 of the bytes as loaded, which the scripts compare.
+
+    It only distinguishes versions of one session.
+    """
     if not isinstance(version, bytes):
         return "none"
     return hashlib.sha1(version, usedforsecurity=False).hexdigest()

@@ -1,4 +1,7 @@
-"""A client of valkey-py: a fork of redis-py, with the same calls and with exceptions that aren't redis-py's."""
+"""A client of valkey-py, a fork of redis-py with the same calls.
+
+Its exceptions aren't redis-py's.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from redis import exceptions
 
 
 def is_of_valkey_py(given: object) -> bool:
-    """Say whether this is a client of valkey.asyncio, without importing that where nothing else did."""
+    """Return whether this is a client of valkey.asyncio, without importing it."""
     module: Any = sys.modules.get("valkey.asyncio")
     return module is not None and isinstance(given, module.Valkey | module.ValkeyCluster)
 

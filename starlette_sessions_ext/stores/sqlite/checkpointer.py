@@ -1,4 +1,4 @@
-"""Checkpoints of SQLite's write-ahead log, which take out of it what was deleted or replaced.
+"""Checkpoints of SQLite's write-ahead log, which erase old versions of rows.
 
 A deleted row is overwritten in the table (secure_delete), but the log goes on holding the pages as
 they were before, earlier versions of the row included, until it is emptied. SQLite does that only when
@@ -22,7 +22,10 @@ WAIT = 20
 
 
 class Checkpointer:
-    """Empties the log a while after it is asked to, on a thread that lives as long as there is something to do."""
+    """Empty the log a while after a request to, on a thread.
+
+    The thread lives as long as there is something to do.
+    """
 
     def __init__(self, connections: Connections) -> None:
         self._copier = connections.copier
@@ -32,7 +35,10 @@ class Checkpointer:
         connections.in_child.append(self._begin)
 
     def schedule(self) -> None:
-        """Have erased what is deleted or replaced by now, or by a transaction that is running."""
+        """Request the erasure of what is deleted or replaced by now.
+
+        A transaction that is running counts.
+        """
         with self._lock:
             self._wanted = True
             if self._thread is None:
@@ -40,7 +46,7 @@ class Checkpointer:
                 self._thread.start()
 
     def passive(self) -> None:
-        """Copy into the table what the log holds by now, while others read and write. Blocks.
+        """Copy the log into the table while others read and write. Blocks.
 
         When all of it is there, the next to write begins the log anew: it doesn't grow, and emptying it is quick.
         """
@@ -85,7 +91,10 @@ class Checkpointer:
             return self._wanted
 
     def _checkpoint(self, mode: str) -> bool:
-        """Return False if it isn't done, or not wholly. A file that is gone has nothing to erase."""
+        """Checkpoint, and return False if it isn't done, or not wholly.
+
+        A file that is gone has nothing to erase.
+        """
         try:
             return self._copier.run_if_current(partial(_checkpoint, mode)) is not False
         except StoreError:  # a full or failing disk: writers get the error, here it is tried again
@@ -93,7 +102,10 @@ class Checkpointer:
 
 
 def _checkpoint(mode: str, db: sqlite3.Connection) -> bool:
-    """Return False if readers or writers stood in the way (sqlite.org/pragma.html#pragma_wal_checkpoint)."""
+    """Checkpoint, and return False if readers or writers stood in the way.
+
+    Source: sqlite.org/pragma.html#pragma_wal_checkpoint.
+    """
     db.execute(f"PRAGMA busy_timeout = {WAIT}")
     busy, _, _ = db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     return not busy

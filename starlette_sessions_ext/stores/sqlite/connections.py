@@ -1,4 +1,4 @@
-"""The connections of one SQLite store, for any number of event loops, threads and forked processes.
+"""The connections of one SQLite store, for all loops, threads and forks.
 
 There are three, all of one file: WAL mode lets one read while another writes, and the third copies the log.
 They are opened and closed together. Before each use the file at the path is compared with the one that is
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Connection:
-    """One of the three. One thread at a time uses it."""
+    """One of the three connections. One thread at a time uses it."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -53,13 +53,19 @@ class Connection:
             self._connections.renew()
 
     def run_if_current(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Run `work` if the connection is open on the file that is at the path; otherwise return None. Blocks."""
+        """Run `work` if the connection is open on the file that is at the path.
+
+        Otherwise return None. Blocks.
+        """
         with self.held():
             return work(self._open_db()) if self._connections.are_current() else None
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the thread that uses the connection, and raise what SQLite raises as our errors."""
+        """Wait for the thread that uses the connection, and translate errors.
+
+        What SQLite raises is raised as our errors.
+        """
         if not self.lock.acquire(timeout=self._connections.file.timeout):
             raise StoreTimeout(f"{self._connections.file.path} was busy for longer than the timeout")
         try:
@@ -74,7 +80,10 @@ class Connection:
 
 
 class Connections:
-    """The connections of one store. A forked process calls `in_child`: it has none of its parent's threads."""
+    """The connections of one store.
+
+    A forked process calls `in_child`: it has none of its parent's threads.
+    """
 
     def __init__(self, file: DatabaseFile) -> None:
         self.file = file
@@ -89,7 +98,9 @@ class Connections:
         _existing.add(self)
 
     def are_current(self) -> bool:
-        """Return whether they are open on the file that is at the path now. Call it with a connection held.
+        """Return whether they are open on the file that is at the path now.
+
+        Call it with a connection held.
 
         Raises `StoreUnavailable` in a process that was forked without Python's knowledge.
         """
@@ -127,7 +138,10 @@ class Connections:
         return to_store_error(error, self.file.path, self.file.timeout)
 
     def before_fork(self) -> None:
-        """Wait until no thread is in SQLite, and close. Nothing uses them until `after_fork`."""
+        """Wait until no thread is in SQLite, and close.
+
+        Nothing uses the connections until `after_fork`.
+        """
         for lock in self._locks():
             lock.acquire()
         self._close()
@@ -138,7 +152,10 @@ class Connections:
 
     @contextmanager
     def _all_held(self) -> Iterator[None]:
-        """No thread waits for this while it holds one of them, so all can be had."""
+        """Hold all connections.
+
+        No thread waits for this while it holds one of them, so all can be had.
+        """
         with ExitStack() as held:
             held.enter_context(self._renewing)
             for connection in self._all:

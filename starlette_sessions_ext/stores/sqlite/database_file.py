@@ -1,8 +1,9 @@
-"""The file of an SQLite store: made private, recognised when it is replaced, opened and checked.
+"""The file of an SQLite store: made private, opened and checked.
 
-SQLite keeps two more files next to a database in WAL mode: the log (`-wal`) and its index (`-shm`). Both
-belong to one database. If it is removed or replaced and they stay, the next database there would take
-over pages of the former one (sqlite.org/howtocorrupt.html). So whatever process notices that removes them.
+A replaced file is recognised. SQLite keeps two more files next to a database in WAL mode: the log
+(`-wal`) and its index (`-shm`). Both belong to one database. If it is removed or replaced and they stay, the
+next database there would take over pages of the former one (sqlite.org/howtocorrupt.html). So whatever
+process notices that removes them.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ class DatabaseFile:
         self._must_exist = must_exist
 
     def identity(self) -> Identity | None:
-        """Say which file is at the path now; None if it can't be found."""
+        """Return the identity of the file at the path; None if it can't be found."""
         return _identity(self.path)
 
     def sidecars(self) -> dict[str, Identity]:
-        """Name the log and its index as they are now."""
+        """Return the identities of the log and its index as they are now."""
         real = self._real()
         found = {suffix: _identity(f"{real}{suffix}") for suffix in _SIDECARS}
         return {suffix: identity for suffix, identity in found.items() if identity is not None}
@@ -80,7 +81,10 @@ class DatabaseFile:
                 _make_private(path)
 
     def connect(self) -> sqlite3.Connection:
-        """Open the file, which is there. SQLite itself never makes one here, or it would have a public mode."""
+        """Open the file, which is there.
+
+        SQLite itself never makes one here, or it would have a public mode.
+        """
         return sqlite3.connect(
             f"{self._real().as_uri()}?mode=rw",
             uri=True,
@@ -90,7 +94,10 @@ class DatabaseFile:
         )
 
     def prepare(self, db: sqlite3.Connection) -> None:
-        """Check that the database is one of sessions, or make it one, before anything in it is changed."""
+        """Check that the database is one of sessions, or make it one.
+
+        Nothing in it is changed before that check.
+        """
         columns = _columns(db)
         if self._must_exist and not columns:
             raise StoreUnavailable(f"{self.path} holds no sessions: correct the path of the store")
@@ -109,7 +116,10 @@ class DatabaseFile:
         return _HAS_MODES and bool(self.path.stat().st_mode & 0o077)
 
     def _real(self) -> Path:
-        """The place where SQLite itself puts the file and its log: a link is followed, even to nowhere."""
+        """Return the place where SQLite itself puts the file and its log.
+
+        A link is followed, even to nowhere.
+        """
         return Path(os.path.realpath(self.path))
 
     def _make(self, real: Path, former: dict[str, Identity]) -> None:
@@ -134,7 +144,10 @@ def _identity(path: Path | str) -> Identity | None:
 
 
 def _make_private(path: Path) -> None:
-    """Take the file from other users: it opens every session. Raises `StoreUnavailable` if that can't be done."""
+    """Take the file from other users: it opens every session.
+
+    Raises `StoreUnavailable` if that can't be done.
+    """
     with suppress(FileNotFoundError):
         with suppress(PermissionError):
             if path.stat().st_mode & 0o077:
@@ -177,10 +190,11 @@ def _alone_in(folder: Path, timeout: float) -> Iterator[None]:
 
 
 def execute_when_unlocked(db: sqlite3.Connection, statement: str, timeout: float) -> None:
-    """Execute, and try again for `timeout` seconds while another process or connection holds the lock.
+    """Execute, and try again for `timeout` seconds while the database is locked.
 
-    SQLite's own busy handler sleeps for up to 100 ms between two tries, so that a process that writes without a
-    pause starves the others; and it doesn't wait at all where two processes change to WAL mode at once.
+    Another process or connection holds the lock. SQLite's own busy handler sleeps for up to 100 ms between
+    two tries, so that a process that writes without a pause starves the others; and it doesn't wait at all
+    where two processes change to WAL mode at once.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -194,7 +208,10 @@ def execute_when_unlocked(db: sqlite3.Connection, statement: str, timeout: float
 
 
 def _columns(db: sqlite3.Connection) -> dict[str, int]:
-    """Return the table's columns, with their positions in the primary key; none if there is no table."""
+    """Return the table's columns, with their positions in the primary key.
+
+    There are none if there is no table.
+    """
     return {name: part for _, name, _, _, _, part in db.execute(f"PRAGMA table_info({_TABLE})")}
 
 

@@ -1,4 +1,7 @@
-"""Explain what went wrong with SQLite's file, with the remedy. Blocks: it looks at the file system."""
+"""Explain a failure of SQLite's file, with the remedy.
+
+It blocks, since it looks at the file system.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def to_store_error(error: OSError | sqlite3.Error, path: Path, timeout: float) -
 
 
 def path_problem(path: Path) -> str | None:
-    """Say why this process can't keep a database at `path`; None if nothing speaks against it."""
+    """Explain why this process can't keep a database at `path`, or return None."""
     folder = path.parent
     if os.path.exists(folder) and not os.path.isdir(folder):
         return f"{folder} isn't a folder: correct the path of the store"
@@ -63,7 +66,7 @@ def path_problem(path: Path) -> str | None:
 
 
 def _is_read_only(folder: Path) -> bool:
-    """Return whether the file system is read-only. False where the system can't say (Windows)."""
+    """Return whether the file system is read-only; False if Windows can't say."""
     return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 

@@ -1,4 +1,4 @@
-"""Group commit: calls that wait for the disk together share one transaction, and one sync.
+"""Group commit: calls that wait for the disk share one transaction and sync.
 
 The first in the queue (the leader) runs all of them on a worker thread, so the event loop never blocks. Each event
 loop has a queue; the batches of several loops take turns on the connection.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class _Job(Generic[T]):
-    """Something to do with the connection, and how it went."""
+    """A call to make with the connection, and its outcome."""
 
     __slots__ = ("done", "error", "result", "work")
 
@@ -35,7 +35,10 @@ class _Job(Generic[T]):
 
 
 class _Queue:
-    """The calls of one event loop. It holds nothing that has to be closed when the loop ends."""
+    """The calls of one event loop.
+
+    The queue holds nothing that has to be closed when the loop ends.
+    """
 
     def __init__(self) -> None:
         self.turn = anyio.Lock(fast_acquire=True)
@@ -44,7 +47,10 @@ class _Queue:
 
 
 class GroupCommit:
-    """Runs calls on one of the connections. `on_commit` is called at the end of each transaction."""
+    """Run calls on one of the connections.
+
+    `on_commit` is called at the end of each transaction.
+    """
 
     def __init__(
         self,
@@ -117,7 +123,10 @@ class GroupCommit:
             job.done = True
 
     def _transact(self, jobs: list[_Job[object]], db: sqlite3.Connection) -> Exception | None:
-        """Return the error of a job or of the commit. Raise what keeps any transaction from beginning."""
+        """Run the jobs, and return the error of one of them or of the commit.
+
+        Raises what keeps any transaction from beginning.
+        """
         execute_when_unlocked(db, self._begin, self._connections.file.timeout)
         try:
             with self._connections.translate_errors():

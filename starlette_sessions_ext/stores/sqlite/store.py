@@ -1,8 +1,8 @@
-"""Sessions in an SQLite file: durable, no server, shared by the worker processes of one machine.
+"""Sessions in an SQLite file: durable, no server, shared by worker processes.
 
-The event loop never blocks, and many writes share one sync to disk: see `_sqlite_group_commit`. The file is in
-WAL mode with synchronous=FULL, so what was acknowledged survives kill -9 and loss of power
-(sqlite.org/pragma.html#pragma_synchronous). A network file system can't promise that.
+The processes are on one machine. The event loop never blocks, and many writes share one sync to disk: see
+`_sqlite_group_commit`. The file is in WAL mode with synchronous=FULL, so what was acknowledged survives kill
+-9 and loss of power (sqlite.org/pragma.html#pragma_synchronous). A network file system can't promise that.
 
 An acknowledged write is in the file that other processes find at the path, also after a fork, and after the
 file was removed or replaced: see `_sqlite_connections`.
@@ -56,11 +56,11 @@ _PAUSE_FACTOR = 6
 
 
 class SQLiteStore(OwnerBatches):
-    """Keep sessions in the file at `path`, which gets mode 0600 and is made if it isn't there.
+    """Keep sessions in the file at `path`, which is made with mode 0600.
 
-    `timeout` is the budget of one operation in seconds; waiting for another process that writes
-    may add as much again. `clock` gives unix seconds. With `must_exist` the file is neither made nor
-    given another mode, for tools that only look after it.
+    An existing file gets that mode too. `timeout` is the budget of one operation in seconds; waiting for
+    another process that writes may add as much again. `clock` gives unix seconds. With `must_exist` the file
+    is neither made nor given another mode, for tools that only look after it.
 
     Raises `ConfigurationError` for an option that can't work, naming it.
     """
@@ -127,7 +127,10 @@ class SQLiteStore(OwnerBatches):
         return await self._change(statements.DELETE_VERSION, key, version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """At a pace that requests hardly notice; each step has the budget of an operation."""
+        """Remove expired sessions at a pace that requests hardly notice.
+
+        Each step has the budget of an operation.
+        """
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE, pause_factor=_PAUSE_FACTOR)
 
     async def _delete_batch(self, count: int) -> int:
@@ -150,7 +153,7 @@ class SQLiteStore(OwnerBatches):
         return await self._write_step(delete)
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The keys of all rows; see `SupportsListing`."""
+        """Return the keys of all rows; see `SupportsListing`."""
         last = ""
         while page := await self._read(partial(_page_of_keys, after=last)):
             for key in page:
@@ -158,7 +161,7 @@ class SQLiteStore(OwnerBatches):
             last = page[-1]
 
     async def diagnose(self) -> list[Finding]:
-        """Say whether others can read the file, it is damaged, or its disk is full; see `SupportsDiagnosis`."""
+        """Check that the file is private, intact, and has room; see `SupportsDiagnosis`."""
         await self.open()
         await self._write(lambda db: None)  # raises if another process keeps it locked
         return await anyio.to_thread.run_sync(self._diagnose)
@@ -177,7 +180,10 @@ class SQLiteStore(OwnerBatches):
         return await self._run(self._writer, work)
 
     async def _write_step(self, work: Callable[[sqlite3.Connection], int]) -> int:
-        """Copy the log as part of each step: left to the checkpointer, writers would wait for all steps at once."""
+        """Copy the log as part of each step.
+
+        Left to the checkpointer, writers would wait for all steps at once.
+        """
         changed = await self._write(work)
         await anyio.to_thread.run_sync(self._checkpointer.passive)
         return changed
@@ -192,7 +198,10 @@ class SQLiteStore(OwnerBatches):
             ) from error
 
     async def _change(self, statement: str, *values: object) -> bool:
-        """Change one row that hasn't expired by the time that it is our turn, however long that takes."""
+        """Change one row that hasn't expired by the time that the statement runs.
+
+        The wait for that may be long.
+        """
         return await self._write(lambda db: db.execute(statement, (*values, self._clock())).rowcount == 1)
 
     def _diagnose(self) -> list[Finding]:
@@ -222,7 +231,10 @@ def _page_of_keys(db: sqlite3.Connection, after: str) -> list[str]:
 
 
 def _is_version(version: Hashable) -> bool:
-    """Return whether SQLite could have given this version. It takes no larger number, and no other type."""
+    """Return whether SQLite could have given this version.
+
+    It takes no larger number, and no other type.
+    """
     return isinstance(version, int) and abs(version) < 2**63
 
 
