@@ -1,4 +1,4 @@
-"""Find the session of a request or WebSocket, and require that its user is signed in."""
+"""Find the session of a request or WebSocket, and require a signed-in user."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def get_session(connection: HTTPConnection) -> Session:
 
 
 def get_user(connection: HTTPConnection) -> str | None:
-    """Return whose session it is now, as text; None: nobody is signed in.
+    """Return the user of the session now, as text; None if no user is signed in.
 
     Only with the option `user` of `SessionMiddleware`. Raises `ConfigurationError` without it, and
     `NotSerializable` for what can't be a user.
@@ -48,7 +48,7 @@ def get_user(connection: HTTPConnection) -> str | None:
 
 
 def find_session(connection: HTTPConnection) -> Session:
-    """Return the session as `get_session` does, for a response that doesn't depend on it yet."""
+    """Return the session as `get_session` does, before the response depends on it."""
     session = connection.scope.get("session")
     if not isinstance(session, Session):
         raise ConfigurationError(f"there is no session: {_reason(connection.scope)}")
@@ -56,13 +56,16 @@ def find_session(connection: HTTPConnection) -> Session:
 
 
 class RequireSession:
-    """What `require_session` returns: a dependency that is given a connection, and returns its session."""
+    """A dependency of `require_session`: it returns a connection's session."""
 
     def __init__(self, signed_in_within: int | timedelta | None) -> None:
         self._within = None if signed_in_within is None else parse_duration(signed_in_within, "signed_in_within")
 
     async def __call__(self, connection: HTTPConnection) -> Session:
-        """Return the session. Raises `HTTPException`, or `WebSocketException` for a WebSocket."""
+        """Return the session.
+
+        Raises `HTTPException`, or `WebSocketException` for a WebSocket.
+        """
         return self.check(connection)
 
     def check(self, connection: HTTPConnection) -> Session:

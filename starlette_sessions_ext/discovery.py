@@ -14,9 +14,10 @@ _INNER = ("middleware_stack", "app", "application", "router")
 
 
 def find_session_middleware(app: Any) -> list[SessionMiddleware]:
-    """Return every `SessionMiddleware` of an ASGI application, outer ones first, also below mounts and in routes.
+    """Return every `SessionMiddleware` of an ASGI application, outer ones first.
 
-    Builds the middleware of a Starlette application, as its first request would.
+    Those below mounts and in routes are found too. Builds the middleware of a Starlette application, as its
+    first request would.
     """
     found: list[SessionMiddleware] = []
     seen: set[int] = set()

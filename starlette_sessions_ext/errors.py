@@ -1,4 +1,4 @@
-"""The exceptions that applications and stores share, in one tree under `SessionError`.
+"""The exceptions that applications and stores share, all `SessionError`.
 
 Messages say what happened, where, and what to do next. None of them ever holds
 a session id, a cookie, a secret or session data.
@@ -20,7 +20,10 @@ class NotSerializable(SessionError, TypeError):
 
 
 class InvalidSessionData(SessionError):
-    """What the session holds under a key isn't of the class that `Session.typed` asked for. It is left as it is."""
+    """The session's value under a key isn't of the class given to `Session.typed`.
+
+    It is left as it is.
+    """
 
 
 class CorruptRecord(SessionError):
@@ -28,19 +31,31 @@ class CorruptRecord(SessionError):
 
 
 class SessionConflict(SessionError):
-    """A parallel request changed the same key (`on_conflict="raise"`), or the retries ran out."""
+    """A parallel request changed the same key, or the retries ran out.
+
+    The first needs `on_conflict="raise"`.
+    """
 
 
 class SessionGone(SessionError):
-    """Another request ended or rotated the session, or it expired: there is nothing to save to."""
+    """Another request ended or rotated the session, or it expired.
+
+    There is nothing to save to.
+    """
 
 
 class SessionNotSaved(SessionError):
-    """A new session was filled after the response had started: no cookie could be sent for it."""
+    """A new session was filled after the response had started.
+
+    No cookie could be sent for it.
+    """
 
 
 class StoreError(SessionError):
-    """The store failed. Whether a write took place is unknown unless a subclass says so."""
+    """The store failed.
+
+    Whether a write took place is unknown unless a subclass says so.
+    """
 
 
 class StoreUnavailable(StoreError):
@@ -52,11 +67,17 @@ class StoreTimeout(StoreUnavailable):
 
 
 class SessionUnavailable(StoreUnavailable):
-    """The store answered that it can't serve this session now, such as for a lock. It serves others."""
+    """The store answered that it can't serve this session now, such as for a lock.
+
+    It serves others.
+    """
 
 
 class StoreFull(StoreUnavailable):
-    """The store has no room for what was to be written. It still serves reads and smaller sessions."""
+    """The store has no room for what was to be written.
+
+    It still serves reads and smaller sessions.
+    """
 
 
 class SessionTooLarge(StoreError):

@@ -46,6 +46,6 @@ _SUSPICIOUS = frozenset({EventKind.RECORD_CORRUPT, EventKind.DUPLICATE_COOKIES})
 
 
 def log_event(event: SessionEvent) -> None:
-    """Write an event to the package's log: suspicious ones as warnings, the others for debugging."""
+    """Log an event: suspicious ones as warnings, the others for debugging."""
     level = logging.WARNING if event.kind in _SUSPICIOUS else logging.DEBUG
     logger.log(level, "session %s: %s", event.public_id or event.key_digest or "-", event.kind.value)

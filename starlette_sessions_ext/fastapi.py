@@ -1,4 +1,7 @@
-"""The session, and objects in it, as FastAPI dependencies, for HTTP and WebSocket routes alike."""
+"""The session, and objects in it, as FastAPI dependencies.
+
+They work for HTTP and WebSocket routes alike.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ __all__ = ["SessionDep", "TypedSession", "current_session", "get_session", "requ
 
 
 async def current_session(connection: HTTPConnection) -> Session:
-    """Return the session, as `get_session` does. FastAPI would run a plain function in a thread."""
+    """Return the session, as `get_session` does.
+
+    FastAPI would run a plain function in a thread.
+    """
     return get_session(connection)
 
 
@@ -28,7 +34,9 @@ SessionDep = Annotated[Session, Depends(current_session)]
 
 
 def TypedSession(key: str) -> params.Depends:
-    """Return the dependency for `Session.typed` with this key. The annotation names the class.
+    """Return the dependency for `Session.typed` with this key.
+
+    The annotation names the class.
 
         async def show(cart: Annotated[Cart, TypedSession("cart")]) -> Cart: ...
 
@@ -39,9 +47,10 @@ def TypedSession(key: str) -> params.Depends:
 
 
 class _TypedSession(params.Depends):
-    """A dependency that is given its class by FastAPI, which takes an annotation for a missing dependency.
+    """A dependency that is given its class by FastAPI.
 
-    FastAPI copies dependencies by the fields that it knows of. So the key belongs to the class.
+    FastAPI takes an annotation for a missing dependency. FastAPI copies dependencies by the fields that it
+    knows of. So the key belongs to the class.
     """
 
     key: str

@@ -32,7 +32,7 @@ _UNKNOWN = object()
 
 
 class _State:
-    """What one request knows of its messages.
+    """The messages of one request, and what it knows of them.
 
     `claimed_at` is the session's row at the time of the claim. `unsaved` are the keys of messages that
     this request has made, with the session's row at that time. While the row is the same, no other

@@ -22,7 +22,7 @@ MAX_CANDIDATES = 8
 
 @dataclass(frozen=True, slots=True)
 class LegacySession:
-    """Hold what another middleware's cookie stands for.
+    """The session that another middleware's cookie stands for.
 
     `identity` is what was signed, or the old session's id: the same in every spelling of a cookie
     that is accepted (base64 has several), and never that of another. `valid_until` (unix seconds)
@@ -36,7 +36,7 @@ class LegacySession:
 
 @runtime_checkable
 class LegacyCookie(Protocol):
-    """Reads the cookies of another session middleware.
+    """Read the cookies of another session middleware.
 
     Each becomes a session once, and never again until `valid_until`, also when that session has
     ended: for the same identity `read` must always give the same `valid_until`, or an earlier one.
@@ -89,7 +89,10 @@ class StarletteCookie:
         self._end = MAX_TIMESTAMP if until is None else int(datetime.combine(until, time(), UTC).timestamp())
 
     async def read(self, value: str, now: float) -> LegacySession | None:
-        """See `LegacyCookie`. As in Starlette a cookie signed in the future isn't valid."""
+        """Return the session of a cookie; see `LegacyCookie`.
+
+        As in Starlette a cookie signed in the future isn't valid.
+        """
         try:
             payload, signed_at = self._signer.unsign(value, return_timestamp=True)
             data = json.loads(b64decode(payload))
@@ -103,7 +106,10 @@ class StarletteCookie:
 
 
 def read_legacy(legacy_cookies: Sequence[LegacyCookie]) -> list[LegacyCookie]:
-    """Return the readers of the option `legacy_cookies`, or raise `ConfigurationError`."""
+    """Return the readers of the option `legacy_cookies`.
+
+    Raises `ConfigurationError`.
+    """
     given = list(legacy_cookies) if isinstance(legacy_cookies, Iterable) else [None]
     kinds = [one for one in given if isinstance(one, LegacyCookie) and not isinstance(one, type)]
     if len(kinds) < len(given):

@@ -42,9 +42,10 @@ _SERVED = frozenset({"http", "websocket"})
 
 
 class SessionMiddleware(StarletteAttributes):
-    """Server-side sessions in `request.session` and `request.state.session`, one object.
+    """Server-side sessions, in `request.session` and `request.state.session` alike.
 
-    The first parameters are those of Starlette's own middleware, in its order; times are seconds.
+    Both names are one object. The first parameters are those of Starlette's own middleware, in its order; times
+    are seconds.
 
     `secret_key`: signs the cookie; of several the first signs and all verify.
     `max_age`: the cookie's lifetime, and without `idle_timeout` the session's; None: until the browser closes.
@@ -159,7 +160,7 @@ class SessionMiddleware(StarletteAttributes):
             await self._fail(error, exchange, scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what has no session: the lifespan, excluded requests, and what isn't HTTP."""
+        """Serve what has no session: the lifespan, excluded requests, and other protocols."""
         if scope["type"] == "lifespan":
             await run_lifespan(self.app, self.store, self._rows.owned, scope, receive, send)
             return
@@ -178,7 +179,10 @@ class SessionMiddleware(StarletteAttributes):
             exchange.degrade(error)
 
     async def _fail(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 503 where the store couldn't be reached and nothing was sent yet. Otherwise raise the error."""
+        """Answer 503 where the store couldn't be reached and nothing was sent yet.
+
+        Otherwise raise the error.
+        """
         if not exchange.writable:
             if is_disconnect(error):  # the client left: that is no failure of the handler's
                 await exchange.save_after_disconnect()

@@ -1,4 +1,6 @@
-"""Traces and metrics by OpenTelemetry: a span for each store operation, and a count of events.
+"""Traces and metrics by OpenTelemetry.
+
+There is a span for each store operation, and a count of events.
 
     app.add_middleware(SessionMiddleware, store=TracedStore(store), on_event=EventCounter(), ...)
 
@@ -92,7 +94,7 @@ class TracedStore(WrappingStore):
 
 
 class EventCounter:
-    """Counts session events, as the option `on_event` of the middleware.
+    """Count session events, as the option `on_event` of the middleware.
 
     The counter is `starlette_sessions_ext.events`; its attribute `starlette_sessions_ext.event.kind` is
     the value of the `EventKind`, such as "created". `meter_provider` is the global one if not given.

@@ -1,4 +1,4 @@
-"""Lifetimes that standards ask for, to be spread into the middleware:
+"""Lifetimes that standards ask for, to be spread into the middleware.
 
     app.add_middleware(SessionMiddleware, secret_key=..., **AAL2)
 
