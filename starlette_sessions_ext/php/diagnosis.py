@@ -22,7 +22,7 @@ _IGBINARY = (b"\0\0\0\1", b"\0\0\0\2")
 
 
 def store_of(url: str, settings: PHPSettings, *, timezone: str = "UTC") -> SessionStore:
-    """Make the store of PHP's sessions: of a save path, of a `mysql://` URL, or of a `mongodb://` URL.
+    """Make the store of PHP's sessions: of a save path, or of a URL with mysql, handlersocket or mongodb.
 
     A MySQL URL with `#php_session` behind it leads to that table; without, to `session_data`.
     """
@@ -33,6 +33,13 @@ def store_of(url: str, settings: PHPSettings, *, timezone: str = "UTC") -> Sessi
         if table == "php_session":
             return PHPSessionTableStore(url, lifetime=settings.gc_maxlifetime, timezone=timezone)
         return PHPDatabaseStore(url, table=table or "session_data", lifetime=settings.gc_maxlifetime)
+    if url.startswith("handlersocket:"):
+        from ..stores.url import handlersocket_settings
+        from .handlersocket import PHPHandlerSocketStore
+
+        options = handlersocket_settings(url)
+        options.pop("mysql_url", None)  # HandlerSocket itself says what there is to say of the table
+        return PHPHandlerSocketStore(**options, lifetime=settings.gc_maxlifetime, timezone=timezone)
     if url.startswith("mongodb"):
         from .mongo import PHPMongoStore
 
@@ -44,7 +51,7 @@ def store_of(url: str, settings: PHPSettings, *, timezone: str = "UTC") -> Sessi
     if "/" not in url or "://" in url:
         raise ConfigurationError(
             "PHP's sessions are at a save path, such as /var/lib/php/sessions or tcp://127.0.0.1:6379, or at a URL, "
-            "mysql://... or mongodb://..."
+            "mysql://..., handlersocket://... or mongodb://..."
         )
     from .files import PHPFileStore
 

@@ -21,7 +21,7 @@ from .unique_id import PhalconVariables, Separator
 
 Options = Mapping[str, Any]
 
-_HANDLERSOCKET = {"host": "localhost", "port": 9999, "dbname": "session", "dbtable": "php_session"}
+_HANDLERSOCKET: dict[str, Any] = {"host": "localhost", "port": 9999, "dbname": "session", "dbtable": "php_session"}
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,20 @@ def redis(options: Options, settings: PHPSettings | None = None) -> PhalconOptio
 
 
 def handlersocket(
-    options: Options, settings: PHPSettings | None = None, *, db: str, timezone: str = "UTC", charset: str = "utf8mb4"
+    options: Options,
+    settings: PHPSettings | None = None,
+    *,
+    timezone: str = "UTC",
+    read_port: int = 9998,
+    secret: str | None = None,
+    secret_wr: str | None = None,
 ) -> PhalconOptions:
     """Read the options of `Phalcon\\Session\\Adapter\\HandlerSocket`.
 
-    `db` is the URL of the server behind HandlerSocket: PHP's rows have no version that HandlerSocket could compare, so
-    they are shared by SQL. Of `server` it takes the place of `host` and `port`. `timezone` is
-    PHP's `date.timezone`.
+    `port` of `server` is the port for writing, which the adapter uses for everything; `read_port` is the other one.
+    `timezone` is PHP's `date.timezone`. The adapter gives no secrets; `secret` and `secret_wr` are the server's.
     """
-    from .mysql import PHPSessionTableStore
+    from .handlersocket import PHPHandlerSocketStore
 
     given = _read(options, optional=("cookie_path", "cookie_domain", "lifetime", "server"))
     if not isinstance(given.get("server", {}), Mapping) or given.get("server", {}).keys() - _HANDLERSOCKET.keys():
@@ -110,12 +115,16 @@ def handlersocket(
         cookie_domain=given.get("cookie_domain", ""),
         gc_maxlifetime=given.get("lifetime", 3600),
     )
-    store = PHPSessionTableStore(
-        db,
-        table=f"{server['dbname']}.{server['dbtable']}",
+    store = PHPHandlerSocketStore(
+        server["host"],
+        read_port,
+        server["port"],
+        server["dbname"],
+        server["dbtable"],
+        secret=secret,
+        secret_wr=secret_wr,
         lifetime=settings.gc_maxlifetime,
         timezone=timezone,
-        charset=charset,
     )
     return PhalconOptions(store, settings, given.get("uniqueId", ""))
 

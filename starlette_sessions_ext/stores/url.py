@@ -77,7 +77,7 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
 
         return _make(MongoStore, options, url)
     if scheme == "handlersocket":
-        return _make(HandlerSocketStore, options, **_handlersocket_settings(url))
+        return _make(HandlerSocketStore, options, **handlersocket_settings(url))
     if scheme == "memory" and not rest:
         return _make(MemoryStore, options)
     raise ConfigurationError(f"{_hint(scheme)}; stores are {', '.join(EXAMPLES)}")
@@ -117,7 +117,7 @@ def _sqlite_path(url: str) -> str:
     return path
 
 
-def _handlersocket_settings(url: str) -> dict[str, Any]:
+def handlersocket_settings(url: str) -> dict[str, Any]:
     """Read a HandlerSocket URL.
 
     `handlersocket://:SECRET@host:9998/dbname/dbtable?port_wr=9999&secret_wr=SECRET&mysql_url=mysql://...`

@@ -17,6 +17,7 @@ from starlette_sessions_ext.cli import main
 from starlette_sessions_ext.php import PHPSettings
 from starlette_sessions_ext.php.diagnosis import diagnose, findings, store_of
 from starlette_sessions_ext.php.files import PHPFileStore
+from starlette_sessions_ext.php.handlersocket import PHPHandlerSocketStore
 from starlette_sessions_ext.php.mongo import PHPMongoStore
 from starlette_sessions_ext.php.mysql import PHPDatabaseStore, PHPSessionTableStore
 from starlette_sessions_ext.php.redis import PHPRedisStore
@@ -140,6 +141,16 @@ async def test_what_the_columns_change_is_said(tables: str, table: str, beginnin
     assert all(problem.startswith(beginning) for problem, beginning in zip(problems, beginnings, strict=True))
 
 
+async def test_what_the_columns_change_is_said_by_handlersocket_too(mariadb: MariaDBServer, tables: str) -> None:
+    empty_tables(tables)
+    found = await diagnose(f"{mariadb.handlersocket_url(DATABASE)}&mysql_url=mysql://unused")
+    assert [finding.problem.split(",")[0] for finding in found] == [
+        "the ids have a collation",
+        "the data are utf8mb3: an emoji that PHP stores becomes question marks",
+    ]
+    assert mariadb.run("SELECT * FROM php_session", DATABASE) == ""
+
+
 @pytest.mark.parametrize("kind", ["mysql", "mongo", "files"])
 async def test_what_nothing_collects_is_said(
     kind: str, tables: str, mongo_server: MongoServer, tmp_path: Path, clock: FakeClock
@@ -214,6 +225,7 @@ async def test_a_folder_that_cant_be_listed_is_said(tmp_path: Path, monkeypatch:
         ("mysql://u:p@h/d", PHPDatabaseStore),
         ("mysql://u:p@h/d#other", PHPDatabaseStore),
         ("mysql://u:p@h/d#php_session", PHPSessionTableStore),
+        ("handlersocket://:secret@h:9998/d/php_session?port_wr=9999", PHPHandlerSocketStore),
         ("mongodb://h/d", PHPMongoStore),
     ],
 )

@@ -17,6 +17,7 @@ from starlette_sessions_ext import (
     StoreUnavailable,
 )
 from starlette_sessions_ext._core.ids import key_of, new_id
+from starlette_sessions_ext.php.local_times import LocalTimes
 from starlette_sessions_ext.php.mysql import PHPDatabaseStore, PHPSessionTableStore
 from starlette_sessions_ext.php.mysql.layouts import PHPSession
 from starlette_sessions_ext.stores.base import SessionStore, SupportsListing
@@ -130,7 +131,7 @@ async def test_a_row_is_what_the_handlersocket_adapter_would_write(
 
 
 def test_an_hour_that_clocks_go_through_twice_ends_no_session() -> None:
-    layout = PHPSession(database=None, table="php_session", timezone=ZoneInfo("Europe/Berlin"))
+    layout = PHPSession(database=None, table="php_session", local_times=LocalTimes("Europe/Berlin"))
     first = int(datetime(2026, 10, 25, 0, 30, tzinfo=ZoneInfo("UTC")).timestamp())
     assert layout.to_column(first) == layout.to_column(first + 3600) == "2026-10-25 02:30:00"
     assert layout.from_column("2026-10-25 02:30:00") == first + 3600

@@ -1,9 +1,9 @@
-"""Tables that a real PHP and the stores use at the same time, with the statements of Phalcon's adapters."""
+"""Tables that a real PHP and the stores use at the same time, with what Phalcon's adapters ask the server."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,9 @@ import pytest
 
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.php import dumps
+from starlette_sessions_ext.php.handlersocket import PHPHandlerSocketStore
 from starlette_sessions_ext.php.mysql import PHPDatabaseStore, PHPSessionTableStore
+from starlette_sessions_ext.stores.url import handlersocket_settings
 
 from ..support.asyncio_only import anyio_backend
 from ..support.mariadb_server import MariaDBServer
@@ -27,8 +29,25 @@ __all__ = ["anyio_backend"]
 pytestmark = pytest.mark.anyio
 
 TOKYO = ZoneInfo("Asia/Tokyo")
-PAGES = ("database.php", "handlersocket.php")
 EXTENSIONS = ("mysqlnd", "pdo", "pdo_mysql")
+
+
+AnyStore = PHPDatabaseStore | PHPSessionTableStore | PHPHandlerSocketStore
+
+
+def over_handlersocket(server: MariaDBServer) -> PHPHandlerSocketStore:
+    options = handlersocket_settings(server.handlersocket_url(DATABASE))
+    return PHPHandlerSocketStore(**options, timezone="Asia/Tokyo")
+
+
+SETTINGS: dict[str, tuple[str, Callable[[MariaDBServer], AnyStore]]] = {
+    "session_data": ("database.php", lambda server: PHPDatabaseStore(server.url(DATABASE))),
+    "php_session": (
+        "handlersocket.php",
+        lambda server: PHPSessionTableStore(server.url(DATABASE), timezone="Asia/Tokyo"),
+    ),
+    "handlersocket": ("handlersocket.php", over_handlersocket),
+}
 
 
 class Setting(NamedTuple):
@@ -36,7 +55,7 @@ class Setting(NamedTuple):
 
     page: str
     servers: tuple[PHPServer, ...]
-    store: PHPDatabaseStore | PHPSessionTableStore
+    store: AnyStore
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +74,13 @@ def servers(mariadb: MariaDBServer, tmp_path_factory: pytest.TempPathFactory) ->
         yield started
 
 
-@pytest.fixture(params=PAGES)
+@pytest.fixture(params=SETTINGS)
 async def setting(
     request: pytest.FixtureRequest, servers: tuple[PHPServer, ...], mariadb: MariaDBServer
 ) -> AsyncIterator[Setting]:
-    url = mariadb.url(DATABASE)
-    database = request.param == "database.php"
-    made = PHPDatabaseStore(url) if database else PHPSessionTableStore(url, timezone="Asia/Tokyo")
-    async with made as store:
-        yield Setting(request.param, servers, store)
+    page, make_store = SETTINGS[request.param]
+    async with make_store(mariadb) as store:
+        yield Setting(page, servers, store)
 
 
 @pytest.fixture
@@ -130,9 +147,10 @@ async def test_php_reads_what_python_emptied(setting: Setting, key: str) -> None
     assert (await read(setting.store, key))["count"] == 1
 
 
-async def test_times_are_in_the_zone_of_php(servers: tuple[PHPServer, ...], mariadb: MariaDBServer) -> None:
+@pytest.mark.parametrize("table", ["php_session", "handlersocket"])
+async def test_times_are_in_the_zone_of_php(table: str, servers: tuple[PHPServer, ...], mariadb: MariaDBServer) -> None:
     """Or PHP's collection would delete a row that Python has just written."""
-    async with PHPSessionTableStore(mariadb.url(DATABASE), timezone="Asia/Tokyo") as store:
+    async with SETTINGS[table][1](mariadb) as store:
         key = key_of(new_id())
         assert await store.create(key, b"", soon())
         text = mariadb.run(f"SELECT modified FROM php_session WHERE id = '{key}'", DATABASE).strip()

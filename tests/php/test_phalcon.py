@@ -10,9 +10,10 @@ from starlette.applications import Starlette
 
 from starlette_sessions_ext import ConfigurationError
 from starlette_sessions_ext.php import PHPSettings, phalcon
+from starlette_sessions_ext.php.handlersocket import PHPHandlerSocketStore
 from starlette_sessions_ext.php.middleware import PHPSessionMiddleware
 from starlette_sessions_ext.php.mongo import PHPMongoStore
-from starlette_sessions_ext.php.mysql import PHPDatabaseStore, PHPSessionTableStore
+from starlette_sessions_ext.php.mysql import PHPDatabaseStore
 from starlette_sessions_ext.php.redis import PHPRedisStore
 from starlette_sessions_ext.php.unique_id import PhalconVariables
 
@@ -21,7 +22,7 @@ MONGO = "mongodb://localhost/shop"
 
 
 def handlersocket(options: Any) -> phalcon.PhalconOptions:
-    return phalcon.handlersocket(options, db=MYSQL, timezone="Asia/Tokyo")
+    return phalcon.handlersocket(options, timezone="Asia/Tokyo")
 
 
 PRINTED: list[tuple[Callable[[Any], phalcon.PhalconOptions], dict[str, Any], type, int]] = [
@@ -36,10 +37,10 @@ PRINTED: list[tuple[Callable[[Any], phalcon.PhalconOptions], dict[str, Any], typ
             "lifetime": 3600,
             "server": {"host": "localhost", "port": 9999, "dbname": "session", "dbtable": "php_session"},
         },
-        PHPSessionTableStore,
+        PHPHandlerSocketStore,
         3600,
     ),
-    (handlersocket, {}, PHPSessionTableStore, 3600),
+    (handlersocket, {}, PHPHandlerSocketStore, 3600),
 ]
 
 
@@ -73,8 +74,16 @@ def test_every_option_of_the_handlersocket_adapter_has_an_effect() -> None:
         }
     )
     assert given.settings == PHPSettings(cookie_path="/shop", cookie_domain="example.org", gc_maxlifetime=60)
-    assert given.store._layout.names["table"] == "`d`.`t`"  # type: ignore[attr-defined]
-    assert given.store._layout.timezone.key == "Asia/Tokyo"  # type: ignore[attr-defined]
+    assert isinstance(given.store, PHPHandlerSocketStore)
+    assert given.store._address[:3] == ("db", 9998, 9)
+    assert given.store._indexes.table.quoted == "`d`.`t`"
+    assert given.store._table.modified(60) == "1970-01-01 09:00:00"
+
+
+def test_what_the_handlersocket_adapter_has_no_option_for_has_an_effect_too() -> None:
+    given = phalcon.handlersocket({}, read_port=8, secret="read", secret_wr="write")
+    assert isinstance(given.store, PHPHandlerSocketStore)
+    assert given.store._address == ("localhost", 8, 9999, "read", "write")
 
 
 NAMES = ["table", "column_session_id", "column_data", "column_created_at", "column_modified_at"]

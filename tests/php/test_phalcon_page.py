@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI
 
 from starlette_sessions_ext.php import phalcon
+from starlette_sessions_ext.php.handlersocket import PHPHandlerSocketStore
 from starlette_sessions_ext.php.mongo import PHPMongoStore
-from starlette_sessions_ext.php.mysql import PHPDatabaseStore, PHPSessionTableStore
+from starlette_sessions_ext.php.mysql import PHPDatabaseStore
 from starlette_sessions_ext.php.redis import PHPRedisStore
 
 from ..support.pages import DOCS, sections
@@ -35,7 +36,7 @@ def options_of_php(php: PHPProcess, section: str) -> dict[str, Any]:
         ("Database", PHPDatabaseStore),
         ("Mongo", PHPMongoStore),
         ("Redis", PHPRedisStore),
-        ("HandlerSocket", PHPSessionTableStore),
+        ("HandlerSocket", PHPHandlerSocketStore),
     ],
 )
 def test_each_example_of_php_has_its_counterpart(

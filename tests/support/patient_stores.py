@@ -13,6 +13,7 @@ from starlette_sessions_ext import (
     RedisStore,
     SQLiteStore,
 )
+from starlette_sessions_ext.php.handlersocket import PHPHandlerSocketStore
 from starlette_sessions_ext.php.mongo import PHPMongoStore
 from starlette_sessions_ext.php.mysql import PHPDatabaseStore, PHPSessionTableStore
 from starlette_sessions_ext.php.redis import PHPRedisStore
@@ -22,7 +23,7 @@ SECONDS = 20.0
 
 MAKERS = (
     *(DatabaseStore, HandlerSocketStore, MigratingStore, MongoStore, PostgreSQLStore, RedisStore, SQLiteStore),
-    *(PHPDatabaseStore, PHPMongoStore, PHPRedisStore, PHPSessionTableStore),
+    *(PHPDatabaseStore, PHPHandlerSocketStore, PHPMongoStore, PHPRedisStore, PHPSessionTableStore),
 )
 
 

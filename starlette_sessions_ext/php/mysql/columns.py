@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...errors import ConfigurationError, NotSerializable
+from ...errors import ConfigurationError
 from ...stores.mysql.connections import Connections, execute
-from ..text import as_text
+from ..text import as_text, refuse_wide
 from .layouts import Layout
 
 CHARSETS = ("utf8mb4", "utf8mb3", "utf8", "latin1")
@@ -49,12 +49,8 @@ class Columns(NamedTuple):
         if self.charset is None or self.connection_charset == "latin1":
             return
         text = as_text(data)
-        is_narrow = self.charset in _NARROW or self.connection_charset in _NARROW
-        if is_narrow and max(text, default="") > "\uffff":
-            raise NotSerializable(
-                "the session holds a character above U+FFFF, such as an emoji, and utf8mb3 has none: PHP would destroy "
-                "the session. Use utf8mb4 for the column and for PHP's connection, or leave the character out"
-            )
+        if self.charset in _NARROW or self.connection_charset in _NARROW:
+            refuse_wide(text)
 
 
 async def look_at(connections: Connections, layout: Layout, connection_charset: str) -> Columns:

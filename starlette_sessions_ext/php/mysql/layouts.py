@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
 
-from ..._time import MAX_TIMESTAMP
 from ...stores.mysql.names import quote_table
+from ..local_times import LocalTimes
 
 _LAST_OF_INT = 2**32 - 1
 """The last second of an INT UNSIGNED, in 2106."""
-_DATETIME = "%Y-%m-%d %H:%M:%S"
-_DAY = 24 * 60 * 60
 
 Times = tuple[int | str | None, ...]
 
@@ -59,7 +56,7 @@ class PHPSession:
 
     database: str | None
     table: str
-    timezone: tzinfo
+    local_times: LocalTimes
     session_id: str = "id"
     data: str = "data"
 
@@ -81,13 +78,11 @@ class PHPSession:
 
     def to_column(self, seconds: int) -> int | str:
         """Return what the column holds for unix seconds."""
-        local = datetime.fromtimestamp(min(max(seconds, 0), MAX_TIMESTAMP - _DAY), self.timezone)
-        return local.strftime(_DATETIME)
+        return self.local_times.to_text(seconds)
 
     def from_column(self, value: int | str) -> int:
-        """Return unix seconds. Of an hour that clocks go through twice it is the second, so that no session is cut."""
-        local = datetime.strptime(str(value), _DATETIME).replace(tzinfo=self.timezone, fold=1)
-        return int(local.astimezone(UTC).timestamp())
+        """Return unix seconds."""
+        return self.local_times.from_text(str(value))
 
 
 Layout = SessionData | PHPSession

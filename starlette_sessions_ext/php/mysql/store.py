@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
-from datetime import UTC, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import timedelta
 
 from ..._time import parse_duration
-from ...errors import ConfigurationError, CorruptRecord, SessionTooLarge
+from ...errors import ConfigurationError
 from ...stores._support.cleanup import delete_in_batches
 from ...stores._support.options import check_options
 from ...stores.base import DEFAULT_MAX_DATA_BYTES, DEFAULT_TIMEOUT, Finding, SessionStore, Stored, check_expires_at
 from ...stores.mysql.errors import DRIVER_ERRORS, is_duplicate
 from ...stores.mysql.names import parse_names
 from ..leftovers import left_behind
+from ..local_times import LocalTimes
 from ..session_ids import check_session_id, is_session_id
-from ..session_rows import check_session_row
+from ..session_rows import check_data_fit, check_id_fits, check_session_row, check_size_read
 from ..settings import PHP_LIFETIME
 from . import statements
 from .columns import Columns
@@ -63,8 +63,7 @@ class _TableStore(SessionStore):
         if not found:
             return None
         [(data, used_at)] = found
-        if self.max_data_bytes is not None and len(data) > self.max_data_bytes:
-            raise CorruptRecord(f"a session of PHP has {len(data)} bytes: raise max_data_bytes. It was left as it is.")
+        check_size_read(data, self.max_data_bytes)
         return Stored(data, data, self._layout.from_column(used_at) + self.lifetime)
 
     async def create(self, key: str, data: bytes, expires_at: int) -> bool:
@@ -73,11 +72,7 @@ class _TableStore(SessionStore):
         async with self._table.operation():
             columns = await self._look()
             _check_data(data, columns)
-            if len(key) > columns.id_length:
-                raise ConfigurationError(
-                    f"the ids of PHP's table have {columns.id_length} characters at most, and a new one {len(key)}: "
-                    "make the column longer, or sid_length smaller"
-                )
+            check_id_fits(key, columns.id_length)
             return await self._insert(key, data, *times)
 
     async def replace(self, key: str, data: bytes, expires_at: int, version: Hashable) -> bool:
@@ -170,11 +165,7 @@ class _TableStore(SessionStore):
 def _check_data(data: bytes, columns: Columns) -> None:
     """Refuse data that wouldn't come back as they are."""
     columns.check(data)
-    if len(data) > columns.max_bytes:
-        raise SessionTooLarge(
-            f"the session takes {len(data)} bytes, the column {columns.max_bytes}: keep less in it, or make the "
-            "column a MEDIUMTEXT"
-        )
+    check_data_fit(data, columns.max_bytes)
 
 
 class PHPDatabaseStore(_TableStore):
@@ -258,16 +249,9 @@ class PHPSessionTableStore(_TableStore):
         names = parse_names(
             table, session_id="id", data="data", created_at="c", modified_at="modified", version="v", owner="o"
         )
-        try:
-            zone = UTC if timezone == "UTC" else ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, TypeError, ValueError):
-            raise ConfigurationError(
-                "timezone must be PHP's date.timezone, such as Europe/Berlin; where the system has no time zones, "
-                "pip install tzdata"
-            ) from None
         super().__init__(
             url,
-            PHPSession(database=names.database, table=names.table, timezone=zone),
+            PHPSession(database=names.database, table=names.table, local_times=LocalTimes(timezone)),
             lifetime=lifetime,
             charset=charset,
             timeout=timeout,
