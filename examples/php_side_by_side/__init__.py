@@ -1,1 +1,1 @@
-"""A page of PHP and a FastAPI application that share one session."""
+"""A page of PHP and a FastAPI application that share one session, in Redis."""

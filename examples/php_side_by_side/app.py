@@ -5,16 +5,17 @@ from __future__ import annotations
 import html
 import json
 import os
+from typing import Any
 
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from starlette_sessions_ext.fastapi import SessionDep
 from starlette_sessions_ext.php import PHPSettings
-from starlette_sessions_ext.php.files import PHPFileStore
 from starlette_sessions_ext.php.middleware import PHPSessionMiddleware
+from starlette_sessions_ext.php.redis import PHPRedisStore
 
-PAGE = """<!doctype html><meta charset="utf-8"><title>Python</title>
+PAGE = """<!doctype html><meta charset="utf-8"><title>Python</title><link rel="icon" href="data:,">
 <style>body {{ font: 1rem sans-serif; max-width: 40rem; margin: 2rem auto }}</style>
 <h1>Python</h1>
 <p>{name}, the count is <strong id="count">{count}</strong>.
@@ -26,7 +27,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Python</title>
 app = FastAPI()
 app.add_middleware(
     PHPSessionMiddleware,
-    store=PHPFileStore(os.environ["SESSION_FOLDER"]),
+    store=PHPRedisStore(os.environ["SAVE_PATH"], locking=True),
     settings=PHPSettings(cookie_httponly=True, cookie_samesite="Lax"),
 )
 
@@ -43,10 +44,14 @@ async def show(request: Request, session: SessionDep) -> HTMLResponse:
     )
 
 
+def raise_count(data: dict[str, Any]) -> None:
+    data["count"] = data.get("count", 0) + 1
+
+
 @app.post("/")
 async def change(session: SessionDep, do: str = Form()) -> RedirectResponse:
     if do == "count":
-        session["count"] = session.get("count", 0) + 1
+        await session.atomic(raise_count)
     elif do == "in":
         session.rotate()
         session["user"] = "Ada"

@@ -19,7 +19,7 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
     exit;
 }
 ?>
-<!doctype html><meta charset="utf-8"><title>PHP</title>
+<!doctype html><meta charset="utf-8"><title>PHP</title><link rel="icon" href="data:,">
 <style>body { font: 1rem sans-serif; max-width: 40rem; margin: 2rem auto }</style>
 <h1>PHP</h1>
 <p><?= htmlspecialchars($_SESSION['user'] ?? 'Nobody') ?>, the count is <strong id="count"><?= (int) ($_SESSION['count'] ?? 0) ?></strong>.

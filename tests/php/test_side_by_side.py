@@ -9,11 +9,13 @@ import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import pytest
 
 from ..support.php_process import php
+from ..support.redis_server import RedisServer
 from ..support.servers import answers, die_with_parent, free_port, wait_until
 
 pytestmark = pytest.mark.slow
@@ -22,12 +24,13 @@ Ports = tuple[int, int]
 
 
 @pytest.fixture(scope="module")
-def ports() -> Iterator[Ports]:
+def ports(redis_server: RedisServer) -> Iterator[Ports]:
     """Those of the Python side and of the PHP side."""
     assert php()
     python_port, php_port = free_port(), free_port()
-    ports = ["--port", str(python_port), "--php-port", str(php_port)]
-    with subprocess.Popen([*die_with_parent(), sys.executable, "-m", "examples.php_side_by_side", *ports]) as both:
+    options = ["--port", str(python_port), "--php-port", str(php_port)]
+    options += ["--save-path", f"tcp://127.0.0.1:{redis_server.port}"]
+    with subprocess.Popen([*die_with_parent(), sys.executable, "-m", "examples.php_side_by_side", *options]) as both:
         try:
             wait_until(lambda: answers(python_port) and answers(php_port))
             yield python_port, php_port
@@ -69,3 +72,11 @@ def test_who_signs_in_and_out_on_either_side_does_on_both(ports: Ports, one: int
     assert {browser.open(port) for port in ports} == {"Ada 1"}
     browser.open(ports[other], "out")
     assert {browser.open(port) for port in ports} == {"Nobody 0"}
+
+
+def test_clicks_on_both_sides_at_once_are_all_counted(ports: Ports) -> None:
+    browser = Browser()
+    browser.open(ports[0], "count")
+    with ThreadPoolExecutor(8) as clicks:
+        list(clicks.map(lambda number: browser.open(ports[number % 2], "count"), range(60)))
+    assert {browser.open(port) for port in ports} == {"Nobody 61"}
