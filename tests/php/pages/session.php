@@ -26,4 +26,6 @@ if ($action === 'count') {
     touch($_GET['flag']);
     usleep((int) $_GET['ms'] * 1000);
 }
-echo json_encode(['id' => session_id(), 'before' => $before, 'session' => $_SESSION]);
+$id = session_id();
+session_write_close(); // ahead of the answer: the client has one only if the session is stored
+echo json_encode(['id' => $id, 'before' => $before, 'session' => $_SESSION]);
