@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import bytecodes, chart, http, inprocess, instructions, php, scale, stores
+from . import bytecodes, chart, http, imports, inprocess, instructions, php, scale, stores
 from .environment import ROOT, describe_environment
 from .report import Target, as_text, table_of, write
 
@@ -18,6 +18,7 @@ PARTS = {
     "stores": stores.measure,
     "scale": scale.measure,
     "php": php.measure,
+    "import": imports.measure,
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._core.session_directory import SessionDirectory, SessionInfo
+from ._lazy import lazy_names as _lazy_names
 from .access import get_session, get_user, require_session, session_required
 from .errors import (
     ConfigurationError,
@@ -23,23 +23,25 @@ from .errors import (
     StoreUnavailable,
 )
 from .events import EventKind, SessionEvent
-from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
 from .middleware import SessionMiddleware
-from .serializers import JSONSerializer, Serializer, TaggedJSONSerializer
+from .serializers import JSONSerializer, Serializer
 from .session import Session
 from .stores.base import SessionStore, Stored, SupportsOwners
-from .stores.handlersocket import HandlerSocketStore
 from .stores.memory import MemoryStore
-from .stores.migrating import MigratingStore
-from .stores.sqlite import SQLiteStore
-from .stores.url import store_from_url
 
 if TYPE_CHECKING:
+    from ._core.session_directory import SessionDirectory, SessionInfo
+    from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
+    from .serializers.tagged_json import TaggedJSONSerializer
     from .stores.encrypted import EncryptedStore
+    from .stores.handlersocket import HandlerSocketStore
+    from .stores.migrating import MigratingStore
     from .stores.mongo import MongoStore
     from .stores.mysql import DatabaseStore
     from .stores.postgresql import PostgreSQLStore
     from .stores.redis import RedisStore
+    from .stores.sqlite import SQLiteStore
+    from .stores.url import store_from_url
 
 __all__ = [
     "ConfigurationError",
@@ -88,27 +90,23 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-
-def __getattr__(name: str) -> Any:
-    """Import a store that needs a driver when it is asked for, so that the package needs none of them."""
-    if name == "DatabaseStore":
-        from .stores.mysql import DatabaseStore
-
-        return DatabaseStore
-    if name == "EncryptedStore":
-        from .stores.encrypted import EncryptedStore
-
-        return EncryptedStore
-    if name == "MongoStore":
-        from .stores.mongo import MongoStore
-
-        return MongoStore
-    if name == "PostgreSQLStore":
-        from .stores.postgresql import PostgreSQLStore
-
-        return PostgreSQLStore
-    if name == "RedisStore":
-        from .stores.redis import RedisStore
-
-        return RedisStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = _lazy_names(
+    __name__,
+    {
+        "DatabaseStore": ".stores.mysql",
+        "EncryptedStore": ".stores.encrypted",
+        "HandlerSocketStore": ".stores.handlersocket",
+        "LegacyCookie": ".legacy_cookies",
+        "LegacySession": ".legacy_cookies",
+        "MigratingStore": ".stores.migrating",
+        "MongoStore": ".stores.mongo",
+        "PostgreSQLStore": ".stores.postgresql",
+        "RedisStore": ".stores.redis",
+        "SQLiteStore": ".stores.sqlite",
+        "SessionDirectory": "._core.session_directory",
+        "SessionInfo": "._core.session_directory",
+        "StarletteCookie": ".legacy_cookies",
+        "TaggedJSONSerializer": ".serializers.tagged_json",
+        "store_from_url": ".stores.url",
+    },
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,7 +24,6 @@ from ._core.plan import Entry
 from ._core.refusals import refuse_without_users
 from ._core.rows import Rows
 from ._core.secret_keys import SecretKey, read_secrets
-from ._core.session_directory import SessionDirectory
 from ._core.sign_in_details import Describe, describe
 from ._http.cookie import HTTPSOnly, SameSite, SessionCookie
 from ._http.exchange import Exchange, HTTPConfig
@@ -34,9 +33,12 @@ from ._http.responses import is_disconnect, send_unavailable
 from ._http.starlette_attributes import StarletteAttributes
 from .errors import CorruptRecord, StoreUnavailable
 from .events import EventHandler, SessionEvent, log_event, logger
-from .legacy_cookies import LegacyCookie, find_legacy, read_legacy
 from .serializers import Serializer, read_serializer
 from .stores.base import SessionStore
+
+if TYPE_CHECKING:
+    from ._core.session_directory import SessionDirectory
+    from .legacy_cookies import LegacyCookie
 
 _SERVED = frozenset({"http", "websocket"})
 
@@ -124,7 +126,7 @@ class SessionMiddleware(StarletteAttributes):
         )
         self._http = HTTPConfig(cookie, state_attr, save_if, describe)
         self._rows, self._find = self._config.rows, cookie.find
-        self._excludes, self._legacy = read_exclude(exclude), read_legacy(legacy_cookies)
+        self._excludes, self._legacy = read_exclude(exclude), _read_legacy(legacy_cookies)
         self._on_event, self._unavailable_handler = on_event, unavailable_handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,6 +172,8 @@ class SessionMiddleware(StarletteAttributes):
 
     async def _import_legacy(self, exchange: Exchange, scope: Scope) -> None:
         """Fill the session from another middleware's cookie, if there is one."""
+        from .legacy_cookies import find_legacy
+
         try:
             now = self._rows.clock()
             legacy = await find_legacy(self._legacy, self._http.cookie.name, scope["headers"], now)
@@ -209,3 +213,12 @@ class SessionMiddleware(StarletteAttributes):
         if self._config.directory is None:
             refuse_without_users()
         return self._config.directory
+
+
+def _read_legacy(legacy_cookies: Sequence[LegacyCookie]) -> Sequence[LegacyCookie]:
+    """Check the option `legacy_cookies`, whose module is loaded only where it is given."""
+    if legacy_cookies == ():
+        return ()
+    from .legacy_cookies import read_legacy
+
+    return read_legacy(legacy_cookies)

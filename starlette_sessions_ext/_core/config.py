@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..events import EventHandler
 from ..serializers import Serializer
@@ -11,10 +12,12 @@ from .ids import Successors
 from .options import warn_of_doubtful
 from .repository import SessionRepository
 from .rows import Rows
-from .session_directory import SessionDirectory
+
+if TYPE_CHECKING:
+    from .session_directory import SessionDirectory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SessionConfig:
     """The settings that all requests of a middleware share."""
 
@@ -50,6 +53,15 @@ def make_config(
         overwrites,
         degrades,
         emit,
-        None if rows.owned is None else SessionDirectory.configured(rows.owned, rows.lifetimes, rows.clock),
+        _make_directory(rows),
         max_sessions_per_user,
     )
+
+
+def _make_directory(rows: Rows) -> SessionDirectory | None:
+    """Return the sessions by user, whose module is loaded only where the option `user` is given."""
+    if rows.owned is None:
+        return None
+    from .session_directory import SessionDirectory
+
+    return SessionDirectory.configured(rows.owned, rows.lifetimes, rows.clock)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -30,9 +30,11 @@ from .ids import digest_of, key_of
 from .merge import adopt
 from .plan import ClearCookie, CookieState, Entry, Plan, SetCookie, plan, plan_data_only
 from .refusals import refuse_degraded, refuse_without_users
-from .session_directory import SessionDirectory
 from .user_changes import after_sign_in, current_user, is_claim_due, note_user
 from .writing import write, write_atomically
+
+if TYPE_CHECKING:
+    from .session_directory import SessionDirectory
 
 T = TypeVar("T")
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import CorruptRecord, NotSerializable, StoreUnavailable
 from ..events import EventKind, SessionEvent, logger
-from ..legacy_cookies import LegacySession
 from .ids import id_of_legacy, key_of
 from .plan import Entry
 from .record import Alias
 from .repository import Replaced
 
 if TYPE_CHECKING:
+    from ..legacy_cookies import LegacySession
     from .context import SessionContext
 
 

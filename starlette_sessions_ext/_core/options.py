@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
 
 from ..errors import ConfigurationError, StoreUnavailable
 from ..events import logger
@@ -16,7 +15,10 @@ from .callables import is_async
 from .lifetimes import Lifetimes
 from .secret_keys import is_published, is_short
 
-UnavailableHandler = Callable[[HTTPConnection, StoreUnavailable], Response | Awaitable[Response]]
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+UnavailableHandler = Callable[[HTTPConnection, StoreUnavailable], "Response | Awaitable[Response]"]
 
 
 def check_choices(on_conflict: str, on_store_error: str, state_attr: str) -> None:

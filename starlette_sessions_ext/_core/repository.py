@@ -7,7 +7,7 @@ between. Everything rests on the store's `create`, `replace` and `delete` by ver
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .._time import MAX_TIMESTAMP
@@ -49,12 +49,12 @@ class Replaced(NamedTuple):
         return "Replaced()"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SessionRepository:
     """The sessions of a store. `successors` makes the ids of renewed sessions."""
 
     rows: Rows
-    successors: Successors = field(repr=False)
+    successors: Successors
 
     async def get(self, session_id: str) -> Entry | Replaced | None:
         """Return the session of a client's id; None if it is absent or expired.

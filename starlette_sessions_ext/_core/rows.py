@@ -21,7 +21,7 @@ from .record import Alias, Header, decode
 from .write_queues import WriteQueues
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rows:
     """The rows of a store. `clock` gives unix seconds.
 
@@ -32,10 +32,10 @@ class Rows:
     store: SessionStore
     lifetimes: Lifetimes
     clock: Callable[[], float]
-    guard: Guard = field(repr=False)
-    users: Users | None = field(default=None, repr=False)
-    owned: SupportsOwners | None = field(default=None, repr=False)
-    write_queues: WriteQueues = field(default_factory=WriteQueues, repr=False)
+    guard: Guard
+    users: Users | None = None
+    owned: SupportsOwners | None = None
+    write_queues: WriteQueues = field(default_factory=WriteQueues)
 
     @classmethod
     def configured(

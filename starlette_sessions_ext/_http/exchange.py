@@ -38,7 +38,7 @@ from .stray_cookies import removals
 STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HTTPConfig:
     """The HTTP settings that all exchanges of a middleware share."""
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from .._core.options import UnavailableHandler
 from ..errors import StoreUnavailable
@@ -29,6 +28,8 @@ def is_disconnect(error: BaseException) -> bool:
     """Return whether an error says that a WebSocket's client has left."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_disconnect, error.exceptions))
+    from starlette.websockets import WebSocketDisconnect  # an application with sockets has loaded it
+
     return isinstance(error, WebSocketDisconnect)
 
 

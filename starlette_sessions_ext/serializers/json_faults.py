@@ -14,12 +14,9 @@ from uuid import UUID
 
 from .._paths import step
 from ..errors import NotSerializable
+from .plain_json import SameKey
 
 Dump = Callable[[Any], object]
-
-
-class SameKey(ValueError):
-    """Two keys of one dict are the same in JSON."""
 
 
 class Part(NamedTuple):

@@ -12,7 +12,6 @@ from json.scanner import make_scanner
 from typing import Any
 
 from ..errors import CorruptRecord
-from .json_faults import SameKey, explain, find_fault, json_remedy
 
 MAX_DEPTH = 200
 """How deep lists and dicts may nest, the session itself counted.
@@ -33,6 +32,10 @@ _MADE_KEY = re.compile(r'[{,]"(?:-?[0-9][0-9.e+-]*|true|false|null)":')
 _BRACKETS = b"[]{}"
 _NEITHER_BRACKET_NOR_QUOTE = bytes(set(range(256)) - set(_BRACKETS + b'"'))
 _STEPS = bytes.maketrans(_BRACKETS, bytes([1, 255, 1, 255]))  # into a level and out of it: 255 is -1 as a signed byte
+
+
+class SameKey(ValueError):
+    """Two keys of one dict are the same in JSON."""
 
 
 def _refuse_constant(name: str) -> None:
@@ -78,6 +81,8 @@ class JSONSerializer:
                 self._check(data, text)
             return text.encode("ascii")
         except (TypeError, ValueError, RecursionError):
+            from .json_faults import explain, find_fault, json_remedy  # it knows types that few sessions hold
+
             raise explain(find_fault(data, self.dump_value), data, json_remedy) from None
 
     def loads(self, raw: bytes) -> dict[str, Any]:

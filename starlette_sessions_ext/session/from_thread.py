@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple, Unpack
 
-import anyio.from_thread
-
 from ..errors import SessionError
 
 T = TypeVar("T")
@@ -19,6 +17,8 @@ class NotInThread(SessionError):
 
 def run_on_event_loop(function: Callable[[Unpack[Arguments]], Awaitable[T]], *arguments: *Arguments) -> T:
     """Call a coroutine function and wait for it. Raises `NotInThread`."""
+    from anyio import from_thread  # it loads modules that take longer than all of ours
+
     has_begun = False
 
     async def run() -> T:
@@ -27,7 +27,7 @@ def run_on_event_loop(function: Callable[[Unpack[Arguments]], Awaitable[T]], *ar
         return await function(*arguments)
 
     try:
-        return anyio.from_thread.run(run)
+        return from_thread.run(run)
     except RuntimeError:
         if has_begun:
             raise

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .._time import parse_duration
 from ..errors import SessionError
 from ..events import logger
-from ..typed.values import TypedValues
 from .from_thread import run_on_event_loop
 from .intent import NO_INTENT, Intent
 from .ports import ENDED, SessionPersistence, StoredSession
@@ -18,6 +17,7 @@ from .tracked_dict import TrackedDict
 
 if TYPE_CHECKING:
     from .._core.session_directory import SessionDirectory
+    from ..typed.values import TypedValues
 
 T = TypeVar("T")
 
@@ -188,6 +188,8 @@ class Session(TrackedDict):
         self.accessed = True
         self._lent = True
         if self._typed is None:
+            from ..typed.values import TypedValues
+
             self._typed = TypedValues()
         return self._typed.get(self, kind, key, default)
 

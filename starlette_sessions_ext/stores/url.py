@@ -9,9 +9,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..errors import ConfigurationError
 from .base import SessionStore
-from .handlersocket import HandlerSocketStore
-from .memory import MemoryStore
-from .sqlite import SQLiteStore
 
 EXAMPLES = (
     "sqlite:///sessions.db",
@@ -59,6 +56,8 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     if scheme == "sqlite":
+        from .sqlite import SQLiteStore
+
         return _make(SQLiteStore, options, _sqlite_path(url))
     if scheme in ("redis", "rediss", "valkey", "valkeys", "unix"):
         from .redis import RedisStore
@@ -77,8 +76,12 @@ def store_from_url(url: str, **options: Any) -> SessionStore:
 
         return _make(MongoStore, options, url)
     if scheme == "handlersocket":
+        from .handlersocket import HandlerSocketStore
+
         return _make(HandlerSocketStore, options, **handlersocket_settings(url))
     if scheme == "memory" and not rest:
+        from .memory import MemoryStore
+
         return _make(MemoryStore, options)
     raise ConfigurationError(f"{_hint(scheme)}; stores are {', '.join(EXAMPLES)}")
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..._lazy import lazy_names
 
 if TYPE_CHECKING:
     from .store import DatabaseStore
 
 __all__ = ["DatabaseStore"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the store, and its driver, at its first use."""
-    if name != "DatabaseStore":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .store import DatabaseStore
-
-    return DatabaseStore
+__getattr__, __dir__ = lazy_names(__name__, {"DatabaseStore": ".store"})  # its modules are used without the driver, too

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..._lazy import lazy_names
 
 if TYPE_CHECKING:
     from .store import PostgreSQLStore
 
 __all__ = ["PostgreSQLStore"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the store, and its driver, at its first use."""
-    if name != "PostgreSQLStore":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .store import PostgreSQLStore
-
-    return PostgreSQLStore
+__getattr__, __dir__ = lazy_names(
+    __name__, {"PostgreSQLStore": ".store"}
+)  # its modules are used without the driver, too
