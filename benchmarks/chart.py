@@ -10,8 +10,15 @@ import matplotlib
 from .report import Table
 from .schedule import Figure
 
-matplotlib.use("agg")  # draws without a screen
+matplotlib.use("svg")  # draws without a screen
 from matplotlib import pyplot
+
+GREY = "#78909c"  # can be read on white and on black: the documentation has a light and a dark scheme
+matplotlib.rc("text", color=GREY)
+matplotlib.rc("axes", labelcolor=GREY, edgecolor=GREY)
+matplotlib.rc("xtick", color=GREY)
+matplotlib.rc("ytick", color=GREY)
+matplotlib.rc("svg", hashsalt="bench")  # the same figures make the same file
 
 
 def draw(table: Table, path: Path) -> None:
@@ -31,12 +38,12 @@ def draw(table: Table, path: Path) -> None:
         labels = [", ".join(cell for cell in row[1:] if type(cell) is str) or name for row in rows]
         medians = [bar.median for bar in bars]
         spread = [[bar.median - bar.low for bar in bars], [bar.high - bar.median for bar in bars]]
-        colours = ["#00897b" if label.startswith("ours") else "#90a4ae" for label in labels]
-        axes.barh(range(len(bars)), medians, xerr=spread, color=colours, ecolor="#37474f", capsize=2)
+        colours = ["#00897b" if label.startswith("ours") else "#b0bec5" for label in labels]
+        axes.barh(range(len(bars)), medians, xerr=spread, color=colours, ecolor=GREY, capsize=2)
         axes.set_yticks(range(len(bars)), labels)
         axes.invert_yaxis()
         axes.set_title(name, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{table.title}: {table.charted}")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, transparent=True, metadata={"Date": None})
     pyplot.close(figure)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from tests.support.servers import Server, answers, running
 
 from .environment import PEERS, ROOT
+from .processor import processor_seconds
 from .report import Findings, Ratio, Table, Target
 from .schedule import Figures, turns
 from .services import Services, running_services
@@ -30,6 +30,15 @@ SDK = "fastapi-redis-sdk, Valkey"
 """It needs HEXPIRE, which the Redis of most distributions doesn't have yet."""
 UNASKED = (BARE, COOKIES, "starsessions, Redis", "litestar, Redis", "ours, memory", "ours, Redis")
 """The applications for which requests without a session are measured as well: none of these asks its store then."""
+
+SUMMARY = (
+    BARE,
+    COOKIES,
+    "starsessions, Redis",
+    "litestar, Redis",
+    *(f"ours, {store}" for store in ("SQLite", "Redis", "PostgreSQL", "Database", "HandlerSocket", "Mongo")),
+)
+_LOAD = f"uvicorn, 1 worker, uvloop, httptools; wrk, 1 thread, {CONNECTIONS} connections, {SESSIONS} sessions in turn"
 
 
 class Row(NamedTuple):
@@ -63,12 +72,6 @@ class AppServer(Server):
             self._process.wait()
         super().stop()
 
-    def processor_seconds(self) -> float:
-        """Return the processor time used so far (proc_pid_stat(5): utime and stime)."""
-        assert self._process is not None
-        ticks = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-
 
 def measure(quick: bool, folder: Path) -> Findings:
     rounds, seconds = (1, 1) if quick else (3, 2)
@@ -82,7 +85,7 @@ def measure(quick: bool, folder: Path) -> Findings:
             sent = _cookies_of(turn.row.kind, cookies[turn.row.app])
             path = "write" if turn.row.kind == "write" else "read"
             figures.add(turn, **_ask(apps[turn.row.app], path, sent, seconds, folder))
-    return Findings([_table(rows, figures)], _targets(figures))
+    return Findings([_summary(figures), _table(rows, figures)], _targets(figures))
 
 
 @contextmanager
@@ -134,9 +137,9 @@ def begin_session(connection: http.client.HTTPConnection) -> str:
 
 
 def _ask(app: AppServer, path: str, cookies: Sequence[str], seconds: int, folder: Path) -> dict[str, float]:
-    before = app.processor_seconds()
+    before = processor_seconds(app)
     load = run_wrk(app.port, path, cookies, seconds, folder)
-    used = app.processor_seconds() - before
+    used = processor_seconds(app) - before
     if load["failed"] or not load["requests"]:
         raise RuntimeError(f"of {load['requests']} requests {load['failed']} failed")
     return {
@@ -162,10 +165,20 @@ def _cookies_of(kind: str, cookies: Sequence[str]) -> Sequence[str]:
     return () if kind == "anonymous" else cookies
 
 
+def _summary(figures: Figures[Row]) -> Table:
+    """Ten of the rows, which the documentation shows first."""
+    head = ("requests", "application", "requests/s", "p99 ms", "CPU us", "to cookie sessions")
+    table = Table("summary", "Requests that read their session", head, "requests/s", [_LOAD])
+    for row in (Row("read", app) for app in SUMMARY):
+        ratio = Ratio(figures.ratio("rate", row, Row("read", COOKIES)))
+        table.rows.append((*row, *(figures.of(row, name) for name in ("rate", "p99", "cpu")), ratio))
+    return table
+
+
 def _table(rows: Sequence[Row], figures: Figures[Row]) -> Table:
     head = ("requests", "application", "requests/s", "p50 ms", "p99 ms", "CPU us", "to bare", "to cookie sessions")
     notes = (
-        f"uvicorn, 1 worker, uvloop, httptools; wrk, 1 thread, {CONNECTIONS} connections, {SESSIONS} sessions in turn",
+        _LOAD,
         "MariaDB (HandlerSocket, Database) and PostgreSQL sync every commit, MongoDB its journal",
         "Redis and Valkey keep nothing on disk",
         "the two applications on Valkey are FastAPI's, which fastapi-redis-sdk needs",

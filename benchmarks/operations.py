@@ -29,12 +29,12 @@ async def create(store: SessionStore, count: int, body: bytes = BODY) -> list[st
     """Make sessions, and return their keys."""
     keys = [key_of(new_id()) for _ in range(count)]
     expires_at = int(time.time()) + LIFETIME
-    await _timed(lambda key: store.create(key, encoded(key, body), expires_at), keys, 16)
+    await timed(lambda key: store.create(key, encoded(key, body), expires_at), keys, 16)
     return keys
 
 
 async def load(subject: Subject, keys: Sequence[str], in_flight: int) -> dict[str, float]:
-    return await _timed(subject.load, keys, in_flight)
+    return await timed(subject.load, keys, in_flight)
 
 
 async def replace(
@@ -49,12 +49,10 @@ async def replace(
         data, version = rows[key]
         return await subject.replace(key, data, expires_at, version)
 
-    return await _timed(replace_one, keys, in_flight)
+    return await timed(replace_one, keys, in_flight)
 
 
-async def _timed(
-    operation: Callable[[str], Awaitable[object]], keys: Sequence[str], in_flight: int
-) -> dict[str, float]:
+async def timed(operation: Callable[[str], Awaitable[object]], keys: Sequence[str], in_flight: int) -> dict[str, float]:
     """Operations a second, milliseconds, and microseconds of this process's processor time for each.
 
     Raises RuntimeError if one fails.

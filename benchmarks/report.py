@@ -25,7 +25,7 @@ Cell = str | Figure | Ratio
 class Table:
     """`head` names the columns, each of one kind of cell; the first says what rows belong together.
 
-    `charted` is the column of figures that the chart shows.
+    `charted` is the column of figures that the chart shows; empty for a table without one.
     """
 
     name: str

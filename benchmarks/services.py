@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.mariadb_server import MariaDBServer, make_databases, running_mariadb
-from tests.support.mongo_server import running_mongo
+from tests.support.mongo_server import MongoServer, running_mongo
 from tests.support.postgresql_server import PostgreSQLServer, running_postgresql
 from tests.support.postgresql_server import make_databases as make_postgresql_databases
-from tests.support.redis_server import VALKEY, running_redis
+from tests.support.redis_server import VALKEY, RedisServer, running_redis
 
 SYNCED = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync")
 POSTGRESQL_SYNCED = ("-c", "fsync=on", "-c", "shared_buffers=512MB")
@@ -29,6 +29,9 @@ class Services(NamedTuple):
     postgresql: str
     mariadb: MariaDBServer
     postgresql_server: PostgreSQLServer
+    redis_server: RedisServer
+    valkey_server: RedisServer
+    mongo_server: MongoServer
 
 
 @contextmanager
@@ -52,4 +55,7 @@ def running_services(folder: Path, mariadb: Sequence[str] = (), mongo: Sequence[
             postgresql_server.url(),
             mariadb_server,
             postgresql_server,
+            redis_server,
+            valkey_server,
+            mongo_server,
         )

@@ -88,7 +88,7 @@ __all__ = [
     "session_required",
     "store_from_url",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, __dir__ = _lazy_names(
     __name__,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from benchmarks import apps, bytecodes, instructions
+from benchmarks import apps, bytecodes, instructions, pages, processor, site
 from benchmarks.asked import request_of
 from benchmarks.callgrind import total_of
 from benchmarks.environment import ROOT
 from benchmarks.report import Ratio, Table, Target, as_markdown, as_text, write
 from benchmarks.schedule import Figure, Figures, Turn, turns
 from benchmarks.transport import body_of, connected, cookie_of, request_for
+from tests.support.servers import Server, die_with_parent, running
 
 pytestmark = pytest.mark.slow
 
@@ -150,3 +152,59 @@ def test_bytecodes_are_the_same_in_every_run(tmp_path: Path) -> None:
     first, second = (bytecodes.measure(True, tmp_path) for _ in range(2))
     assert list(first.targets) == list(second.targets)
     assert [target.most for target in first.targets] == [650, 800, 1150, 330, 490]
+
+
+def test_a_page_gets_the_tables_of_a_run_and_keeps_the_others(tmp_path: Path) -> None:
+    (tmp_path / "one.md").write_text("| new |\n")
+    page = "a\n<!-- bench: one -->\nold\n<!-- /bench -->\nb\n<!-- bench: two -->\nkept\n<!-- /bench -->\n"
+    filled = pages.fill(page, tmp_path, {"one"})
+    assert filled == page.replace("\nold\n", "\n\n| new |\n\n")
+    assert pages.fill(filled, tmp_path, {"one"}) == filled
+
+
+def test_the_blocks_of_the_pages_name_tables_that_are_made() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
+    made = set(re.findall(r'(?:Table|_table)\(\s*"([\w-]+)"', sources)) | {"stores-asyncio", "stores-uvloop"}
+    texts = [page.read_text() for page in pages.pages()]
+    blocks = [match for text in texts for match in pages.BLOCK.finditer(text)]
+    assert {match[1] for match in blocks} <= made
+    assert len(blocks) == sum(text.count("<!-- bench: ") for text in texts) > 8
+    for block in blocks:
+        assert re.search(r"^machine: .+\nversions: .+\ncommand: scripts/bench", block[0], re.MULTILINE), block[1]
+
+
+def test_the_readme_shows_the_rows_of_the_page() -> None:
+    shown = [
+        match[0]
+        for page in (ROOT / "README.md", ROOT / "docs" / "performance.md")
+        for match in pages.BLOCK.finditer(page.read_text())
+        if match[1] == "summary"
+    ]
+    assert len(shown) == 2
+    assert shown[0] == shown[1]
+
+
+def test_processor_time_is_that_of_a_server_and_its_children(tmp_path: Path) -> None:
+    class Worker(Server):
+        def command(self) -> list[str]:
+            busy = "while True: pass"
+            code = f"import subprocess, sys; subprocess.run([*{die_with_parent()!r}, sys.executable, '-c', {busy!r}])"
+            return [sys.executable, "-c", code]
+
+        def answers(self) -> bool:
+            return processor.processor_seconds(self) > 0.3  # only the child is busy for so long
+
+    with running(Worker(tmp_path)):
+        pass
+
+
+def test_the_example_of_a_site_follows_from_the_costs() -> None:
+    cost = site.Cost(1000, here=20, there=10)
+    table = site.example(dict.fromkeys(("Redis", "PostgreSQL", "Database", "HandlerSocket"), cost))
+    needs = {(row[0], row[1]): row[2] for row in table.rows}
+    assert needs["a Redis Cluster", "memory"] == "10.0 GB"
+    assert needs["a Redis Cluster", "memory with a replica"] == "20.0 GB"
+    assert needs["a Redis Cluster", "primaries"] == "2"
+    assert needs["a Redis Cluster", "processors for store calls in the workers"] == "4"
+    assert needs["one server, PostgreSQL", "reaches"] == "400,000 requests/s"
+    assert site.mixed(10, 50) == 15

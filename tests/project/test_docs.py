@@ -19,7 +19,7 @@ from ..support import pages
 from ..support.pages import DOCS, ROOT
 from ..support.pages import run as run
 
-ROOT_PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"]
+ROOT_PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "tests/README.md"]
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import starlette_sessions_ext
 from benchmarks.compare import asgi
 from benchmarks.compare.serving import serving
 from benchmarks.compare.trials import TRIALS
@@ -27,6 +28,12 @@ def table_of(text: str) -> Table:
 
 TRIED = table_of(pages.sections((pages.DOCS / "comparison.md").read_text())["What was tried"])
 README = table_of(pages.sections((pages.ROOT / "README.md").read_text())["What others do"])
+
+
+def test_the_heads_name_the_version() -> None:
+    for page in ("README.md", "docs/comparison.md"):
+        heads = set(re.findall(r"this package ([\d.]+)", (pages.ROOT / page).read_text()))
+        assert heads == {starlette_sessions_ext.__version__}
 
 
 def test_the_page_has_all_trials() -> None:

@@ -51,3 +51,18 @@ def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
         assert kinds == [kind for kind in order if kind in kinds], version
         for kind, lines in re.findall(r"^### (.+)\n\n(.*?)(?=^### |\Z)", text, flags=re.MULTILINE | re.DOTALL):
             assert all(line.startswith(("- ", "  ")) for line in lines.strip().splitlines()), kind
+
+
+def test_every_test_id_can_be_looked_up() -> None:
+    page = (pages.DOCS / "requirements.md").read_text()
+    rows = dict(re.findall(r"^\| ([A-Z]\d+) \| .+ \| ([^|]+) \|$", page, flags=re.MULTILINE))
+    used = dict[str, set[str]]()
+    for folder in ("tests", "chaos"):
+        for path in (pages.ROOT / folder).rglob("test_*.py"):
+            for name in re.findall(r"def test_([A-Z]\d+)_", path.read_text()):
+                used.setdefault(name, set()).add(path.relative_to(pages.ROOT).as_posix())
+    assert used.keys() <= rows.keys()
+    for name, cell in rows.items():
+        named = set(re.findall(r"`(.+?)`", cell))
+        assert all((pages.ROOT / path).is_file() for path in named), name
+        assert not used.get(name) or named <= used[name], name

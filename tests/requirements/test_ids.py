@@ -1,4 +1,4 @@
-"""The session id: random, never adopted, never readable from the store, new when asked: rows I1 to I7."""
+"""The session id: random, never adopted, never readable from the store, new when asked: rows I1 to I8."""
 
 from __future__ import annotations
 
@@ -641,3 +641,20 @@ async def test_I7_after_a_few_ids_that_are_taken_a_rotation_is_an_error(
     assert other.cookies == before.cookies
     assert await store.store.load(key_of(id_of(victim))) == row
     assert (await other.get("/")).json() == {"cart": "1"}
+
+
+# I8
+
+
+@memory_only
+async def test_I8_no_signature_counts_that_wasnt_compared_in_constant_time(
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(make_app(store, HANDLERS))
+    await browser.get("/put?user=ann")
+    with monkeypatch.context() as patch:
+        patch.setattr("hmac.compare_digest", lambda one, other: False)
+        other = Browser(make_app(store, HANDLERS))  # it knows no verified cookie yet
+        other.cookies |= browser.cookies
+        assert (await other.get("/")).json() == {}
+    assert (await browser.get("/")).json() == {"user": "ann"}

@@ -37,6 +37,11 @@ class Server:
         """Whether it does its work, in its own protocol."""
         raise NotImplementedError
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, while there is one."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it answers. After `stop` it goes on with the same data."""
         self.launch()
