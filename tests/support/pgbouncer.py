@@ -17,13 +17,13 @@ _CACHED = Path(__file__).parents[2] / ".cache" / "pgbouncer" / "usr" / "sbin" / 
 
 
 class PgBouncer(Server):
-    """Gives clients the connections of `server` in transaction mode, no more than `connections` at once."""
+    """Gives clients the connections of `server`, no more than `connections` at once."""
 
-    def __init__(self, server: PostgreSQLServer, connections: int) -> None:
+    def __init__(self, server: PostgreSQLServer, connections: int, mode: str = "transaction") -> None:
         super().__init__(Path(tempfile.mkdtemp(prefix="sessions-pgbouncer-")))
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self._server = server
-        self._connections = connections
+        self._connections, self._mode = connections, mode
 
     def url(self, options: str) -> str:
         return f"postgresql://{USER}:pw@127.0.0.1:{self.port}/fresh?{options}"
@@ -44,7 +44,7 @@ listen_addr = 127.0.0.1
 listen_port = {self.port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {self._mode}
 default_pool_size = {self._connections}
 """
         )
@@ -63,6 +63,6 @@ default_pool_size = {self._connections}
 
 
 @contextmanager
-def running_pgbouncer(server: PostgreSQLServer, connections: int) -> Iterator[PgBouncer]:
-    with running(PgBouncer(server, connections)) as [bouncer]:
+def running_pgbouncer(server: PostgreSQLServer, connections: int, mode: str = "transaction") -> Iterator[PgBouncer]:
+    with running(PgBouncer(server, connections, mode)) as [bouncer]:
         yield bouncer

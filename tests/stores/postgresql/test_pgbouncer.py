@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode: each statement may go to another connection of the server."""
+"""Through PgBouncer. In transaction mode each statement may go to another connection of the server."""
 
 from __future__ import annotations
 
@@ -92,3 +92,14 @@ async def test_prepared_statements_are_refused_with_the_remedy(bouncer: PgBounce
                     for key in keys:
                         group.start_soon(ask, key)
     assert "?statement_cache_size=0" in refusals[0]
+
+
+async def test_session_mode_needs_no_setting(postgresql: PostgreSQLServer, control: Any, soon: int) -> None:
+    keys = [key_of(new_id()) for _ in range(20)]
+    with running_pgbouncer(postgresql, connections=10, mode="session") as bouncer:
+        async with PostgreSQLStore(bouncer.url("sslmode=disable"), timeout=30) as store:
+            for key in keys:
+                await store.create(key, key.encode(), soon)
+            async with anyio.create_task_group() as group:
+                for key in keys:
+                    group.start_soon(use, store, key, soon)
