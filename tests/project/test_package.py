@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from starlette_sessions_ext import errors
 from starlette_sessions_ext.stores import mysql, postgresql
 from starlette_sessions_ext.stores._support import driver_versions
 from starlette_sessions_ext.stores._support.driver_versions import MINIMUM_VERSIONS
+
+from ..support.pages import links
 
 pytestmark = pytest.mark.timeout(300)  # to build a wheel, the build backend may have to be fetched
 
@@ -189,3 +192,27 @@ def test_the_package_works_from_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path
     wheel.extractall(tmp_path)
     done = python(f"sys.path.insert(0, {str(tmp_path)!r})\nimport starlette_sessions_ext as p\nprint(p.__file__)", "-P")
     assert done.stdout == f"{tmp_path / SOURCE.name / '__init__.py'}\n", done.stderr
+
+
+@pytest.mark.slow
+def test_the_source_distribution_makes_the_same_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]  # the wheel from the sdist
+    done = subprocess.run(build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    [built], [source] = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", built, source], check=True)
+    assert sorted(zipfile.ZipFile(built).namelist()) == sorted(wheel.namelist())
+    with tarfile.open(source) as archive:
+        top = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+    assert {"README.md", "docs", "tests", "scripts", "examples"} <= top
+    assert not top & {".ci", ".cache", ".venv", "build"}
+
+
+@pytest.mark.slow
+def test_the_long_description_has_absolute_links_only(wheel: zipfile.ZipFile) -> None:
+    [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    text = wheel.read(metadata).decode()
+    found = links(text)
+    assert len(found) > 20
+    assert [link for link in found if not link.startswith(("https://", "#"))] == []
+    assert f"/blob/v{package.__version__}/docs/tutorial.md" in text
