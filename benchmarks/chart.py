@@ -25,17 +25,19 @@ def draw(table: Table, path: Path) -> None:
     """One field for each group of rows: those that share the first cell."""
     column = table.head.index(table.charted)
     groups = [(name, list(rows)) for name, rows in groupby(table.rows, key=lambda row: str(row[0]))]
+    if len(groups) == len(table.rows):
+        groups = [("", list(table.rows))]  # nothing that belongs together
     sizes = [len(rows) for _, rows in groups]
     figure, fields = pyplot.subplots(
         len(groups),
         squeeze=False,
-        figsize=(9, 1 + 0.28 * sum(sizes) + 0.6 * len(groups)),
+        figsize=(7, 1 + 0.28 * sum(sizes) + 0.6 * len(groups)),
         height_ratios=sizes,
         layout="constrained",
     )
     for [axes], (name, rows) in zip(fields, groups, strict=True):
         bars = [cell for row in rows if isinstance(cell := row[column], Figure)]
-        labels = [", ".join(cell for cell in row[1:] if type(cell) is str) or name for row in rows]
+        labels = [", ".join(cell for cell in row[1:] if type(cell) is str) or str(row[0]) for row in rows]
         medians = [bar.median for bar in bars]
         spread = [[bar.median - bar.low for bar in bars], [bar.high - bar.median for bar in bars]]
         colours = ["#00897b" if label.startswith("ours") else "#b0bec5" for label in labels]
