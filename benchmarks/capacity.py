@@ -164,7 +164,7 @@ def _cost(name: str, size: float, figures: Figures[Row]) -> site.Cost:
 
 def _table(bytes_each: Mapping[str, float], figures: Figures[Row], note: str) -> Table:
     measured = [(operation, where) for operation in ("load", "replace") for where in ("here", "there")]
-    head = ("session", "store", "bytes", *(f"{operation}: us {where}" for operation, where in measured))
+    head = ("store", "bytes", *(f"{operation}: us {where}" for operation, where in measured))
     notes = (
         note,
         "bytes: in memory for memory, Redis and Valkey; for the others on the disk, indexes included",
@@ -173,5 +173,5 @@ def _table(bytes_each: Mapping[str, float], figures: Figures[Row], note: str) ->
     table = Table("capacity", "A signed-in session on each store", head, "bytes", notes)
     for name, size in bytes_each.items():
         cells = (figures.of(Row(operation, name), where) for operation, where in measured)
-        table.rows.append(("signed in", name, Figure(size, size, size), *cells))
+        table.rows.append((name, Figure(size, size, size), *cells))
     return table

@@ -103,3 +103,4 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
             r"<(?:script|img|link rel=.?stylesheet)[^>]*?(?:src|href)=.?(https?:[^ >]+)", path.read_text()
         )
         assert fetched == [], path
+        assert 'data-md-component="source"' not in path.read_text(), path  # its script asks the repository's host
