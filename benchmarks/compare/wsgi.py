@@ -52,7 +52,12 @@ def flask_sessions(url: str) -> Any:
     flask_session.Session(app)
     for name, handle in handlers(lambda: flask.session, lambda: flask.request.args.to_dict()).items():
         app.add_url_rule(f"/{name}", name, lambda handle=handle: flask.jsonify(handle()))
-    app.add_url_rule("/sign-out", "sign-out", lambda: flask.jsonify(flask.session.clear()))
+
+    def sign_out() -> Any:
+        flask.session.clear()
+        return flask.jsonify(None)
+
+    app.add_url_rule("/sign-out", "sign-out", sign_out)
 
     def stream() -> Any:
         def body() -> Iterator[str]:
