@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
 _NOTHING_WRITTEN = (SessionConflict, SessionGone, SessionNotSaved, SessionTooLarge)
 """What a save raises where it is sure to have stored nothing."""
 
