@@ -27,7 +27,7 @@ from starlette_sessions_ext import SQLiteStore
 from starlette_sessions_ext._core.ids import key_of, new_id
 
 from ..support import pages
-from ..support.nginx import Nginx
+from ..support.nginx_server import Nginx
 from ..support.servers import Server, answers, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
