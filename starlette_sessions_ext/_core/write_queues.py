@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,7 +48,9 @@ def _event_loop() -> object:
 
     A thread has one event loop at a time.
     """
-    return asyncio._get_running_loop() or threading.get_ident()
+    from asyncio import _get_running_loop  # Starlette itself needs asyncio on Python 3.11 and 3.12 only
+
+    return _get_running_loop() or threading.get_ident()
 
 
 class _Queue:
