@@ -29,20 +29,6 @@ from .session import Session
 from .stores.base import SessionStore, Stored, SupportsOwners
 from .stores.memory import MemoryStore
 
-if TYPE_CHECKING:
-    from ._core.session_directory import SessionDirectory, SessionInfo
-    from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
-    from .serializers.tagged_json import TaggedJSONSerializer
-    from .stores.encrypted import EncryptedStore
-    from .stores.handlersocket import HandlerSocketStore
-    from .stores.migrating import MigratingStore
-    from .stores.mongo import MongoStore
-    from .stores.mysql import DatabaseStore
-    from .stores.postgresql import PostgreSQLStore
-    from .stores.redis import RedisStore
-    from .stores.sqlite import SQLiteStore
-    from .stores.url import store_from_url
-
 __all__ = [
     "ConfigurationError",
     "CorruptRecord",
@@ -90,23 +76,37 @@ __all__ = [
 ]
 __version__ = "0.2.0"
 
-__getattr__, __dir__ = _lazy_names(
-    __name__,
-    {
-        "DatabaseStore": ".stores.mysql",
-        "EncryptedStore": ".stores.encrypted",
-        "HandlerSocketStore": ".stores.handlersocket",
-        "LegacyCookie": ".legacy_cookies",
-        "LegacySession": ".legacy_cookies",
-        "MigratingStore": ".stores.migrating",
-        "MongoStore": ".stores.mongo",
-        "PostgreSQLStore": ".stores.postgresql",
-        "RedisStore": ".stores.redis",
-        "SQLiteStore": ".stores.sqlite",
-        "SessionDirectory": "._core.session_directory",
-        "SessionInfo": "._core.session_directory",
-        "StarletteCookie": ".legacy_cookies",
-        "TaggedJSONSerializer": ".serializers.tagged_json",
-        "store_from_url": ".stores.url",
-    },
-)
+if TYPE_CHECKING:
+    from ._core.session_directory import SessionDirectory, SessionInfo
+    from .legacy_cookies import LegacyCookie, LegacySession, StarletteCookie
+    from .serializers.tagged_json import TaggedJSONSerializer
+    from .stores.encrypted import EncryptedStore
+    from .stores.handlersocket import HandlerSocketStore
+    from .stores.migrating import MigratingStore
+    from .stores.mongo import MongoStore
+    from .stores.mysql import DatabaseStore
+    from .stores.postgresql import PostgreSQLStore
+    from .stores.redis import RedisStore
+    from .stores.sqlite import SQLiteStore
+    from .stores.url import store_from_url
+else:  # a type checker would take any name for one of ours
+    __getattr__, __dir__ = _lazy_names(
+        __name__,
+        {
+            "DatabaseStore": ".stores.mysql",
+            "EncryptedStore": ".stores.encrypted",
+            "HandlerSocketStore": ".stores.handlersocket",
+            "LegacyCookie": ".legacy_cookies",
+            "LegacySession": ".legacy_cookies",
+            "MigratingStore": ".stores.migrating",
+            "MongoStore": ".stores.mongo",
+            "PostgreSQLStore": ".stores.postgresql",
+            "RedisStore": ".stores.redis",
+            "SQLiteStore": ".stores.sqlite",
+            "SessionDirectory": "._core.session_directory",
+            "SessionInfo": "._core.session_directory",
+            "StarletteCookie": ".legacy_cookies",
+            "TaggedJSONSerializer": ".serializers.tagged_json",
+            "store_from_url": ".stores.url",
+        },
+    )

@@ -7,6 +7,7 @@ from typing import Any, assert_type
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+import starlette_sessions_ext as package
 from starlette_sessions_ext import (
     DatabaseStore,
     EventKind,
@@ -77,3 +78,9 @@ app.add_middleware(
     legacy_cookies=[StarletteCookie("old")],
     on_event=report,
 )
+
+
+def a_name_that_isnt_there() -> None:
+    """Names that are loaded at their first use are known, and others are not."""
+    assert_type(package.SQLiteStore("sessions.db"), SQLiteStore)
+    package.SQLitStore("sessions.db")  # type: ignore[attr-defined]

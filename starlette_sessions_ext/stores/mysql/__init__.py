@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..._lazy import lazy_names
 
-if TYPE_CHECKING:
-    from .store import DatabaseStore
-
 __all__ = ["DatabaseStore"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"DatabaseStore": ".store"})  # its modules are used without the driver, too
+if TYPE_CHECKING:
+    from .store import DatabaseStore
+else:  # the other modules are used without the driver, too
+    __getattr__, __dir__ = lazy_names(__name__, {"DatabaseStore": ".store"})
