@@ -56,7 +56,9 @@ def main() -> None:
         print(as_text(table, environment))
         write(table, environment, folder)
     if options.pages:
-        write_pages(folder, measured if options.parts else {*measured, "targets"})  # of all parts, or as they were
+        tables = measured if options.parts else {*measured, "targets"}  # of all parts, or as they were
+        for name in sorted(write_pages(folder, tables)):
+            print(f"No page shows the table {name}: it has no <!-- bench: {name} -->.")
 
 
 if __name__ == "__main__":

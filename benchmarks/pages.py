@@ -24,16 +24,19 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def write_pages(folder: Path, tables: Collection[str]) -> None:
-    """Replace the blocks of these tables by what the folder holds. Others stay as they are."""
+def write_pages(folder: Path, tables: Collection[str]) -> set[str]:
+    """Replace the blocks of these tables by what the folder holds. Return the names of tables that no page shows."""
+    unshown = set(tables)
     for page in pages():
         text = page.read_text()
         filled = fill(text, folder, tables)
+        unshown -= {match[1] for match in BLOCK.finditer(text)}
         if filled != text:
             page.write_text(filled)
     for name, target in CHARTS.items():
         if name in tables:
             shutil.copy(folder / f"{name}.svg", ROOT / "docs" / target)
+    return unshown
 
 
 def fill(text: str, folder: Path, tables: Collection[str]) -> str:
