@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
+from .._core.owner import owner_of, require_owners
 from .._core.session_directory import SessionDirectory, SessionInfo
 from .commands import KEYS_VARIABLE, Commands, add_json, add_url, not_empty, open_store
 from .output import moment, print_json
@@ -27,7 +28,7 @@ async def list_sessions(options: argparse.Namespace) -> int:
     async with open_store(options.url) as store:
         directory = SessionDirectory(store)
         infos = sorted(await directory.list(options.user), key=lambda info: -info.expires_at)
-        unread = 0 if infos else await directory.count(options.user)
+        unread = 0 if infos else len(await require_owners(store).keys_of(owner_of(options.user)))
     if options.json:
         print_json([_described(info) for info in infos])
     else:
