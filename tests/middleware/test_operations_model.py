@@ -165,6 +165,7 @@ class Run:
         self.rotations += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_nothing_that_is_asked_for_is_lost(clock: FakeClock) -> None:
     for seed in range(RUNS):

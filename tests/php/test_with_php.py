@@ -59,6 +59,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 @settings(max_examples=50)
 @given(session=SESSIONS)
@@ -76,6 +77,7 @@ def check_written(session: dict[str, Any], format: Format, php: PHPProcess) -> N
     assert json.dumps(data) == json.dumps(verdict.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 @settings(max_examples=50)
 @given(session=SESSIONS)

@@ -112,6 +112,7 @@ def folder(name: str, programs: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield Path(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "healthcheck" in service])
 def test_a_service_runs_and_its_health_check_sees_whether_it_does(name: str, folder: Path) -> None:
     with running(ComposeServer(name, folder)) as [server]:  # which waits for the check to pass

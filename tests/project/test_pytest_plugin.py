@@ -47,6 +47,7 @@ def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"PYTHONPATH": str(ROOT)})
 
 
+@pytest.mark.slow
 def test_its_fixtures_serve_a_test_without_a_warning(tmp_path: Path) -> None:
     (tmp_path / "test_shop.py").write_text(TEST)
     done = run_pytest(tmp_path)

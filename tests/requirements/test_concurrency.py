@@ -256,6 +256,7 @@ async def test_K2_what_is_saved_after_the_response_has_started_is_merged(store: 
     assert await in_every_order(store, [slow, "/put?a=1"], check) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["/logout", "/login"])
 async def test_K5_a_socket_that_is_kept_alive_brings_nothing_back(
     store: CountingStore, clock: FakeClock, advance: Advance, end: str

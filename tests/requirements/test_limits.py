@@ -43,6 +43,7 @@ def forged() -> bytes:
     return b"session=" + new_id().encode() + b"." + signature
 
 
+@pytest.mark.slow
 @memory_only
 async def test_L1_ten_thousand_forged_cookies_reach_no_store_and_take_no_memory(store: CountingStore) -> None:
     middleware = SessionMiddleware(view_alone, SECRET, store=store, legacy_cookies=[StarletteCookie(OTHERS_SECRET)])

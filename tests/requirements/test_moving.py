@@ -187,6 +187,7 @@ async def test_twenty_parallel_first_requests_share_one_session(store: CountingS
 
 
 # The orders are some hundreds: what they are about is the same on all stores, which keep one contract.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting", [SETTINGS["memory-asyncio"], SETTINGS["memory-trio"]], indirect=True, ids=["asyncio", "trio"]
 )

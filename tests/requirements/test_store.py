@@ -380,6 +380,7 @@ async def stored_and_read(store: CountingStore, data: dict[Any, Any]) -> str:
     return read[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.dictionaries(st.text(), VALUES, min_size=1))
 @example(data={"": ""})

@@ -128,6 +128,7 @@ async def mysql_store(mariadb: MariaDBServer) -> AsyncIterator[DatabaseStore]:
         yield store
 
 
+@pytest.mark.slow
 async def test_a_row_that_another_transaction_has_locked(mariadb: MariaDBServer, mysql_store: DatabaseStore) -> None:
     crowd = Crowd(mysql_store)
     key = await crowd.sign_in()
@@ -138,6 +139,7 @@ async def test_a_row_that_another_transaction_has_locked(mariadb: MariaDBServer,
     assert (await crowd.one.get("/put?a=1")).status == 200, "when it is unlocked"
 
 
+@pytest.mark.slow
 async def test_a_row_of_postgresql_that_another_transaction_has_locked(postgresql: PostgreSQLServer) -> None:
     async with PostgreSQLStore(postgresql.url(), timeout=1.0) as store:
         crowd = Crowd(store)

@@ -88,6 +88,7 @@ async def test_errors_of_the_server_are_told_as_ours(reason: str, kind: type[Exc
     assert re.search(words, str(error))
 
 
+@pytest.mark.slow
 async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_once_more(
     mariadb: MariaDBServer, sql: Any, key: str, soon: int
 ) -> None:

@@ -206,6 +206,7 @@ async def test_of_two_that_move_it_both_see_it(clock: FakeClock) -> None:
     assert await in_every_order(clock, [load, load], check) > 100
 
 
+@pytest.mark.slow
 async def test_a_change_made_during_a_move_is_kept(clock: FakeClock) -> None:
     async def check(place: Place, results: list[Any]) -> None:
         seen, replaced = results
@@ -235,6 +236,7 @@ async def test_a_logout_during_a_move_is_final(clock: FakeClock) -> None:
     assert await in_every_order(clock, [load, delete], check) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", range(STEPS))
 async def test_a_logout_is_final_against_two_that_were_held_up(clock: FakeClock, steps: int) -> None:
     """They move the session too, are held up after a number of calls each, and go on at any time."""

@@ -161,6 +161,7 @@ async def test_no_setting_of_a_client_weakens_a_write_or_a_read(
     assert "$readPreference" not in find  # the primary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["reset", "drop"])
 async def test_a_write_whose_answer_is_cut_is_done_once(
     replica_set: MongoServer, clock: FakeClock, key: str, soon: int, cut: str

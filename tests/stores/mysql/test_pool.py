@@ -173,6 +173,7 @@ async def test_a_connection_idle_for_long_is_replaced(
             assert proxy.connections == 2
 
 
+@pytest.mark.slow
 async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_once_more(
     mariadb: MariaDBServer, control: Any, key: str, soon: int
 ) -> None:

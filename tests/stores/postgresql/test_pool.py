@@ -184,6 +184,7 @@ async def test_closing_lets_a_running_operation_end(store: PostgreSQLStore, cont
     assert await control.fetchval("SELECT expires_at FROM sessions") == soon + 60
 
 
+@pytest.mark.slow
 async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_once_more(
     postgresql: PostgreSQLServer, control: Any, key: str, soon: int
 ) -> None:

@@ -158,7 +158,7 @@ async def test_who_stops_waiting_takes_nothing_from_the_others(store: RedisStore
 
 async def test_a_lost_connection_is_told_to_each_that_waited(redis_server: RedisServer, soon: int) -> None:
     async with FaultProxy("127.0.0.1", redis_server.port) as proxy:
-        async with RedisStore(f"redis://127.0.0.1:{proxy.port}/0") as store:
+        async with RedisStore(f"redis://127.0.0.1:{proxy.port}/0", timeout=2) as store:
             keys = await filled(store, 3, soon)
             proxy.silent = True
             failures: list[StoreUnavailable] = []
