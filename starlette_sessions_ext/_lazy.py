@@ -9,7 +9,7 @@ from typing import Any
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` for a package that exports more names than it imports.
+    """Return `__getattr__` and `__dir__` for a package with names it imports late.
 
     `modules` says for each of these names which module holds it, relative to the package. Type checkers don't see
     it: the package imports the same names under `TYPE_CHECKING`.

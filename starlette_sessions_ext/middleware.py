@@ -216,7 +216,7 @@ class SessionMiddleware(StarletteAttributes):
 
 
 def _read_legacy(legacy_cookies: Sequence[LegacyCookie]) -> Sequence[LegacyCookie]:
-    """Check the option `legacy_cookies`, whose module is loaded only where it is given."""
+    """Check the option `legacy_cookies`. Only that option loads its module."""
     if legacy_cookies == ():
         return ()
     from .legacy_cookies import read_legacy

@@ -59,7 +59,7 @@ def make_config(
 
 
 def _make_directory(rows: Rows) -> SessionDirectory | None:
-    """Return the sessions by user, whose module is loaded only where the option `user` is given."""
+    """Return the sessions by user. Only the option `user` loads their module."""
     if rows.owned is None:
         return None
     from .session_directory import SessionDirectory
