@@ -1,4 +1,7 @@
-"""Sessions in the formats of PHP: what `session.serialize_handler` names php, php_serialize and php_binary."""
+"""Sessions in the formats of PHP.
+
+The setting `session.serialize_handler` names them php, php_serialize and php_binary.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""PHP sessions as bytes, in the formats `php`, `php_serialize` and `php_binary` of `session.serialize_handler`.
+"""PHP sessions as bytes, in three formats.
+
+The setting `session.serialize_handler` names them `php`, `php_serialize` and `php_binary`.
 
 - PHP destroys a session that it can't read. So `dumps` refuses what PHP would refuse or drop, and `loads` reads
   nothing that PHP wouldn't.

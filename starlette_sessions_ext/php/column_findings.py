@@ -1,4 +1,7 @@
-"""The findings about columns of a table of PHP's sessions, for sessions and for those of Python. Pure."""
+"""The findings about columns of a table of PHP's sessions. Pure.
+
+They concern sessions of PHP, and those of Python.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ _SHORTEST = 32
 
 
 def ids_ignore_case(collation: str) -> Finding:
-    """The collation is named, as in `the collation utf8_general_ci`, or described."""
+    """Return the finding that upper and lower case are the same in ids.
+
+    `collation` is named, as in `the collation utf8_general_ci`, or described.
+    """
     return Finding(
         f"the ids have {collation}, to which upper and lower case are the same: PHP may "
         "open the session of another visitor",
@@ -30,7 +36,10 @@ def short_ids(characters: int) -> list[Finding]:
 
 
 def narrow_text() -> Finding:
-    """The data are utf8mb3, which has no characters above U+FFFF."""
+    """Return the finding that the data are utf8mb3.
+
+    That character set has no characters above U+FFFF.
+    """
     return Finding(
         "the data are utf8mb3: an emoji that PHP stores becomes question marks, and may destroy its session",
         "give the column utf8mb4, and PHP's connection charset=utf8mb4",

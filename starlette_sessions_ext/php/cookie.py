@@ -1,4 +1,7 @@
-"""The cookie of PHP's sessions: the id alone, unsigned and percent-encoded, with the attributes of php.ini."""
+"""The cookie of PHP's sessions: the id alone, unsigned and percent-encoded.
+
+It has the attributes of php.ini.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ class PHPCookie(SessionCookie):
         raise ConfigurationError("PHP's session cookie isn't signed: there is no signer")
 
     def find(self, scope: Mapping[str, Any]) -> Found:
-        """Find the id of the request. Of several cookies of the name the first counts, as in PHP."""
+        """Find the id of the request.
+
+        Of several cookies of the name the first counts, as in PHP.
+        """
         for name, header in scope["headers"]:
             if name == b"cookie":
                 for cookie in header.split(b";"):
@@ -62,7 +68,10 @@ class PHPCookie(SessionCookie):
         )
 
     def render(self, cookie: SetCookie | ClearCookie, *, secure: bool) -> bytes:
-        """Return the value of the Set-Cookie header that hands out an id, or removes the cookie."""
+        """Return the value of the Set-Cookie header.
+
+        The header hands out an id, or removes the cookie.
+        """
         if isinstance(cookie, ClearCookie):
             value, lifetime = "deleted", f"; expires={formatdate(0, usegmt=True)}; Max-Age=0"
         else:

@@ -1,4 +1,7 @@
-"""What would break where PHP and Python share sessions: what `sessions-ext doctor --php` looks for."""
+"""Look for what would break where PHP and Python share sessions.
+
+`sessions-ext doctor --php` does so.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,10 @@ _IGBINARY = (b"\0\0\0\1", b"\0\0\0\2")
 
 
 def store_of(url: str, settings: PHPSettings, *, timezone: str = "UTC") -> SessionStore:
-    """Make the store of PHP's sessions: of a save path, or of a URL with mysql, handlersocket or mongodb.
+    """Make the store of PHP's sessions at a save path or a URL.
 
-    A MySQL URL with `#php_session` behind it leads to that table; without, to `session_data`.
+    The scheme of a URL is mysql, handlersocket or mongodb. A MySQL URL with `#php_session` behind it leads to that
+    table. Without it the URL leads to `session_data`.
     """
     url, _, table = url.partition("#") if url.startswith("mysql") else (url, "", "")
     if url.startswith("mysql"):
@@ -61,14 +65,20 @@ def store_of(url: str, settings: PHPSettings, *, timezone: str = "UTC") -> Sessi
 async def diagnose(
     url: str, *, lifetime: int = PHP_LIFETIME, format: Format = "php", timezone: str = "UTC"
 ) -> list[Finding]:
-    """Look at the sessions of PHP behind a URL or save path. The options are PHP's settings; see `store_of`."""
+    """Look at the sessions of PHP behind a URL or save path.
+
+    The options are PHP's settings; see `store_of`.
+    """
     settings = PHPSettings(gc_maxlifetime=lifetime, serialize_handler=format)
     async with store_of(url, settings, timezone=timezone) as store:
         return await findings(store, settings)
 
 
 async def findings(store: SessionStore, settings: PHPSettings) -> list[Finding]:
-    """Look at the server, its settings and the live sessions. Values of sessions are never shown."""
+    """Look at the server, its settings and the live sessions.
+
+    Values of sessions are never shown.
+    """
     found = await store.diagnose() if isinstance(store, SupportsDiagnosis) else []
     if isinstance(store, SupportsListing):
         found += await _LiveRows(settings).look(store)

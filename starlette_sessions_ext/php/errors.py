@@ -6,11 +6,17 @@ from ..errors import CorruptRecord, NotSerializable
 
 
 class PHPDecodeError(CorruptRecord):
-    """These bytes aren't a PHP session, or exceed a limit. No part of them is returned."""
+    """These bytes aren't a PHP session, or exceed a limit.
+
+    No part of them is returned.
+    """
 
 
 class PHPEncodeError(NotSerializable):
-    """PHP couldn't read this session, or would read it differently. Nothing is written."""
+    """PHP couldn't read this session, or would read it differently.
+
+    Nothing is written.
+    """
 
 
 def malformed(reason: str, position: int) -> PHPDecodeError:
@@ -19,4 +25,7 @@ def malformed(reason: str, position: int) -> PHPDecodeError:
 
 
 class CantWrite(Exception):
-    """A value has no counterpart in PHP. The message is a reason, to which the key is added."""
+    """A value has no counterpart in PHP.
+
+    The message is a reason, to which the key is added.
+    """

@@ -1,4 +1,7 @@
-"""Keys of arrays, as PHP has them: a decimal number of 64 bits is an integer, whether it was given as text or not."""
+"""Keys of arrays, as PHP has them.
+
+A decimal number of 64 bits is an integer, whether it was given as text or not.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ def is_integer(key: str) -> bool:
 
 
 class _Texts(dict[str, str]):
-    """The texts of keys that were written lately, so that most are found without a call of ours."""
+    """The texts of keys that were written lately.
+
+    So most are found without a call of a Python function.
+    """
 
     def __missing__(self, key: str) -> str:
         if type(key) is not str:
@@ -43,7 +49,10 @@ _texts = _Texts()
 
 
 def texts_of_keys(data: dict[Any, Any]) -> list[str]:
-    """Return what PHP writes for each key. Raise `CantWrite` for one that it can't have."""
+    """Return what PHP writes for each key.
+
+    Raises `CantWrite` for a key that PHP can't have.
+    """
     try:
         return list(map(_texts.__getitem__, data))
     except _NotText:

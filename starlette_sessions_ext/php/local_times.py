@@ -1,4 +1,7 @@
-"""Times as PHP's `date('Y-m-d H:i:s')` writes them: in PHP's own time zone, and without naming it. Pure."""
+"""Times as PHP's `date('Y-m-d H:i:s')` writes them. Pure.
+
+They are in PHP's own time zone, and don't name it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ _DAY = 24 * 60 * 60
 
 
 class LocalTimes:
-    """The times of a time zone, such as Europe/Berlin. Raises `ConfigurationError` for one that isn't known."""
+    """The times of a time zone, such as Europe/Berlin.
+
+    Raises `ConfigurationError` for one that isn't known.
+    """
 
     def __init__(self, timezone: str) -> None:
         try:
@@ -30,6 +36,9 @@ class LocalTimes:
         return local.strftime(_DATETIME)
 
     def from_text(self, text: str) -> int:
-        """Return unix seconds. Of an hour that clocks go through twice it is the second, so that no session is cut."""
+        """Return unix seconds.
+
+        Of an hour that clocks go through twice the second one counts, so that no session ends early.
+        """
         local = datetime.strptime(text, _DATETIME).replace(tzinfo=self.zone, fold=1)
         return int(local.astimezone(UTC).timestamp())

@@ -1,4 +1,7 @@
-"""Sessions that a PHP application and this one read and write together, in PHP's own format."""
+"""Sessions that a PHP application and this one read and write together.
+
+They are in PHP's own format.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Read objects, enums and references of PHP. See `objects` for what becomes of them."""
+"""Read objects, enums and references of PHP.
+
+The module `objects` says what becomes of them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ _MAY_REFER = re.compile("[rR]:[0-9]")
 
 
 class _Place(NamedTuple):
-    """A reference inside the object that is being read. `number` is None if that can't be known."""
+    """A reference inside the object that is being read.
+
+    `number` is None if that can't be known.
+    """
 
     start: int
     end: int
@@ -40,7 +46,10 @@ class ObjectReader:
         """The references in the outermost object; None outside objects."""
 
     def read(self, kind: str, position: int, depth: int) -> Any:
-        """Read the value at a position, which begins with `kind`. Raise for what PHP has no value for."""
+        """Read the value at a position, which begins with `kind`.
+
+        Raises `PHPDecodeError` for what PHP has no value for.
+        """
         if kind in ("R:", "r:"):
             return self._read_reference(kind[0], position, depth)
         if kind not in ("O:", "C:", "E:"):
@@ -83,7 +92,10 @@ class ObjectReader:
         return as_text(name)
 
     def _read_raw(self) -> None:
-        """Read what a class of PHP's Serializable interface has written, which is its secret."""
+        """Read what a class of PHP's Serializable interface has written.
+
+        Its form is that class's secret.
+        """
         scanner, start = self._scanner, self._scanner.position
         colon = scanner.text.index(":", start)
         length = scanner.read_count(start, colon)
@@ -124,5 +136,8 @@ class ObjectReader:
 
 
 def as_text(latin_1: str) -> str:
-    """Return the text whose UTF-8 is these bytes; bytes that aren't UTF-8 become surrogate escapes."""
+    """Return the text whose UTF-8 is these bytes.
+
+    Bytes that aren't UTF-8 become surrogate escapes.
+    """
     return latin_1.encode("latin-1").decode(errors="surrogateescape")

@@ -14,7 +14,10 @@ LOST = -1
 
 
 class Reference(NamedTuple):
-    """A reference inside an object: to a value `offset` values into `root`, or into the same object (None)."""
+    """A reference inside an object.
+
+    It leads to a value `offset` values into `root`. If `root` is None, it leads into the same object.
+    """
 
     kind: str
     """`r` for the same object, `R` for a PHP reference."""
@@ -41,7 +44,10 @@ class PHPObject:
     _value_count: int | None
 
     def __init__(self, class_name: str, parts: tuple[str | Reference, ...], value_count: int | None) -> None:
-        """`value_count`: how many values PHP counts in it, itself included. None: only its class knows."""
+        """Set the object's class, its parts and its count.
+
+        `value_count` is how many values PHP counts in it, itself included. It is None if only its class knows.
+        """
         set_once = super().__setattr__
         set_once("class_name", class_name)
         set_once("_parts", parts)
@@ -57,7 +63,10 @@ class PHPObject:
         return f"PHPObject({self.class_name!r})"  # no data: a repr ends up in logs
 
     def __eq__(self, other: object) -> bool:
-        """Compare as serialized. What references point to is compared by its class and text."""
+        """Compare as serialized.
+
+        What references point to is compared by its class and text.
+        """
         if not isinstance(other, PHPObject):
             return NotImplemented
         return self.class_name == other.class_name and self._comparable() == other._comparable()

@@ -33,7 +33,10 @@ def without_padding(data: bytes, format: Format) -> bytes:
 
 
 def _first_number(data: bytes, format: Format) -> int | None:
-    """Return the position of the first number: a length, a count or a value of a variable."""
+    """Return the position of the first number.
+
+    It is a length, a count or a value of a variable.
+    """
     start = 0
     while start < len(data):
         value = _value_after_key(data, start, format)

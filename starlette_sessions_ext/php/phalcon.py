@@ -37,7 +37,10 @@ class PhalconOptions:
         return {"store": self.store, "settings": self.settings}
 
     def variables(self, session: MutableMapping[str, Any], separator: Separator = "#") -> PhalconVariables:
-        """Return the application's variables in a session, under their names without `uniqueId`."""
+        """Return the application's variables in a session.
+
+        They have their names without `uniqueId`.
+        """
         return PhalconVariables(session, self.unique_id, separator)
 
 
@@ -75,7 +78,10 @@ def mongo(options: Options, settings: PHPSettings | None = None) -> PhalconOptio
 
 
 def redis(options: Options, settings: PHPSettings | None = None) -> PhalconOptions:
-    """Read the options of `Phalcon\\Session\\Adapter\\Redis`. `path` is a `save_path` of phpredis."""
+    """Read the options of `Phalcon\\Session\\Adapter\\Redis`.
+
+    `path` is a `save_path` of phpredis.
+    """
     from .redis import PHPRedisStore
 
     names = {
@@ -130,7 +136,10 @@ def handlersocket(
 
 
 def _read(options: Options, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> Options:
-    """Return the options. Raise `ConfigurationError` for one that is missing, and for one that the adapter hasn't."""
+    """Return the options.
+
+    Raises `ConfigurationError` for one that is missing, and for one that the adapter hasn't.
+    """
     if not isinstance(options, Mapping):
         raise ConfigurationError("the options of an adapter are a dict")
     known = (*required, *optional, "uniqueId")

@@ -68,7 +68,9 @@ class Reader(Scanner):
         return result
 
     def read_elements(self, position: int, depth: int) -> tuple[list[str], list[Any]]:
-        """Read a count and as many keys and values in braces. `depth` counts the arrays and objects around them.
+        """Read a count and as many keys and values in braces.
+
+        `depth` counts the arrays and objects around them.
 
         All data pass this loop.
         """
@@ -105,7 +107,10 @@ class Reader(Scanner):
         return keys, values
 
     def _read_header(self, position: int) -> tuple[int, int]:
-        """Read a count and an opening brace. Return the count and the position of the first element."""
+        """Read a count and an opening brace.
+
+        Returns the count and the position of the first element.
+        """
         brace = self.text.index("{", position)
         count = self.read_count(position, brace - 1)
         if self.text[brace - 1] != ":":
@@ -116,7 +121,10 @@ class Reader(Scanner):
         return count, brace + 1
 
     def _read_key(self, raw: str, position: int) -> str:
-        """Read a key. `raw` is what stands before the first semicolon, which is behind a string or in it."""
+        """Read a key.
+
+        `raw` is what stands before the first semicolon, which is behind a string or in it.
+        """
         if raw[:2] == "s:":
             key: Any = self._read_string(position)
             if isinstance(key, bytes):

@@ -1,4 +1,4 @@
-"""The values of a session by the numbers that PHP gives them, and what refers to them.
+"""The values of a session by their numbers in PHP, and what refers to them.
 
 PHP numbers values from 1 as it reads them, keys left out. `R:2;` is the second value again, as a PHP reference, and
 gets no number. `r:2;` is the object that is the second value, and gets one.
@@ -17,7 +17,10 @@ from .objects import LOST, PHPObject, Reference
 
 
 class Nested:
-    """An object or enum inside another object; `root` is the outermost, once that is read."""
+    """An object or enum inside another object.
+
+    `root` is the outermost object, once that is read.
+    """
 
     __slots__ = ("class_name", "offset", "root")
 

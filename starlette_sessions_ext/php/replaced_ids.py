@@ -1,4 +1,7 @@
-"""Ids that this process has replaced a moment ago: a row of PHP has no room to say so."""
+"""Ids that this process has replaced a moment ago.
+
+A row of PHP has no room to say so.
+"""
 
 from __future__ import annotations
 

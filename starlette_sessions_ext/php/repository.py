@@ -1,4 +1,6 @@
-"""The sessions of a store that PHP writes to as well: rows without an envelope, under the ids themselves.
+"""The sessions of a store that PHP writes to as well.
+
+Rows have no envelope, and are under the ids themselves.
 
 A row holds what PHP's serialize handler wrote, and nothing else. So a session has its data and its expiry only: no
 lifetime of one session, no alias under an old id, no owner. A version is the store's token of the content.
@@ -31,7 +33,10 @@ class PHPRows(Rows):
     replaced: ReplacedIds = field(default_factory=lambda: ReplacedIds(LATE_FOR), repr=False)
 
     async def read(self, session_id: str) -> Entry | Alias | None:
-        """Return the session of an id. An empty one is none: PHP makes one for each visitor."""
+        """Return the session of an id.
+
+        An empty session is none, since PHP makes one for each visitor.
+        """
         with self.guard.watch("load", session_id):
             stored = await self.store.load(session_id)
         now = self.clock()
@@ -52,7 +57,10 @@ class PHPRows(Rows):
         return Entry(session_id, header, body, expires_at) if made else None
 
     async def replace(self, entry: Entry, wanted: Entry) -> bool:
-        """Compare-and-swap once. False: PHP or another request has written, or ended, what was loaded."""
+        """Compare-and-swap once.
+
+        Returns False if PHP or another request has written, or ended, what was loaded.
+        """
         _check(wanted.header)
         self.write_queues.writing.add(entry.session_id)
         try:
@@ -102,7 +110,10 @@ def _check(header: Header) -> None:
 
 
 def _as_written(data: bytes, format: Format) -> bytes:
-    """Return a session as it would be written if nothing changed in it, so that only a change is one."""
+    """Return a session as it would be written if nothing changed in it.
+
+    So only a change counts as one.
+    """
     if _MAY_DIFFER.search(data) is None:
         return data
     try:

@@ -1,4 +1,7 @@
-"""A text with a position, and the parts of PHP's notation that several values share."""
+"""A text with a position.
+
+It reads the parts of PHP's notation that several values share.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class Scanner:
         self._counted = 0
 
     def read_count(self, position: int, end: int) -> int:
-        """Return the length or count between two positions. Zeros may lead: a write may be padded with them."""
+        """Return the length or count between two positions.
+
+        Zeros may lead, since a write may be padded with them.
+        """
         digits = self.text[position:end]
         if digits in NUMBERS:
             return NUMBERS[digits]

@@ -23,7 +23,10 @@ def is_session_id(text: str) -> bool:
 
 
 def check_session_id(key: str) -> None:
-    """Refuse what isn't an id: TypeError for another type, ValueError for another form."""
+    """Refuse what isn't an id.
+
+    Raises TypeError for another type, ValueError for another form.
+    """
     if type(key) is not str:
         raise TypeError("the id of a PHP session is a str")
     if not is_session_id(key):

@@ -35,6 +35,9 @@ def check_data_fit(data: bytes, max_bytes: int) -> None:
 
 
 def check_size_read(data: bytes, max_data_bytes: int | None) -> None:
-    """Refuse a row of more bytes than the application wants to read, by `CorruptRecord`."""
+    """Refuse a row of more bytes than the application wants to read.
+
+    Raises `CorruptRecord` for such a row.
+    """
     if max_data_bytes is not None and len(data) > max_data_bytes:
         raise CorruptRecord(f"a session of PHP has {len(data)} bytes: raise max_data_bytes. It was left as it is.")

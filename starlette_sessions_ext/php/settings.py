@@ -17,7 +17,9 @@ _SAME_SITES = ("", "lax", "strict", "none")
 
 @dataclass(frozen=True, kw_only=True)
 class PHPSettings:
-    """The settings `session.*` of a PHP application, with PHP's own defaults. Times are seconds.
+    """The settings `session.*` of a PHP application, with PHP's own defaults.
+
+    Times are seconds.
 
     Raises `ConfigurationError`, naming the setting, for what PHP wouldn't take.
     """

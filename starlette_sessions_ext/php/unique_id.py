@@ -1,4 +1,7 @@
-"""Phalcon's option `uniqueId`: it stands before the name of every variable of an application."""
+"""Phalcon's option `uniqueId`.
+
+It stands before the name of every variable of an application.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ Separator = Literal["#", ""]
 
 
 class PhalconVariables(MutableMapping[str, Any]):
-    """The variables of one Phalcon application in a session, under the names that it has for them.
+    """The variables of one Phalcon application in a session.
+
+    They are under the names that the application has for them.
 
     Phalcon 2.0.7 and later put `#` between `unique_id` and a name, earlier versions nothing. Variables of other
     applications, and those that PHP sets itself, are left out. Changes go to the session.

@@ -1,4 +1,6 @@
-"""Write values exactly as PHP 7.1 and later do: the same bytes for the same values.
+"""Write values exactly as PHP 7.1 and later do.
+
+The bytes are the same for the same values.
 
 Each piece of the text is one value with its key, or a closing brace. So the number that PHP gives a value is the
 number of pieces that aren't braces.
@@ -22,7 +24,10 @@ class Writer:
     """Writes the values of one session into `pieces`."""
 
     def __init__(self, first_number: int) -> None:
-        """`first_number`: what PHP gives the first value."""
+        """Begin with nothing written.
+
+        `first_number` is the number that PHP gives the first value.
+        """
         self.pieces: list[str] = []
         self._numbers: dict[int, int | None] = {}
         """By the id of each object that was written, its number."""
@@ -31,11 +36,17 @@ class Writer:
         """How many of the pieces `_next` counts."""
 
     def write(self, key: str, value: Any, depth: int = 1) -> None:
-        """Write one value behind the text of its key. `depth` is the number of arrays around it."""
+        """Write one value behind the text of its key.
+
+        `depth` is the number of arrays around it.
+        """
         self._write_all(((key, value),), depth)
 
     def _write_all(self, items: Iterable[tuple[str, Any]], depth: int) -> None:
-        """Write values with the texts of their keys. Most sessions hold what is written without a call of ours."""
+        """Write values with the texts of their keys.
+
+        Most sessions hold what is written without a call of another Python function.
+        """
         add = self.pieces.append
         for key, value in items:
             kind = type(value)
@@ -100,7 +111,10 @@ class Writer:
         return f"{reference.kind}:{self._find(reference.root or holder, reference.offset, holder)};"
 
     def _find(self, root: PHPObject, offset: int, holder: PHPObject) -> int:
-        """Return the number of a value in an object that was written. A reference in `holder` needs it."""
+        """Return the number of a value in an object that was written.
+
+        A reference in `holder` needs it.
+        """
         number = self._numbers.get(id(root))
         if number is None or offset == LOST:
             raise CantWrite(
@@ -119,7 +133,10 @@ class Writer:
 
 
 def byte_length(text: str) -> int:
-    """Return the length of the text in bytes of UTF-8. Raise `CantWrite` if it has none."""
+    """Return the length of the text in bytes of UTF-8.
+
+    Raises `CantWrite` if it has none.
+    """
     try:
         return len(text.encode())
     except UnicodeEncodeError:

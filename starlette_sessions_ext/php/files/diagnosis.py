@@ -11,7 +11,11 @@ from .save_path import SavePath
 
 
 def findings(save_path: SavePath, long_ago: float) -> list[Finding]:
-    """Look at all files. `long_ago` is the unix time before which nobody can need them. Raises OSError."""
+    """Look at all files of a save path.
+
+    `long_ago` is the unix time before which no session can need them. A lack of permission is a finding. Raises an
+    OSError for other failures.
+    """
     return list(_findings(save_path, long_ago))
 
 

@@ -17,7 +17,10 @@ _NETWORK = re.compile(r"nfs[0-9]*|cifs|smb[0-9a-z]*|fuse\..+|fuse|9p|ceph|gluste
 
 
 def check_folder(save_path: SavePath) -> None:
-    """Raise `ConfigurationError` for a folder that can't be shared, `StoreUnavailable` if there is none."""
+    """Check that PHP and this process can share the folder.
+
+    Raises `ConfigurationError` for a folder that can't be shared, `StoreUnavailable` if there is none.
+    """
     folder = save_path.folder
     try:
         mode = folder.stat().st_mode
@@ -37,7 +40,7 @@ def check_folder(save_path: SavePath) -> None:
 
 
 def network_file_system(folder: Path, mounts: str | None = None) -> str | None:
-    """Return the type of the file system that a folder is on, if it is one of a network.
+    """Return the type of a folder's file system, if it is one of a network.
 
     `mounts` is the text of /proc/self/mountinfo; None reads it. Systems without it aren't looked at.
     """

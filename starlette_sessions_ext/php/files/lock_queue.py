@@ -26,7 +26,10 @@ class LockQueue:
         self._queues: dict[tuple[asyncio.AbstractEventLoop, str], _Queue] = {}
 
     async def run(self, key: str, work: Callable[[Claim], T]) -> T:
-        """Run `work` on a thread, and return what it returns. It waits for the lock, then asks its `Claim`."""
+        """Run `work` on a thread, and return what it returns.
+
+        `work` waits for the lock, then asks its `Claim`.
+        """
         place = (asyncio.get_running_loop(), key)
         self._drop_closed()
         queue = self._queues.setdefault(place, _Queue())
@@ -69,7 +72,10 @@ class _Queue:
 
 
 class _Waiter(Generic[T]):
-    """A thread that waits for a lock. A daemon, so that the process can end while a page of PHP hangs."""
+    """A thread that waits for a lock.
+
+    It is a daemon, so that the process can end while a page of PHP hangs.
+    """
 
     def __init__(self, work: Callable[[Claim], T]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -81,7 +87,10 @@ class _Waiter(Generic[T]):
         threading.Thread(target=self._run, name="lock of a PHP session", daemon=True).start()
 
     def leave(self) -> asyncio.Future[T]:
-        """Let the thread do nothing with the lock, unless it has it. Return what ends with the thread."""
+        """Let the thread do nothing with the lock, unless it has it.
+
+        Returns a future that ends with the thread.
+        """
         self._is_wanted = False
         self._claim()
         return self.done

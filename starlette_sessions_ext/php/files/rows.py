@@ -1,4 +1,7 @@
-"""Work on session files: what a store does, one file at a time. All of this blocks, so it runs on threads."""
+"""Work on session files as a store does, one file at a time.
+
+All of this blocks, so it runs on threads.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from .session_file import Locked, SessionFile, locked_file, new_file
 
 
 class Rows:
-    """The session files of a save path. What takes a `SessionFile` has it locked; None: there is none.
+    """The session files of a save path.
+
+    A method that takes a `SessionFile` needs it to be locked. None says that there is no file.
 
     `lifetime` is in seconds, `clock` gives unix seconds. Raises the errors of the operating system.
     """
@@ -92,7 +97,10 @@ class Rows:
         return True
 
     def find_expired(self, limit: int) -> Sequence[str]:
-        """Return the paths of up to `limit` files that have expired; of none if the folder can't be read."""
+        """Return the paths of up to `limit` files that have expired.
+
+        It returns none if the folder can't be read.
+        """
         latest = self._clock() - self._lifetime
         found: list[str] = []
         with suppress(PermissionError):
@@ -105,7 +113,10 @@ class Rows:
         return found
 
     def collect(self, paths: Iterable[str]) -> int:
-        """Remove files that have still expired, and return how many. One that is locked is in use."""
+        """Remove files that have still expired, and return how many.
+
+        A file that is locked is in use, and stays.
+        """
         removed = 0
         for path in paths:
             with suppress(Locked, OSError), locked_file(path, waits=False) as file:

@@ -1,4 +1,7 @@
-"""PHP's setting `session.save_path` for the files handler: `/path`, `N;/path` or `N;MODE;/path`."""
+"""PHP's setting `session.save_path` for the files handler.
+
+It has the form `/path`, `N;/path` or `N;MODE;/path`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ SHORTEST_ID = 22
 
 
 class SavePath(NamedTuple):
-    """Where PHP keeps session files: `depth` folders deep, by the first characters of the id."""
+    """The folder in which PHP keeps session files.
+
+    The files are `depth` folders deep, by the first characters of the id.
+    """
 
     folder: Path
     depth: int = 0
@@ -28,7 +34,10 @@ class SavePath(NamedTuple):
 
     @classmethod
     def parse(cls, save_path: str) -> SavePath:
-        """Read the setting. Raise `ConfigurationError` for what PHP would read differently than it looks."""
+        """Read the setting.
+
+        Raises `ConfigurationError` for what PHP would read differently than it looks.
+        """
         match = _SAVE_PATH.fullmatch(save_path) if isinstance(save_path, str) else None
         if match is None:
             raise ConfigurationError(
@@ -45,7 +54,10 @@ class SavePath(NamedTuple):
         return os.path.join(self.folder, *session_id[: self.depth], _PREFIX + session_id)
 
     def files(self) -> Iterator[os.DirEntry[str]]:
-        """Yield the session files, in no order. Raise an OSError if the folder can't be read."""
+        """Yield the session files, in no order.
+
+        Raises an OSError if the folder can't be read.
+        """
         folders = [(str(self.folder), 0)]
         while folders:
             folder, depth = folders.pop()

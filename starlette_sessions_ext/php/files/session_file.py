@@ -29,7 +29,10 @@ class Locked(Exception):
 
 
 class SessionFile:
-    """A session file that is locked. `modified` is when PHP counts its last use (unix seconds)."""
+    """A session file that is locked.
+
+    `modified` is when PHP counts its last use (unix seconds).
+    """
 
     def __init__(self, fd: int, path: str, status: os.stat_result) -> None:
         self._fd = fd
@@ -42,10 +45,11 @@ class SessionFile:
         return os.pread(self._fd, self.size, 0)
 
     def write(self, data: bytes, before: bytes) -> None:
-        """Overwrite `before`, the bytes of the file, and put them back if there is no room.
+        """Overwrite `before`, the bytes of the file.
 
-        Data that aren't shorter are written in one step. Where they have up to 4096 bytes, a process that is killed
-        leaves old or new bytes, never a mixture: the kernel copies them page by page.
+        It puts them back if there is no room. Data that aren't shorter are written in one step. If they have up to
+        4096 bytes, a process that is killed leaves old or new bytes. They are never a mixture, since the kernel
+        copies them page by page.
         """
         try:
             if len(data) < len(before):
@@ -62,14 +66,20 @@ class SessionFile:
         os.utime(self._fd, (seconds, seconds))
 
     def remove(self) -> None:
-        """Remove the file. PHP's pages that wait for its lock find an empty session, not that of a user."""
+        """Remove the file.
+
+        PHP's pages that wait for its lock find an empty session, not that of a user.
+        """
         os.ftruncate(self._fd, 0)
         os.unlink(self._path)
 
 
 @contextmanager
 def locked_file(path: str, *, waits: bool) -> Iterator[SessionFile | None]:
-    """Open a session file and lock it; None if there is none. Raise `Locked` if it is locked and `waits` is false."""
+    """Open a session file and lock it; None if there is none.
+
+    Raises `Locked` if it is locked and `waits` is false.
+    """
     while True:
         try:
             fd = os.open(path, _FLAGS)
@@ -92,7 +102,10 @@ def locked_file(path: str, *, waits: bool) -> Iterator[SessionFile | None]:
 
 @contextmanager
 def new_file(path: str, mode: int) -> Iterator[SessionFile]:
-    """Make a session file, which is removed if what follows fails. Raise FileExistsError if there is one."""
+    """Make a session file, which is removed if what follows fails.
+
+    Raises FileExistsError if there is one.
+    """
     fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, mode)
     try:
         _lock(fd, waits=True)
@@ -142,7 +155,10 @@ def _is_at(path: str, status: os.stat_result) -> bool:
 
 
 def _check(status: os.stat_result) -> None:
-    """Refuse a file that PHP wouldn't use, or that this process couldn't write for PHP."""
+    """Refuse a file that PHP wouldn't use.
+
+    It also refuses one that this process couldn't write for PHP. Raises an OSError.
+    """
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
     if os.geteuid() not in (0, status.st_uid):

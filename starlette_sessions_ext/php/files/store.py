@@ -1,8 +1,8 @@
-"""Sessions in the files of PHP's own `files` handler, shared with PHP while it runs.
+"""Sessions in the files of PHP's own `files` handler, shared with PHP.
 
-PHP keeps an exclusive lock for as long as a page runs, and reads under it. So do the operations here, each for its own
-short time: no write of either side is lost. Data are the bytes that PHP stores, and a version is the data. A session's
-age is the file's `mtime`, which PHP sets with each use.
+PHP may run at the same time. It keeps an exclusive lock for as long as a page runs, and reads under it. So do the
+operations here, each for its own short time: no write of either side is lost. Data are the bytes that PHP stores, and
+a version is the data. A session's age is the file's `mtime`, which PHP sets with each use.
 """
 
 from __future__ import annotations
@@ -46,11 +46,13 @@ _BATCH_SIZE = 100
 
 
 class PHPFileStore(SessionStore):
-    """A store over the folder that `session.save_path` names. Keys are the ids of PHP sessions.
+    """A store over the folder that `session.save_path` names.
+
+    Keys are the ids of PHP sessions.
 
     `save_path` and `format` are PHP's settings `session.save_path` and `session.serialize_handler`. `lifetime` is its
     `session.gc_maxlifetime`, in seconds or as a timedelta. `timeout` is the budget of one operation in seconds,
-    waiting for a page of PHP included; after it `SessionUnavailable` is raised. `clock` gives unix seconds.
+    waiting for a page of PHP included. After it `SessionUnavailable` is raised. `clock` gives unix seconds.
 
     Run it as PHP's user, on the machine of PHP: PHP uses no files of another user. It needs asyncio. Unlike PHP it
     doesn't serve a session whose time is up but that nothing has collected.
@@ -105,7 +107,10 @@ class PHPFileStore(SessionStore):
         return await self._changed(key, partial(self._rows.delete, version))
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """Collect expired files, but for those that are locked. 0 where the folder can't be read, as in Debian."""
+        """Collect expired files, but for those that are locked.
+
+        It returns 0 where the folder can't be read, as in Debian.
+        """
         expired = await self._on_thread(partial(self._rows.find_expired, limit))
         paths = iter(expired)
 
@@ -116,7 +121,10 @@ class PHPFileStore(SessionStore):
         return await delete_in_batches(delete_batch, min(limit, len(expired)), batch_size=_BATCH_SIZE)
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The ids of all sessions; see `SupportsListing`. Raises `StoreUnavailable` if the folder can't be read."""
+        """Yield the ids of all sessions; see `SupportsListing`.
+
+        Raises `StoreUnavailable` if the folder can't be read.
+        """
         for key in await self._on_thread(self._rows.ids):
             yield key
 
@@ -129,7 +137,7 @@ class PHPFileStore(SessionStore):
         await self._on_thread(partial(check_folder, self._save_path))
 
     async def aclose(self) -> None:
-        """Nothing to let go of: no file stays open."""
+        """Do nothing, since no file stays open."""
 
     async def _changed(self, key: str, work: Callable[[SessionFile | None], bool]) -> bool:
         try:
@@ -138,7 +146,10 @@ class PHPFileStore(SessionStore):
             return False
 
     async def _locked(self, key: str, work: Callable[[SessionFile | None], T]) -> T:
-        """Run work on the session's file while it is locked: at once, or on a thread that waits for PHP."""
+        """Run work on the session's file while it is locked.
+
+        It runs at once, or on a thread that waits for PHP.
+        """
         run = partial(self._work, self._save_path.path_of(key), work)
         try:
             async with asyncio.timeout(self._timeout):

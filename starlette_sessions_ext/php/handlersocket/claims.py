@@ -1,10 +1,13 @@
-"""Claims: how a write is compared with what was loaded, where a row has no version. Pure.
+"""Claims, which compare a write with what was loaded. Pure.
 
-HandlerSocket can't compare the data, for it filters no column of text. But it compares and sets `modified` in one step.
-So a writer puts a claim there, reads the data behind it, and writes on the condition that its claim is still there. PHP
-sets `modified` with each write, and so takes any claim away. It reads the column only to delete what is old.
+They are for a row that has no version.
 
-A claim is a time from the year 3000 on. It holds the time at which it was made, so that a row of a process that was
+HandlerSocket can't compare the data, for it filters no column of text. But it compares and sets `modified` in one
+step. So a writer puts a claim there, and reads the data behind it. It writes on the condition that its claim is still
+there. PHP sets `modified` with each write, and so takes any claim away. It reads the column only to delete what is
+old.
+
+A claim is a time from the year 3000 on. It holds the time at which it was made. So a row of a process that was
 killed expires as any other.
 """
 
@@ -26,7 +29,10 @@ FIRST_CLAIM = _TIMES.to_text(_FIRST)
 
 
 def new_claim(now: int) -> str:
-    """Return a claim that no other writer has made, within two minutes, but for one chance in 4096."""
+    """Return a claim that no other writer has made within two minutes.
+
+    The chance that one has is one in 4096.
+    """
     return _TIMES.to_text(_FIRST + _SPREAD * now + secrets.randbits(_RANDOM_BITS))
 
 

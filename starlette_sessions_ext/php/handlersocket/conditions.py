@@ -31,6 +31,9 @@ def all_expired(newest_expired: str, limit: int) -> Where:
 
 
 def all_abandoned(last_expired_claim: str, limit: int) -> Where:
-    """Find rows that were claimed long ago and never written, by the index of `modified`."""
+    """Find rows that were claimed long ago and never written.
+
+    It finds them by the index of `modified`.
+    """
     recent = Filter("<=", _MODIFIED, last_expired_claim, stops=True)
     return Where(">=", (FIRST_CLAIM,), limit=limit, filters=(recent,))

@@ -1,6 +1,8 @@
-"""Sessions in the table of Phalcon's adapter HandlerSocket, through HandlerSocket, shared with PHP while it runs.
+"""Sessions in the table of Phalcon's adapter HandlerSocket, shared with PHP.
 
-The adapter takes no lock: a page of PHP that has read a session writes it whole, and overwrites what was written in
+They are reached through HandlerSocket, and PHP may run at the same time.
+
+The adapter takes no lock. A page of PHP that has read a session writes it whole, and overwrites what was written in
 between. Here each write compares the data that were loaded; `claims` says how.
 """
 
@@ -38,7 +40,9 @@ _MOST_COUNTED = 1000
 
 
 class PHPHandlerSocketStore(SessionStore):
-    """A store over the table of Phalcon's adapter HandlerSocket. Keys are the ids of PHP sessions.
+    """A store over the table of Phalcon's adapter HandlerSocket.
+
+    Keys are the ids of PHP sessions.
 
     `port` is that for reading, `port_wr` that for writing. `secret` and `secret_wr` are the server's
     `handlersocket_plain_secret` and `handlersocket_plain_secret_wr`; without the second it is the same. `lifetime` is
@@ -135,11 +139,14 @@ class PHPHandlerSocketStore(SessionStore):
             return await self._table.change(ports, key, version, remove)
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """Collect expired rows, which PHP doesn't where `session.gc_probability` is 0, as in Debian."""
+        """Collect expired rows.
+
+        PHP doesn't do so where `session.gc_probability` is 0, as in Debian.
+        """
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The ids of all sessions; see `SupportsListing`."""
+        """Yield the ids of all sessions; see `SupportsListing`."""
         page: list[Row] = [(b"",)]
         while page:
             async with self._operation() as ports:
@@ -150,7 +157,10 @@ class PHPHandlerSocketStore(SessionStore):
                     yield key
 
     async def diagnose(self) -> list[Finding]:
-        """Look whether the table changes what is stored, and whether old sessions go; see `SupportsDiagnosis`."""
+        """Look whether the table changes what is stored; see `SupportsDiagnosis`.
+
+        It also looks whether old sessions go.
+        """
         long_ago = conditions.all_expired(self._table.newest_expired(ago=self.lifetime), _MOST_COUNTED)
         async with self._operation() as ports:
             columns = await self._look(ports)
@@ -158,11 +168,17 @@ class PHPHandlerSocketStore(SessionStore):
         return [*columns.findings(), *left_behind(len(left))]
 
     async def drain(self, hold: float = 0.5) -> None:
-        """Close all connections for `hold` seconds, so that an `ALTER TABLE` gets through; see `HandlerSocketStore`."""
+        """Close all connections, and make none for `hold` seconds.
+
+        So an `ALTER TABLE` gets through; see `HandlerSocketStore`.
+        """
         await self._ports.get().drain(hold)
 
     async def open(self) -> None:
-        """Reach the server, and look at the table. Raises `ConfigurationError` if PHP's columns aren't there."""
+        """Reach the server, and look at the table.
+
+        Raises `ConfigurationError` if PHP's columns aren't there.
+        """
         async with self._operation() as ports:
             await self._look(ports)
 
@@ -177,7 +193,10 @@ class PHPHandlerSocketStore(SessionStore):
                 yield self._ports.get()
 
     async def _look(self, ports: Ports) -> Columns:
-        """Return what the columns hold, looked at once, and lower `max_data_bytes` to that."""
+        """Return what the columns hold, and lower `max_data_bytes` to that.
+
+        The columns are looked at once.
+        """
         if self._columns is None:
             self._columns = await probe(await ports.reading.client(), await ports.writing.client(), self._indexes)
         self.max_data_bytes = min(self._columns.max_bytes, self.max_data_bytes or self._columns.max_bytes)

@@ -1,4 +1,7 @@
-"""The rows of PHP's table: how they are read, and how one is changed only if it is what was loaded."""
+"""The rows of PHP's table, and how they are read and changed.
+
+A row is changed only if it is what was loaded.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ class Row(NamedTuple):
 
 
 class PHPTable:
-    """The rows of sessions that live for `lifetime` seconds; `clock` gives unix seconds."""
+    """The rows of sessions that live for `lifetime` seconds.
+
+    `clock` gives unix seconds.
+    """
 
     def __init__(self, indexes: Indexes, times: LocalTimes, lifetime: int, clock: Callable[[], float]) -> None:
         self.indexes = indexes
@@ -52,9 +58,9 @@ class PHPTable:
         return claims.last_claim(self._last_second())
 
     def living(self, found: list[Values], key: str) -> Row | None:
-        """Return the session among what was found; None if it has expired, or is that of another id.
+        """Return the session among what was found; None if it has expired.
 
-        A row whose data are NULL is none to PHP either.
+        A row of another id is None as well. A row whose data are NULL is none to PHP either.
         """
         for name, modified, data in found:
             text = (modified or b"").decode()
@@ -64,14 +70,20 @@ class PHPTable:
         return None
 
     async def change(self, ports: Ports, key: str, version: bytes | None, change: Change) -> bool:
-        """Change the row of a session if it has the data `version`, or any if that is None. False: it hasn't."""
+        """Change the row of a session if it has the data `version`.
+
+        If `version` is None, any data will do. Returns False if the row has other data, or is gone.
+        """
         while (claim := await self._claim(ports, key, version)) is not None:
             if await change(conditions.still(key, claim)):
                 return True
         return False
 
     async def _claim(self, ports: Ports, key: str, version: bytes | None) -> str | None:
-        """Claim the row of a session, and return the claim. None: it has other data, or is gone."""
+        """Claim the row of a session, and return the claim.
+
+        Returns None if the row has other data, or is gone.
+        """
         looks = 0
         where = conditions.unclaimed(key, self.newest_expired())
         while True:
@@ -108,14 +120,20 @@ class PHPTable:
             return 0
 
     def _last_second(self) -> int:
-        """A row that was used at this time, or before, has expired."""
+        """Return the newest time of use that has expired, in unix seconds.
+
+        A row that was used at this time, or before, has expired.
+        """
         return int(self._clock()) - self._lifetime
 
 
 async def _claim_and_read(
     client: Client, indexes: Indexes, where: Where, key: Value, claim: str
 ) -> tuple[list[Values], list[Values]]:
-    """Claim the row if the condition finds it, and read it, in one round trip. Returns `modified` as it was."""
+    """Claim the row if the condition finds it, and read it, in one round trip.
+
+    Returns `modified` as it was, and what was read.
+    """
     return await asyncio.gather(
         client.fetch_and_update(indexes.expiries, where, (claim,)),
         client.find(indexes.rows, Where("=", (key,))),

@@ -38,7 +38,10 @@ class Columns(NamedTuple):
     """It has no characters above U+FFFF."""
 
     def check(self, data: bytes) -> None:
-        """Refuse what PHP would read as other bytes, by `NotSerializable`, or cut, by `SessionTooLarge`."""
+        """Refuse what PHP would read as other bytes, or cut.
+
+        Raises `NotSerializable` for the former, `SessionTooLarge` for the latter.
+        """
         if self.is_text:
             text = as_text(data)
             if self.is_narrow:
@@ -55,7 +58,10 @@ class Columns(NamedTuple):
 
 
 async def probe(reading: Client, writing: Client, indexes: Indexes) -> Columns:
-    """Look at the columns. Raise `ConfigurationError` for a table whose `modified` holds no dates and times."""
+    """Look at the columns.
+
+    Raises `ConfigurationError` for a table whose `modified` holds no dates and times.
+    """
     key = f"probe{secrets.token_hex(_LONGEST_ID)}"[:_LONGEST_ID]
     same, other_case = Where("=", (key,)), Where("=", (key.upper(),))
     try:

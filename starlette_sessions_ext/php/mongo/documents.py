@@ -1,6 +1,7 @@
-"""A document of Phalcon's adapter Mongo: the conditions that find it, and the row that it becomes. Pure.
+"""A document of Phalcon's adapter Mongo, its conditions and its row. Pure.
 
-The conditions name the types of all fields. So nothing changes a document that isn't a session's.
+The conditions find the document, and the document becomes the row. The conditions name the types of all fields. So
+nothing changes a document that isn't a session's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ _TEXT: Conditions = {"$type": "string", **_NO_ARRAY}
 
 
 def document(session_id: str, text: str, used_at: int) -> dict[str, Any]:
-    """Return a document as the adapter writes it: with these fields alone, for PHP drops others."""
+    """Return a document as the adapter writes it, with these fields alone.
+
+    PHP drops other fields.
+    """
     return {"_id": session_id, "modified": date(used_at), "data": text}
 
 
@@ -43,7 +47,10 @@ def expired(newest_expired: DatetimeMS) -> Conditions:
 def as_row(
     found: dict[str, Any], newest_expired: DatetimeMS, lifetime: int, max_data_bytes: int
 ) -> Stored | CorruptRecord | None:
-    """Make the row, None if it has expired; the error where the document isn't a session's, or is too large."""
+    """Make the row; None if it has expired.
+
+    It returns the error where the document isn't a session's, or is too large.
+    """
     text, modified = found.get("data"), found.get("modified")
     if not isinstance(text, str) or not isinstance(modified, DatetimeMS):
         return CorruptRecord(

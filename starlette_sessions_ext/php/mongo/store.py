@@ -1,10 +1,10 @@
-"""Sessions in the documents of Phalcon's adapter Mongo, shared with PHP while it runs.
+"""Sessions in the documents of Phalcon's adapter Mongo, shared with PHP.
 
     {_id: session id, modified: date, data: text}
 
-The adapter takes no lock: a page of PHP that has read a session writes it whole, and overwrites what was written in
-between. Here each write compares the data that were loaded. A request that only reads moves `modified`, as the adapter
-doesn't.
+PHP may run at the same time. The adapter takes no lock. A page of PHP that has read a session writes it whole, and
+overwrites what was written in between. Here each write compares the data that were loaded. A request that only reads
+moves `modified`, as the adapter doesn't.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ _BATCH_SIZE = 100
 
 
 class PHPMongoStore(MongoOperations, SessionStore):
-    """A store over the documents of Phalcon's adapter Mongo. Keys are the ids of PHP sessions.
+    """A store over the documents of Phalcon's adapter Mongo.
 
-    Takes a collection or a URL, as `MongoStore` does. `lifetime` is PHP's `session.gc_maxlifetime`, in seconds or as a
-    timedelta. `timeout` is the budget of an operation in seconds; `clock` gives unix seconds.
+    Keys are the ids of PHP sessions.
+
+    It takes a collection or a URL, as `MongoStore` does. `lifetime` is PHP's `session.gc_maxlifetime`, in seconds or
+    as a timedelta. `timeout` is the budget of an operation in seconds; `clock` gives unix seconds.
 
     Raises `ConfigurationError` for settings that can't work. Bytes that aren't UTF-8 are refused when they are
     written, by `NotSerializable`: MongoDB keeps text. It makes no index: PHP writes no field for one.
@@ -103,18 +105,24 @@ class PHPMongoStore(MongoOperations, SessionStore):
             return (await rows.delete_one(conditions)).deleted_count == 1
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """Collect expired documents, which PHP doesn't where `session.gc_probability` is 0, as in Debian."""
+        """Collect expired documents.
+
+        PHP doesn't do so where `session.gc_probability` is 0, as in Debian.
+        """
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The ids of all sessions; see `SupportsListing`."""
+        """Yield the ids of all sessions; see `SupportsListing`."""
         async for name in self._names():
             if is_session_id(name):
                 yield name
 
     @shielded
     async def diagnose(self) -> list[Finding]:
-        """Look for old sessions, and for an index that deletes live ones; see `SupportsDiagnosis`."""
+        """Look for old sessions, and for an index that deletes live ones.
+
+        See `SupportsDiagnosis`.
+        """
         long_ago = DatetimeMS(int((self._clock() - 2 * self.lifetime) * 1000))
         with self._operation() as rows:
             left = await rows.count_documents(expired(long_ago))
@@ -145,5 +153,8 @@ class PHPMongoStore(MongoOperations, SessionStore):
         return [rows_by_key.get(key) for key in keys]
 
     def _newest_expired(self) -> DatetimeMS:
-        """A document that was used at this time, or before, has expired."""
+        """Return the newest time of use that has expired.
+
+        A document that was used at this time, or before, has expired.
+        """
         return DatetimeMS(int((self._clock() - self.lifetime) * 1000))

@@ -1,4 +1,7 @@
-"""The sessions of Phalcon's adapters Database and HandlerSocket, as stores over their tables."""
+"""The sessions of Phalcon's adapters Database and HandlerSocket.
+
+The stores work on the tables of these adapters.
+"""
 
 from __future__ import annotations
 

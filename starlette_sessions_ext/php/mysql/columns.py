@@ -1,8 +1,10 @@
-"""The column that holds the sessions of PHP: what fits in it, and how bytes go in and out unchanged.
+"""The column that holds the sessions of PHP.
+
+This module knows what fits in it, and how bytes go in and out unchanged.
 
 PHP sends and reads its bytes as text of the character set of its connection. The server converts between that and the
-column's. So do the statements here. What would come out as other bytes is refused before it is written: PHP destroys a
-session whose lengths don't fit.
+column's. So do the statements here. What would come out as other bytes is refused before it is written. PHP destroys
+a session whose lengths don't fit.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ _DESCRIBE = """SELECT column_name, character_set_name, character_maximum_length,
 
 
 class Columns(NamedTuple):
-    """The columns of the data and of the id, and the character set of PHP's connection."""
+    """The columns of the data and of the id.
+
+    The tuple also holds the character set of PHP's connection.
+    """
 
     connection_charset: str
     charset: str | None
@@ -54,7 +59,10 @@ class Columns(NamedTuple):
 
 
 async def look_at(connections: Connections, layout: Layout, connection_charset: str) -> Columns:
-    """Find what the columns hold. Raise `ConfigurationError` if the table or a column isn't there."""
+    """Find what the columns hold.
+
+    Raises `ConfigurationError` if the table or a column isn't there.
+    """
     async with connections.acquire() as connection:
         rows = (await execute(connection, _DESCRIBE, (layout.database, layout.table))).rows
     found = {str(name): columns for name, *columns in rows}

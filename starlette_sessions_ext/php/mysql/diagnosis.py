@@ -1,4 +1,7 @@
-"""What is wrong with a table of PHP's sessions, for sessions and for those of Python."""
+"""Find what is wrong with a table of PHP's sessions.
+
+It concerns sessions of PHP, and those of Python.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The two tables of PHP's sessions: their names, and how they keep the time of a session's last use. Pure."""
+"""The two tables of PHP's sessions. Pure.
+
+A layout says their names, and how they keep the time of a session's last use.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ Times = tuple[int | str | None, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionData:
-    """The table of the Database adapter. Times are unix seconds; `modified_at` is NULL until the second write."""
+    """The table of the Database adapter.
+
+    Times are unix seconds; `modified_at` is NULL until the second write.
+    """
 
     database: str | None
     table: str
@@ -52,7 +58,10 @@ class SessionData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PHPSession:
-    """The table of the HandlerSocket adapter. The time is a DATETIME in PHP's own time zone."""
+    """The table of the HandlerSocket adapter.
+
+    The time is a DATETIME in PHP's own time zone.
+    """
 
     database: str | None
     table: str

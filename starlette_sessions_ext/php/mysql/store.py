@@ -1,7 +1,9 @@
-"""Sessions in the tables of Phalcon's adapters Database and HandlerSocket, shared with PHP while it runs.
+"""Sessions in the tables of two adapters of Phalcon, shared with PHP.
 
-Neither adapter takes a lock: a page of PHP that has read a session writes it whole, and overwrites what was written in
-between. Here each write compares the data that were loaded.
+The adapters are Database and HandlerSocket. PHP may run at the same time.
+
+Neither adapter takes a lock. A page of PHP that has read a session writes it whole, and overwrites what was written
+in between. Here each write compares the data that were loaded.
 """
 
 from __future__ import annotations
@@ -101,11 +103,14 @@ class _TableStore(SessionStore):
             return await self._table.change(statements.DELETE_VERSION, *self._living(key), version)
 
     async def delete_expired(self, limit: int = 1000) -> int:
-        """Collect expired rows, which PHP doesn't where `session.gc_probability` is 0, as in Debian."""
+        """Collect expired rows.
+
+        PHP doesn't do so where `session.gc_probability` is 0, as in Debian.
+        """
         return await delete_in_batches(self._delete_batch, limit, batch_size=_BATCH_SIZE)
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The ids of all sessions; see `SupportsListing`."""
+        """Yield the ids of all sessions; see `SupportsListing`."""
         page = [""]
         while page:
             async with self._table.operation():
@@ -115,14 +120,20 @@ class _TableStore(SessionStore):
                     yield key
 
     async def diagnose(self) -> list[Finding]:
-        """Look whether the table changes what is stored, and whether old sessions go; see `SupportsDiagnosis`."""
+        """Look whether the table changes what is stored; see `SupportsDiagnosis`.
+
+        It also looks whether old sessions go.
+        """
         long_ago = self._layout.to_column(int(self._clock()) - 2 * self.lifetime)
         async with self._table.operation():
             [(count,)] = (await self._table.find(statements.COUNT_EXPIRED, long_ago)).rows
             return [*findings_of(await self._look()), *left_behind(count)]
 
     async def open(self) -> None:
-        """Reach the server, and look at the table. Raises `ConfigurationError` if PHP's columns aren't there."""
+        """Reach the server, and look at the table.
+
+        Raises `ConfigurationError` if PHP's columns aren't there.
+        """
         async with self._table.operation():
             await self._look()
 
@@ -138,7 +149,10 @@ class _TableStore(SessionStore):
             return (await self._table.run(statements.DELETE_EXPIRED, *keys, expired, repeat=len(keys))).rowcount
 
     async def _insert(self, key: str, data: bytes, *times: int | str | None) -> bool:
-        """Insert the row. One that has expired counts as absent, but is still in the way of the first try."""
+        """Insert the row.
+
+        A row that has expired counts as absent, but is still in the way of the first try.
+        """
         try:
             return await self._table.change(statements.CREATE, key, data, *times)
         except DRIVER_ERRORS as error:
@@ -158,7 +172,10 @@ class _TableStore(SessionStore):
         return key, key.encode(), self._newest_expired()
 
     def _newest_expired(self) -> int | str:
-        """A row that was used at this time, or before, has expired."""
+        """Return the newest time of use that has expired, as its column holds it.
+
+        A row that was used at this time, or before, has expired.
+        """
         return self._layout.to_column(int(self._clock()) - self.lifetime)
 
 

@@ -26,7 +26,10 @@ Value = str | bytes | int | None
 
 
 class PHPTable:
-    """The table of a layout at a URL. `charset` is that of PHP's connection; `timeout` is in seconds."""
+    """The table of a layout at a URL.
+
+    `charset` is that of PHP's connection; `timeout` is in seconds.
+    """
 
     def __init__(self, url: str, layout: Layout, *, charset: str, timeout: float, pool_size: int) -> None:
         if charset not in CHARSETS:
@@ -50,7 +53,10 @@ class PHPTable:
         return self._columns
 
     async def run(self, statement: str, *values: Value, repeat: int = 1) -> Reply:
-        """Run a statement, again for up to half the budget if it is the victim of a deadlock."""
+        """Run a statement, again if it is the victim of a deadlock.
+
+        It runs again for up to half the budget.
+        """
         columns, names = await self.columns(), self._layout.names
         expressions = {"read": columns.read.format(**names), "write": columns.write, "living": LIVING.format(**names)}
         text = statement.format(**names, **expressions, more=", %s" * (repeat - 1))
@@ -61,7 +67,10 @@ class PHPTable:
         return (await self.run(statement, *values)).rowcount == 1
 
     async def find(self, statement: str, *values: Value) -> Reply:
-        """Run a statement that reads; again if the connection was lost, or silent for half the budget."""
+        """Run a statement that reads.
+
+        It runs again if the connection was lost, or silent for half the budget.
+        """
         try:
             async with asyncio.timeout(self._timeout / 2):
                 return await self.run(statement, *values)

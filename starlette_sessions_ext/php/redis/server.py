@@ -22,7 +22,9 @@ _LOCK_POLL = 0.02
 
 
 class PHPRedisServer:
-    """The rows whose keys begin with `prefix`. `timeout` is the budget of an operation in seconds.
+    """The rows whose keys begin with `prefix`.
+
+    `timeout` is the budget of an operation in seconds.
 
     With `locks` a write waits while a page of PHP holds the lock of its session. `clock` gives unix seconds.
     """
@@ -47,7 +49,10 @@ class PHPRedisServer:
         self._answers = Answers(self._clients.server, prefix=prefix, seconds=timeout)
 
     async def load(self, key: str) -> Stored | None:
-        """Return the row. One without a TTL, which PHP serves as well, is given one by the next touch."""
+        """Return the row.
+
+        PHP serves a row without a TTL as well, and the next touch gives it one.
+        """
         try:
             reply = await self._clients.here().loads.submit(self._prefix + key)
         except DRIVER_ERRORS as error:
@@ -83,24 +88,36 @@ class PHPRedisServer:
         return await self._unlocked(lambda: replaces.submit(self._prefix + key, digest, value, milliseconds))
 
     async def touch(self, key: str, expires_at: int) -> bool:
-        """Move the expiry, as phpredis does with session.lazy_write: without regard to a lock."""
+        """Move the expiry, as phpredis does with session.lazy_write.
+
+        It does so without regard to a lock.
+        """
         touches = self._clients.here().touches
         return bool(await self._answers.of(touches.submit(self._prefix + key, self._milliseconds(expires_at))))
 
     async def delete(self, key: str, version: Hashable | None) -> bool:
-        """Remove the row. Behind a page of PHP that has its lock, or the page would write it again."""
+        """Remove the row, once no page of PHP has its lock.
+
+        A page that has the lock would write the row again.
+        """
         digest = "" if version is None else _digest(version)
         deletes = self._clients.here().deletes
         return await self._unlocked(lambda: deletes.submit(self._prefix + key, digest, self._locks))
 
     async def ids(self) -> AsyncIterator[str]:
-        """Yield the ids of all sessions; what else has the prefix, such as a lock, is left out."""
+        """Yield the ids of all sessions.
+
+        What else has the prefix, such as a lock, is left out.
+        """
         async for session_id in self._answers.keys(self._clients.here().client):
             if is_session_id(session_id):
                 yield session_id
 
     async def diagnose(self) -> list[Finding]:
-        """Look whether the server, or each primary of the Cluster, keeps sessions for as long as they live."""
+        """Look whether the server keeps sessions for as long as they live.
+
+        In a Cluster it looks at each primary.
+        """
         client: Any = self._clients.here().client
         async with self._answers.within(self._timeout):
             if is_cluster(client):

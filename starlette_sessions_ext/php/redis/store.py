@@ -1,8 +1,10 @@
-"""Sessions of phpredis, the save handler `redis` or `rediscluster` of PHP, shared with PHP while it runs.
+"""Sessions of phpredis, PHP's save handler `redis` or `rediscluster`.
 
-A key is the prefix and the session's id, a value the bytes of PHP's serialize handler, and the lifetime the key's TTL.
-A version is the data. phpredis takes no lock unless php.ini says so: then a page of PHP that has run since before a
-write of Python overwrites it.
+They are shared with PHP, which may run at the same time.
+
+A key is the prefix and the session's id. A value is the bytes of PHP's serialize handler, and the lifetime is the
+key's TTL. A version is the data. phpredis takes no lock unless php.ini says so. Without one, a page of PHP that has
+run since before a write of Python overwrites it.
 """
 
 from __future__ import annotations
@@ -111,13 +113,16 @@ class PHPRedisStore(SessionStore):
         return 0
 
     async def all_keys(self) -> AsyncIterator[str]:
-        """The ids of all sessions; see `SupportsListing`."""
+        """Yield the ids of all sessions; see `SupportsListing`."""
         for server in self._servers:
             async for session_id in server.ids():
                 yield session_id
 
     def server_of(self, key: str) -> int:
-        """Return which server holds a session, by its place in the save path; see `SupportsSharding`."""
+        """Return which server holds a session, by its place in the save path.
+
+        See `SupportsSharding`.
+        """
         return pick(self._weights, key)
 
     async def diagnose(self) -> list[Finding]:
