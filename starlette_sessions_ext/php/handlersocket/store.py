@@ -188,9 +188,10 @@ class PHPHandlerSocketStore(SessionStore):
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[Ports]:
         """Bound one operation, and translate the errors of the client."""
+        ports = self._ports.get()
         with self._errors:
             async with asyncio.timeout(self._timeout):
-                yield self._ports.get()
+                yield ports
 
     async def _look(self, ports: Ports) -> Columns:
         """Return what the columns hold, and lower `max_data_bytes` to that.
