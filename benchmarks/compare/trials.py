@@ -71,7 +71,7 @@ def copied_cookie(port: int) -> str:
     browser = signed_in(port)
     thief = browser.copy()
     browser.get("/sign-out")
-    return "opens the session" if "user" in thief.session() else "opens nothing"
+    return "opens the session" if "user" in thief.session() else "is rejected"
 
 
 def made_up_id(port: int) -> str:
@@ -129,7 +129,7 @@ TRIALS: dict[str, Trial] = {
     "a logout, while a slower request reads": logout_race_with_a_read,
     "a copied cookie, after the logout": copied_cookie,
     "an id that the client made up": made_up_id,
-    "an attacker with the id of before the sign-in": fixation,
+    "an attacker who knows the pre-sign-in id": fixation,
     '`session["cart"].append("tea")`': nested_change,
     "a change in a WebSocket": socket_write,
     "a change in a streamed body": streamed_write,

@@ -271,7 +271,7 @@ class SessionContext:
     def adopt(self, base: bytes, theirs: bytes) -> None:
         """Take over what was saved, but keep what the session has changed since `base`.
 
-        If it has been ended since, nothing of before may enter what is put in afterwards.
+        If it has been ended since, nothing from before may enter what is put in afterwards.
         """
         if not self.session._intent.end:
             typed = self.session._typed

@@ -47,7 +47,7 @@ def digest_of(key: str) -> str:
 
 
 def new_public_id() -> str:
-    """Return a name of a session that opens nothing: 16 hex digits.
+    """Return a public name for a session, which gives no access: 16 hex digits.
 
     Users and operators see it.
     """

@@ -6,7 +6,7 @@ A stored record is one header line and the serialized data:
 
 `created_at` is when the session began and `issued_at` when it got its present id, in unix seconds;
 `lifetime` is in seconds, or `-` where the middleware's settings hold. The public id names the session
-from its beginning to its end, and opens nothing. `signed_in_ms` is when its user signed in, in unix
+from its beginning to its end, and gives no access. `signed_in_ms` is when its user signed in, in unix
 milliseconds, so that sign-ins of one second have an order. `details` is what the application keeps of
 the sign-in (JSON in base64url). `-` stands for nothing. `s1` lacks the last three: version 0.1 made
 such records.

@@ -85,7 +85,7 @@ class SessionRepository:
         Raises `SessionGone`.
 
         A request that had the session before it was renewed goes on with it, also when the old id
-        opens nothing to others any more, and through any number of renewals.
+        gives no access to others any more, and through any number of renewals.
         """
         session_id = entry.session_id
         found = await self.rows.read(session_id)
@@ -131,7 +131,7 @@ class SessionRepository:
                 await backoff.sleep()
 
     async def rotate(self, entry: Entry, change: Change) -> Entry | None:
-        """Move a session to a new id; the old one opens nothing at once.
+        """Move a session to a new id; the old one is worthless at once.
 
         Raises as `update` does.
 

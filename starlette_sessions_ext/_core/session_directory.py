@@ -31,7 +31,7 @@ LOADS_AT_ONCE = 50
 class SessionInfo:
     """One session of a user, as a list of devices shows it. Times are unix seconds.
 
-    `public_id` names it for `SessionDirectory.revoke`, and opens nothing. `last_used_at` is as exact as
+    `public_id` names it for `SessionDirectory.revoke`, and gives no access. `last_used_at` is as exact as
     the option `touch_interval`. `details` is what the option `describe` returned at the sign-in.
     """
 

@@ -2,7 +2,7 @@
 
 The value is `<id><mark><signature>`: 32 characters of a-z2-7, one mark, and 43 of base64url. The
 signature is HMAC-SHA-256 as itsdangerous makes it, with a key derived from the secret and the
-cookie's name, so that a cookie of one name opens nothing under another. The mark says how the
+cookie's name, so that a cookie of one name is rejected under another. The mark says how the
 cookie was sent: `~` with Secure, `-` without. All parts have exactly one spelling, so a changed bit
 never verifies. Cookies of version 0.1 have the mark `.`, and a signature over the id alone that isn't
 bound to the name; they are accepted until they are next sent.

@@ -84,7 +84,7 @@ class PHPRepository(SessionRepository):
         self._remember(key)
 
     async def _mark_replaced(self, entry: Entry) -> bool:
-        """Delete the row: the old id opens nothing from now on."""
+        """Delete the row: the old id is rejected from now on."""
         removed = await self.rows.delete(entry)
         if removed:
             self._remember(entry.session_id)

@@ -73,7 +73,7 @@ class Session(TrackedDict):
     def public_id(self) -> str | None:
         """The session's public name, the same from beginning to end; None while it is new.
 
-        It opens nothing, so it may be shown: in a list of a user's sessions, and in logs.
+        It gives no access, so it may be shown: in a list of a user's sessions, and in logs.
         """
         stored = self._look_up()
         return None if stored is None else stored.public_id
@@ -161,7 +161,7 @@ class Session(TrackedDict):
         under a new id.
         """
         super().clear()
-        self._typed = None  # nothing of before may come back
+        self._typed = None  # nothing from before may come back
         self._ask(Intent(end=True))
 
     def set_lifetime(self, lifetime: int | timedelta | None) -> None:
