@@ -92,7 +92,8 @@ class PydanticAdapter:
         self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
         self._refusal: type[ValidationError] = ValidationError
         self._failure = PydanticSerializationError
-        self._names = list(kind.__pydantic_fields__)
+        # Of a model, or of a dataclass of pydantic's.
+        self._names = list(kind.model_fields if hasattr(kind, "model_fields") else kind.__pydantic_fields__)
 
     def read(self, stored: Any) -> Any:
         try:

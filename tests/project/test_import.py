@@ -38,7 +38,7 @@ AT_FIRST_USE = (
     "typed",
 )
 
-OF_OTHERS = "logging, secrets"
+OF_OTHERS = "heapq, logging, secrets"
 """Modules of Python that the import loads as well, with what these load."""
 
 
