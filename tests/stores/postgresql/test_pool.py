@@ -199,6 +199,21 @@ async def test_a_load_on_a_connection_that_a_firewall_has_forgotten_is_asked_onc
             assert await store.touch(key, soon), "the other idle connections aren't tried"
 
 
+async def test_a_slow_answer_leaves_the_applications_connections_alone(
+    postgresql: PostgreSQLServer, control: Any, key: str
+) -> None:
+    async with FaultProxy("127.0.0.1", postgresql.port) as proxy:
+        async with pool(postgresql, port=proxy.port, max_size=2) as given, PostgreSQLStore(given, timeout=1) as store:
+            async with given.acquire() as own:
+                pid = await own.fetchval("SELECT pg_backend_pid()")
+                proxy.hold_replies()
+                with pytest.raises(StoreTimeout):
+                    await store.load(key)
+                proxy.release()
+            async with given.acquire() as one, given.acquire() as other:
+                assert pid in [await each.fetchval("SELECT pg_backend_pid()") for each in (one, other)]
+
+
 @pytest.mark.parametrize("is_given", [False, True])
 async def test_a_connection_that_fell_silent_costs_no_place_in_the_pool(
     postgresql: PostgreSQLServer, control: Any, key: str, is_given: bool
