@@ -7,7 +7,6 @@ a version is the data. A session's age is the file's `mtime`, which PHP sets wit
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import time
@@ -23,7 +22,7 @@ from anyio.lowlevel import RunVar
 from ..._time import parse_duration
 from ...errors import ConfigurationError, CorruptRecord, SessionUnavailable
 from ...stores._support.cleanup import delete_in_batches
-from ...stores._support.loop_local import running_loop
+from ...stores._support.loop_local import within
 from ...stores._support.options import check_options
 from ...stores.base import DEFAULT_MAX_DATA_BYTES, Finding, SessionStore, Stored, check_expires_at
 from ..codec import Format
@@ -153,7 +152,7 @@ class PHPFileStore(SessionStore):
         """
         run = partial(self._work, self._save_path.path_of(key), work)
         try:
-            async with asyncio.timeout_at(running_loop().time() + self._timeout):
+            async with within(self._timeout):
                 try:
                     return await self._on_thread(run)
                 except Locked:

@@ -17,7 +17,7 @@ from datetime import timedelta
 from ..._time import parse_duration
 from ...handlersocket import Client, Row, Where
 from ...stores._support.cleanup import delete_in_batches
-from ...stores._support.loop_local import LoopLocal
+from ...stores._support.loop_local import LoopLocal, within
 from ...stores._support.options import check_options
 from ...stores.base import DEFAULT_MAX_DATA_BYTES, DEFAULT_TIMEOUT, Finding, SessionStore, Stored, check_expires_at
 from ...stores.handlersocket.ports import Ports, address_of
@@ -188,10 +188,9 @@ class PHPHandlerSocketStore(SessionStore):
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[Ports]:
         """Bound one operation, and translate the errors of the client."""
-        ports = self._ports.get()
         with self._errors:
-            async with asyncio.timeout(self._timeout):
-                yield ports
+            async with within(self._timeout):
+                yield self._ports.get()
 
     async def _look(self, ports: Ports) -> Columns:
         """Return what the columns hold, and lower `max_data_bytes` to that.

@@ -34,6 +34,14 @@ def running_loop() -> asyncio.AbstractEventLoop:
         raise ConfigurationError("this store runs on asyncio; on trio use SQLiteStore or MemoryStore") from None
 
 
+def within(seconds: float) -> asyncio.Timeout:
+    """Bound what is awaited inside, as `asyncio.timeout` does.
+
+    Raises `ConfigurationError` where the running loop isn't asyncio's.
+    """
+    return asyncio.timeout_at(running_loop().time() + seconds)
+
+
 class _Entry(NamedTuple):
     client: Any
     keeper: AsyncGenerator[None, None]

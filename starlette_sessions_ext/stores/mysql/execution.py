@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ...errors import StoreTimeout
-from .._support.loop_local import running_loop
+from .._support.loop_local import within
 from .connections import Connections, Reply, execute
 from .errors import DRIVER_ERRORS, SLOW, is_deadlock, to_store_error
 
@@ -20,7 +20,7 @@ async def deadline(address: str, seconds: float) -> AsyncIterator[None]:
     Raises `StoreTimeout` after `seconds`, and another StoreError for an error of asyncmy.
     """
     try:
-        async with asyncio.timeout_at(running_loop().time() + seconds):
+        async with within(seconds):
             yield
     except TimeoutError as error:
         raise StoreTimeout(f"{address} didn't answer within {seconds} s: {SLOW}") from error

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from asyncpg import PostgresError
 
 from ...errors import StoreTimeout
-from .._support.loop_local import running_loop
+from .._support.loop_local import within
 from .connections import Connections
 from .errors import DRIVER_ERRORS, SLOW, is_read_only, is_undone, to_store_error
 
@@ -25,7 +25,7 @@ async def deadline(address: str, seconds: float) -> AsyncIterator[None]:
     Raises `StoreTimeout` after `seconds`, and another StoreError for an error of asyncpg.
     """
     try:
-        async with asyncio.timeout_at(running_loop().time() + seconds):
+        async with within(seconds):
             yield
     except TimeoutError as error:
         raise timeout_error(address, seconds) from error
