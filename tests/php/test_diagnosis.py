@@ -27,6 +27,7 @@ from ..support.asyncio_only import anyio_backend
 from ..support.mariadb_server import MariaDBServer
 from ..support.mongo_server import MongoServer
 from ..support.redis_server import RedisServer
+from .hits import LIFETIME
 from .php_tables import DATABASE, empty_tables, make_tables
 
 __all__ = ["anyio_backend"]
@@ -34,7 +35,6 @@ __all__ = ["anyio_backend"]
 pytestmark = pytest.mark.anyio
 
 PREFIX = "PHPREDIS_SESSION:"
-LIFETIME = 1440
 
 
 class Rows:

@@ -52,16 +52,6 @@ def store(folder: Path, clock: FakeClock) -> PHPFileStore:
     return PHPFileStore(str(folder), clock=clock, timeout=5)
 
 
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + 1440
-
-
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Hold PHP's lock of a file."""

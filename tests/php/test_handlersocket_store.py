@@ -30,13 +30,13 @@ from starlette_sessions_ext.testing.contract.races import RacesContract
 from ..support.asyncio_only import anyio_backend
 from ..support.mariadb_server import MariaDBServer, empty
 from .contract import PHPIds
+from .hits import LIFETIME
 from .php_tables import DATABASE, make_tables
 
 __all__ = ["anyio_backend"]
 
 pytestmark = pytest.mark.anyio
 
-LIFETIME = 1440
 TOKYO = LocalTimes("Asia/Tokyo")  # read from the disk once, and not in a test that may not block
 TABLES = """
     DROP TABLE IF EXISTS php_session_wide, php_session_bytes, php_session_small, php_session_dates, php_session_latin;
@@ -97,16 +97,6 @@ async def store(tables: str, mariadb: MariaDBServer, clock: FakeClock) -> AsyncI
     empty(tables, "php_session")
     async with make_store(mariadb, clock=clock) as store:
         yield store
-
-
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + LIFETIME
 
 
 def rows(mariadb: MariaDBServer) -> list[str]:

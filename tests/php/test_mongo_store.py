@@ -22,12 +22,11 @@ from ..support.asyncio_only import anyio_backend
 from ..support.mongo_server import MongoServer
 from ..support.servers import free_port
 from .contract import PHPIds
+from .hits import LIFETIME
 
 __all__ = ["anyio_backend"]
 
 pytestmark = pytest.mark.anyio
-
-LIFETIME = 1440
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +56,6 @@ class TestPHPMongoStore(PHPIds, RacesContract):
             key = key_of(new_id())
             assert await store.create(key, data, soon)
             assert (await load(store, key)).data == data
-
-
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + LIFETIME
 
 
 async def test_a_document_is_what_the_adapter_would_write(

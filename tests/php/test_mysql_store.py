@@ -28,13 +28,13 @@ from starlette_sessions_ext.testing.contract.races import RacesContract
 from ..support.asyncio_only import anyio_backend
 from ..support.mariadb_server import MariaDBServer
 from .contract import PHPIds
+from .hits import LIFETIME
 from .php_tables import DATABASE, empty_tables, make_tables
 
 __all__ = ["anyio_backend"]
 
 pytestmark = pytest.mark.anyio
 
-LIFETIME = 1440
 TOKYO = ZoneInfo("Asia/Tokyo")  # read from the disk once, and not in a test that may not block
 AnyStore = PHPDatabaseStore | PHPSessionTableStore
 MakeStore = Callable[..., AnyStore]
@@ -89,16 +89,6 @@ async def store(kind: str, tables: str, clock: FakeClock) -> AsyncIterator[AnySt
     empty_tables(tables)
     async with KINDS[kind](tables, clock=clock) as store:
         yield store
-
-
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + LIFETIME
 
 
 def rows(mariadb: MariaDBServer, table: str) -> list[str]:

@@ -89,16 +89,6 @@ async def store(client: Any, redis_server: RedisServer, clock: FakeClock) -> Asy
         yield store
 
 
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
-
-
-@pytest.fixture
-def soon(clock: FakeClock) -> int:
-    return int(clock()) + 1440
-
-
 async def test_a_row_is_what_phpredis_would_write(store: PHPRedisStore, client: Any, key: str, soon: int) -> None:
     assert await store.create(key, b"k|i:1;", soon)
     assert await client.keys() == [f"{PREFIX}{key}".encode()]

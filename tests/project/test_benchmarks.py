@@ -192,7 +192,7 @@ def test_processor_time_is_that_of_a_server_and_its_children(tmp_path: Path) -> 
             return [sys.executable, "-c", code]
 
         def answers(self) -> bool:
-            return processor.processor_seconds(self) > 0.3  # only the child is busy for so long
+            return processor.processor_seconds(self) > 0.3  # more than the parent uses: the child works
 
     with running(Worker(tmp_path)):
         pass

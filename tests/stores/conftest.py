@@ -6,16 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from ..support.patient_stores import patient_stores as patient_stores
 from ..support.redis_server import REDIS, RedisServer, running_cluster
-
-
-@pytest.fixture
-def key() -> str:
-    return key_of(new_id())
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from blockbuster import BlockBuster
 from hypothesis import HealthCheck, settings
 
+from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.testing import FakeClock
 
 from .external_servers import mongo_database, mysql_database, postgresql_database, redis_database
@@ -77,6 +78,12 @@ def blockbuster() -> Iterator[None]:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def key() -> str:
+    """The key of a session that isn't stored yet; to PHP it is an id."""
+    return key_of(new_id())
 
 
 @pytest.fixture(scope="session")
