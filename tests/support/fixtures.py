@@ -18,7 +18,7 @@ from starlette_sessions_ext.testing import FakeClock
 
 from .external_servers import mongo_database, mysql_database, postgresql_database, redis_database
 from .mariadb_server import MariaDBServer, empty, make_databases, running_mariadb
-from .mongo_server import MongoServer, running_mongo
+from .mongo_server import MongoServer, leave_sockets_to_collector, running_mongo
 from .needed_servers import install_if_needed
 from .postgresql_server import PostgreSQLServer, running_postgresql
 from .postgresql_server import empty as empty_postgresql
@@ -107,8 +107,9 @@ def postgresql() -> Iterator[PostgreSQLServer]:
 
 
 @pytest.fixture(scope="session")
-def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+def mongo_server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[MongoServer]:
     with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
+        leave_sockets_to_collector(pytestconfig, server)
         yield server
 
 

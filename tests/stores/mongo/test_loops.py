@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +20,7 @@ from starlette_sessions_ext import MongoStore, StoreUnavailable
 from starlette_sessions_ext._core.ids import key_of, new_id
 from starlette_sessions_ext.stores._support.loop_local import close_without_loop
 
-from ...support.mongo_server import MongoServer, running_mongo
+from ...support.mongo_server import MongoServer, leave_sockets_to_collector, running_mongo
 from ...support.servers import wait_until
 from .clients import DRIVERS, load
 from .tls import running_tls
@@ -30,10 +32,16 @@ NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[MongoServer]:
     """A server that nothing else is connected to."""
     with running_mongo(tmp_path_factory.mktemp("mongo")) as server:
+        leave_sockets_to_collector(pytestconfig, server)
         yield server
+
+
+def test_the_collector_may_close_a_socket_to_it(server: MongoServer) -> None:
+    socket.create_connection(("127.0.0.1", server.port))
+    gc.collect()
 
 
 @pytest.fixture
